@@ -1,0 +1,64 @@
+import { assert } from "./assert.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** Every bound of the product, in one place, checked against each other below. Sizes in bytes, times in milliseconds. */
+export const limits = {
+  /** One record: value, type, tags and metadata together. */
+  recordBytesMax: 1 * MiB,
+  /** One encoded RecordBatch. */
+  batchBytesMax: 2 * MiB,
+  batchRecordsMax: 65_536,
+  tagsPerRecordMax: 64,
+  typeBytesMax: 256,
+  tagBytesMax: 256,
+
+  /** W of the protocol: a leader proposes slot s only while s - decidedEnd < windowSlots. */
+  windowSlots: 1024,
+  /** ... and while the undecided bytes are at most this. */
+  windowBytes: 32 * MiB,
+  /** Decided entries that a replica keeps in memory for followers and readers that are a little behind. */
+  cacheBytes: 48 * MiB,
+  /** Entries of one Accept, sync chunk, Entries or Read answer: as many as fit, at least one. */
+  messageEntryBytes: 1 * MiB,
+  /** Largest gRPC message, either way. */
+  messageBytesMax: 4 * MiB,
+  /** Sent to one follower and not yet acknowledged. */
+  inFlightBytesPerFollower: 16 * MiB,
+  /** Proposals that wait in the engine for room in the window. */
+  proposalQueueBytes: 16 * MiB,
+  proposalQueueCount: 16_384,
+
+  /** Largest group that joins waiting appends; a REPLACE of a whole window may be larger. */
+  groupBytesMax: 4 * MiB,
+  replaceBytesMax: 32 * MiB + 3 * MiB,
+  /** Groups start at multiples of this, and a synced block is never written again. */
+  blockBytes: 4 * KiB,
+  segmentBytesDefault: 64 * MiB,
+  segmentBytesMin: 1 * MiB,
+  segmentBytesMax: 1024 * MiB,
+
+  /** T of the protocol: heartbeat period and election round. */
+  roundMs: 200,
+  ticksPerRound: 8,
+  /** After this idle time a MARK group proves the last group durable. */
+  markIdleMs: 10,
+
+  votersMax: 7,
+  nameBytesMax: 64,
+  addressBytesMax: 255,
+
+  streamsPerConnection: 1024,
+  sessionMemoryMegabytes: 64,
+  headerListBytesMax: 16 * KiB,
+  http2WindowBytes: 16 * MiB,
+  handshakeMs: 5_000,
+  unaryDeadlineMs: 10_000,
+} as const;
+
+assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
+assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
+assert(limits.messageEntryBytes + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "entries fit a message");
+assert(limits.windowBytes + limits.batchBytesMax < limits.replaceBytesMax, "a window must fit one REPLACE group");
+assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

@@ -1,0 +1,45 @@
+import type { Hash, NodeId, Position, Slot, Uid } from "../base/types.ts";
+import type { Ballot } from "./ballot.ts";
+import type { Entry } from "./entry.ts";
+import type { Member } from "./message.ts";
+
+/** Who this directory belongs to. Made when it is formatted; `incarnation` grows by one at each open. */
+export interface Identity {
+  readonly name: string;
+  readonly nodeUid: Uid;
+  readonly incarnation: number;
+}
+
+/** What the superblock keeps for the core. The core hands over the whole of it with each superblock write. */
+export interface DurableState {
+  /** undefined until genesis. */
+  readonly genesis: Genesis | undefined;
+  /** Whether the first configuration is known to have started (PROTOCOL 2). */
+  readonly started: boolean;
+  readonly promised: Ballot;
+  readonly acceptedBallot: Ballot;
+}
+
+export interface Genesis {
+  readonly clusterId: Uid;
+  readonly nodeId: NodeId;
+  readonly members: readonly Member[];
+}
+
+/** A place in the chain: everything before `slot` has this hash, the next record gets `position`, no entry is earlier than `time`. */
+export interface LogBase {
+  readonly slot: Slot;
+  readonly hash: Hash;
+  readonly position: Position;
+  readonly time: number;
+}
+
+/** What storage found when it opened the directory: the start of the core. */
+export interface Recovered {
+  readonly identity: Identity;
+  /** acceptedBallot is already the larger of superblock and log (PROTOCOL 3). */
+  readonly state: DurableState;
+  /** The log at decidedEnd, and the uncertain entries [decidedEnd, acceptedEnd), at most a window. */
+  readonly base: LogBase;
+  readonly window: readonly Entry[];
+}

@@ -1,0 +1,126 @@
+import type { ErrorCode, ErrorFacts, Outcome } from "../base/errors.ts";
+import type { Hash, NodeId, Position, Slot, Ticket } from "../base/types.ts";
+import type { Ballot } from "./ballot.ts";
+import type { DurableState } from "./durable.ts";
+import type { Entry } from "./entry.ts";
+import type { Message } from "./message.ts";
+
+/** Everything that the core may ask for. Whoever carries them out keeps their order. */
+export type Effect =
+  | AppendGroupEffect
+  | ReplaceGroupEffect
+  | WriteSuperblockEffect
+  | SendEffect
+  | SendEntriesEffect
+  | RefuseEffect
+  | AnswerEffect
+  | ReadReadyEffect
+  | ReadRefusedEffect
+  | ShowEffect
+  | LeadershipEffect
+  | StopEffect;
+
+/** Entries that continue the log. Neighbours in the queue may share a group and a sync. */
+export interface AppendGroupEffect {
+  readonly kind: "appendGroup";
+  readonly ticket: Ticket;
+  readonly firstSlot: Slot;
+  readonly prevHash: Hash;
+  readonly entries: readonly Entry[];
+  /** Hint for the group header, never above what is durable here (P7). */
+  readonly decidedEnd: Slot;
+}
+
+/** Voids everything at or above firstSlot; one group, valid as a whole or not at all (P3). May hold no entry. */
+export interface ReplaceGroupEffect {
+  readonly kind: "replaceGroup";
+  readonly ticket: Ticket;
+  readonly ballot: Ballot;
+  readonly firstSlot: Slot;
+  readonly prevHash: Hash;
+  readonly entries: readonly Entry[];
+  readonly decidedEnd: Slot;
+}
+
+export interface WriteSuperblockEffect {
+  readonly kind: "writeSuperblock";
+  readonly ticket: Ticket;
+  readonly state: DurableState;
+  /** Hint, never above what is durable here (P7). */
+  readonly decidedEnd: Slot;
+}
+
+/** One message, encoded once, to each of `to`. */
+export interface SendEffect {
+  readonly kind: "send";
+  readonly to: readonly NodeId[];
+  readonly message: Message;
+}
+
+/** Reads durable, decided entries [fromSlot, end) from segments, as many as fit one message, and sends an Entries message. */
+export interface SendEntriesEffect {
+  readonly kind: "sendEntries";
+  readonly to: NodeId;
+  readonly requestId: number;
+  readonly fromSlot: Slot;
+  readonly prevHash: Hash;
+  readonly end: Slot;
+  readonly visibleEnd: Slot;
+}
+
+/** Answers a Hello with a refusal and closes the peer's stream. */
+export interface RefuseEffect {
+  readonly kind: "refuse";
+  readonly to: NodeId;
+  readonly stream: number;
+  readonly message: Extract<Message, { kind: "refused" }>;
+}
+
+export type AppendAnswer =
+  | { readonly kind: "acknowledged"; readonly firstPosition: Position; readonly recordCount: number; readonly time: number }
+  | {
+      readonly kind: "failed";
+      readonly code: Extract<ErrorCode, "NOT_LEADER" | "LEADER_LOST" | "OVERLOADED">;
+      readonly outcome: Outcome;
+    };
+
+/** The fate of a proposal: decided, refused with nothing written, or not known. */
+export interface AnswerEffect {
+  readonly kind: "answer";
+  readonly requestId: number;
+  readonly answer: AppendAnswer;
+}
+
+/** A linearizable read may be served from [.., visibleEnd) now. */
+export interface ReadReadyEffect {
+  readonly kind: "readReady";
+  readonly requestId: number;
+}
+
+export interface ReadRefusedEffect {
+  readonly kind: "readRefused";
+  readonly requestId: number;
+}
+
+/** visibleEnd moved: decided, and durable here. */
+export interface ShowEffect {
+  readonly kind: "show";
+  readonly visibleEnd: Slot;
+  readonly nextPosition: Position;
+}
+
+/** Who leads, as far as this node knows; undefined: nobody. `self` is true from phase accept on. */
+export interface LeadershipEffect {
+  readonly kind: "leadership";
+  readonly leader: NodeId | undefined;
+  readonly self: boolean;
+}
+
+/** The node must not go on: stop by name. */
+export interface StopEffect {
+  readonly kind: "stop";
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly facts: ErrorFacts;
+}
+

@@ -1,0 +1,75 @@
+import type { NodeId, Ticket } from "../base/types.ts";
+import type { Payload } from "./entry.ts";
+import type { Message } from "./message.ts";
+
+/** Everything that can enter the core. */
+export type Event =
+  | TickEvent
+  | ReceiveEvent
+  | LinkEvent
+  | ProposeEvent
+  | ReadEvent
+  | DurableEvent
+  | TurnEndEvent;
+
+/** One unit of logical time (a T / ticksPerRound). */
+export interface TickEvent {
+  readonly kind: "tick";
+  /** The wall clock, for the time of entries only. */
+  readonly wallMs: number;
+  /** How long the engine's loop was late for this tick. */
+  readonly loopLagMs: number;
+}
+
+export interface ReceiveEvent {
+  readonly kind: "receive";
+  readonly from: NodeId;
+  /** The incoming stream's number, never used twice by a node: an Accept counts only on the stream that brought its SyncBegin. */
+  readonly stream: number;
+  readonly message: Message;
+}
+
+/**
+ * A link to a peer came up (its Hellos were exchanged and accepted) or went down. "dialed": this node's own bulk stream to the
+ * peer, which carries its requests. "incoming": the peer's bulk stream to this node, numbered by `stream`.
+ */
+export interface LinkEvent {
+  readonly kind: "link";
+  readonly peer: NodeId;
+  readonly direction: "dialed" | "incoming";
+  readonly stream: number;
+  readonly up: boolean;
+}
+
+export interface Proposal {
+  /** Names the request in its answer; never used twice by a node. */
+  readonly requestId: number;
+  readonly payload: Payload;
+  readonly batchChecksum: number;
+  readonly recordCount: number;
+}
+
+/** Proposals in their order. The caller has checked `acceptsProposals`; what does not fit is answered OVERLOADED. */
+export interface ProposeEvent {
+  readonly kind: "propose";
+  readonly wallMs: number;
+  readonly proposals: readonly Proposal[];
+}
+
+/** Asks for a linearizable read index. Answered by a `readReady` or `readRefused` effect. */
+export interface ReadEvent {
+  readonly kind: "read";
+  readonly requestId: number;
+}
+
+/** Everything submitted with a ticket up to this one is durable. */
+export interface DurableEvent {
+  readonly kind: "durable";
+  readonly ticket: Ticket;
+}
+
+/** All that waited was stepped: Accepts, Decides and groups that gathered in this turn go out now. */
+export interface TurnEndEvent {
+  readonly kind: "turnEnd";
+}
+

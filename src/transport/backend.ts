@@ -1,0 +1,77 @@
+import type { PaxlogError } from "../base/errors.ts";
+import type { Position } from "../base/types.ts";
+
+/** What the gRPC services need of a node. The engine is one; tests may put another in its place. */
+export interface LogBackend {
+  /**
+   * Takes a checked batch. `done` is called exactly once; for one caller in the order of its calls. Everything that is refused
+   * without being ordered is answered with outcome "none".
+   */
+  append(batch: CheckedBatch, done: (result: AppendResult) => void): void;
+  /** False while the queue of proposals is full: streams stop reading until `whenRoom` calls back. */
+  hasRoom(): boolean;
+  whenRoom(callback: () => void): void;
+
+  /** Resolves when what is visible here includes everything that was acknowledged anywhere before the call. */
+  linearize(signal?: AbortSignal): Promise<void>;
+  /** Visible here: the first readable and the next position. */
+  bounds(): { readonly head: Position; readonly tail: Position };
+  /** Visible batches in order that cover `from`, as many as fit `bytesMax`, at least one; [] at the tail. Verified bytes. */
+  readBatches(from: Position, bytesMax: number): StoredBatch[];
+  /** Calls back at each move of the tail until the returned function is called. */
+  onTail(listener: () => void): () => void;
+
+  status(): NodeStatus;
+}
+
+export interface CheckedBatch {
+  readonly batch: Uint8Array;
+  readonly crc32c: number;
+  readonly recordCount: number;
+}
+
+export type AppendResult =
+  | { readonly kind: "acknowledged"; readonly firstPosition: Position; readonly recordCount: number; readonly time: number }
+  | { readonly kind: "failed"; readonly error: PaxlogError };
+
+export interface StoredBatch {
+  readonly firstPosition: Position;
+  readonly recordCount: number;
+  readonly time: number;
+  readonly batch: Uint8Array;
+  readonly crc32c: number;
+}
+
+/** Fields as in cluster.proto. */
+export interface NodeStatus {
+  readonly id: string;
+  readonly leader: string;
+  readonly leaderAddress: string;
+  readonly clusterId: string;
+  readonly role: "leader" | "follower";
+  readonly phase: "recover" | "prepare" | "sync" | "accept";
+  readonly ballot: string;
+  readonly head: number;
+  readonly tail: number;
+  readonly acceptedEnd: number;
+  readonly flushedEnd: number;
+  readonly decidedEnd: number;
+  readonly visibleEnd: number;
+  readonly nodes: readonly PeerStatus[];
+  readonly syncs: number;
+  readonly leaderChanges: number;
+  readonly uptimeMs: number;
+  readonly memoryBytes: number;
+  readonly hashing: "native" | "portable";
+  readonly version: string;
+  readonly entriesAppended: number;
+  readonly pid: number;
+}
+
+export interface PeerStatus {
+  readonly id: string;
+  readonly peerAddress: string;
+  readonly clientAddress: string;
+  readonly connected: boolean;
+  readonly visibleEnd: number;
+}
