@@ -55,6 +55,35 @@ export const limits = {
   http2WindowBytes: 16 * MiB,
   handshakeMs: 5_000,
   unaryDeadlineMs: 10_000,
+  /** Connections of one listener; more are closed at once. */
+  connectionsMax: 1024,
+  /** Calls of one listener that are open at once, over all its connections. */
+  callsMax: 4096,
+  /** Why a node was refused: text that names two lists of members. */
+  reasonBytesMax: 4 * KiB,
+  /** A peer is pinged after this idle time, and given up when no answer comes. Longer than any pause that is worth surviving. */
+  peerKeepaliveMs: 1_000,
+  peerKeepaliveTimeoutMs: 4_000,
+  clientKeepaliveMs: 10_000,
+  clientKeepaliveTimeoutMs: 10_000,
+  /** Between two attempts to reach a peer, at first and at last; a link that held so long starts again with the first. */
+  redialMsFirst: 50,
+  redialMsMax: 1_000,
+  /** Handed to one reader's stream and not yet taken by its socket. */
+  readerBufferBytes: 4 * MiB,
+  /** A reader that follows hears the tail at least this often. */
+  readHeartbeatMs: 1_000,
+  /** A listener that closes lets calls finish for this long. */
+  drainMs: 2_000,
+
+  /** Linearizable reads that wait on one node, how long each may, and when an unanswered request to the core is made again. */
+  linearReadsMax: 16_384,
+  linearizeMs: 5_000,
+  readAgainMs: 1_000,
+  /** Handed to one peer's stream and not yet taken by its socket; above it messages to that peer are dropped. */
+  peerBufferBytes: 24 * MiB,
+  /** A clean stop takes at most this long; what is not done by then is ended. */
+  closeMs: 5_000,
 } as const;
 
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
