@@ -1,0 +1,286 @@
+/**
+ * The messages of LogService and ClusterService (proto/paxlog/v1/log.proto, cluster.proto) as plain values, for the server's
+ * side and for the client's. Numbers of 64-bit fields are below 2^53 on both sides of every codec; a decoder answers with a
+ * verdict. What a field may hold beyond its type is for the services to judge.
+ */
+import { defaultLogId } from "../base/types.ts";
+import { paxlog } from "./generated/wire.js";
+import { type Absent, asBuffer, type Decoded, decoding, malformed, safeNumber } from "./wire-value.ts";
+
+const wire = paxlog.v1;
+
+/** Paths of the calls, as gRPC names them. */
+export const logServicePaths = {
+  append: "/paxlog.v1.LogService/Append",
+  appendStream: "/paxlog.v1.LogService/AppendStream",
+  read: "/paxlog.v1.LogService/Read",
+  checkTail: "/paxlog.v1.LogService/CheckTail",
+} as const;
+
+export const clusterServicePaths = {
+  status: "/paxlog.v1.ClusterService/Status",
+} as const;
+
+export interface Codec<T> {
+  encode(value: T): Buffer;
+  /** Never throws, whatever the bytes are. Byte fields of the value are views of `bytes`. */
+  decode(bytes: Uint8Array): Decoded<T>;
+}
+
+export interface AppendRequest {
+  readonly logId: number;
+  /** An encoded RecordBatch. */
+  readonly batch: Uint8Array;
+  /** CRC32C of `batch`, where the sender gives it. */
+  readonly crc32c: number | undefined;
+}
+
+export interface AppendResponse {
+  readonly firstPosition: number;
+  readonly recordCount: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+}
+
+export interface AppendStreamResponse {
+  /** Answers to the next unanswered requests of the stream, in order. */
+  readonly acknowledged: readonly AppendResponse[];
+}
+
+export type Freshness = "linearizable" | "local";
+
+export interface ReadRequest {
+  readonly logId: number;
+  /** 0 means 1. */
+  readonly from: number;
+  /** 0: no limit. */
+  readonly limit: number;
+  readonly follow: boolean;
+  readonly freshness: Freshness;
+}
+
+export interface ReadBatch {
+  readonly firstPosition: number;
+  readonly recordCount: number;
+  readonly time: number;
+  readonly batch: Uint8Array;
+  readonly crc32c: number;
+}
+
+export interface ReadResponse {
+  readonly batches: readonly ReadBatch[];
+  readonly tail: number;
+  readonly caughtUp: boolean;
+}
+
+export interface CheckTailRequest {
+  readonly logId: number;
+  readonly freshness: Freshness;
+}
+
+export interface CheckTailResponse {
+  readonly head: number;
+  readonly tail: number;
+}
+
+/** Fields as in cluster.proto. */
+export interface NodeStatus {
+  readonly id: string;
+  readonly leader: string;
+  readonly leaderAddress: string;
+  readonly clusterId: string;
+  readonly role: "leader" | "follower";
+  readonly phase: "recover" | "prepare" | "sync" | "accept";
+  readonly ballot: string;
+  readonly head: number;
+  readonly tail: number;
+  readonly acceptedEnd: number;
+  readonly flushedEnd: number;
+  readonly decidedEnd: number;
+  readonly visibleEnd: number;
+  readonly nodes: readonly PeerStatus[];
+  readonly syncs: number;
+  readonly leaderChanges: number;
+  readonly uptimeMs: number;
+  readonly memoryBytes: number;
+  readonly hashing: "native" | "portable";
+  readonly version: string;
+  readonly entriesAppended: number;
+  readonly pid: number;
+}
+
+export interface PeerStatus {
+  readonly id: string;
+  readonly peerAddress: string;
+  readonly clientAddress: string;
+  readonly connected: boolean;
+  readonly visibleEnd: number;
+}
+
+export const appendRequestCodec: Codec<AppendRequest> = {
+  encode: (value) => asBuffer(wire.AppendRequest.encode(appendRequestBody(value)).finish()),
+  decode: (bytes) => decoding(() => appendRequestOf(wire.AppendRequest.decode(bytes))),
+};
+
+export const appendResponseCodec: Codec<AppendResponse> = {
+  encode: (value) => asBuffer(wire.AppendResponse.encode(value).finish()),
+  decode: (bytes) => decoding(() => appendResponseOf(wire.AppendResponse.decode(bytes))),
+};
+
+/** One request of an AppendStream. */
+export const appendStreamRequestCodec: Codec<AppendRequest> = {
+  encode: (value) => asBuffer(wire.AppendStreamRequest.encode({ append: appendRequestBody(value) }).finish()),
+  decode: (bytes) =>
+    decoding(() => appendRequestOf(wire.AppendStreamRequest.decode(bytes).append ?? malformed("append is missing"))),
+};
+
+export const appendStreamResponseCodec: Codec<AppendStreamResponse> = {
+  encode: (value) =>
+    asBuffer(wire.AppendStreamResponse.encode({ acknowledged: value.acknowledged as AppendResponse[] }).finish()),
+  decode: (bytes) =>
+    decoding(() => ({
+      acknowledged: (wire.AppendStreamResponse.decode(bytes).acknowledged ?? []).map(appendResponseOf),
+    })),
+};
+
+export const readRequestCodec: Codec<ReadRequest> = {
+  encode: (value) =>
+    asBuffer(wire.ReadRequest.encode({ ...value, freshness: freshnessNumbers[value.freshness] }).finish()),
+  decode: (bytes) =>
+    decoding(() => {
+      const body = wire.ReadRequest.decode(bytes);
+      return {
+        logId: body.logId || defaultLogId,
+        from: safeNumber(body.from, "from"),
+        limit: safeNumber(body.limit, "limit"),
+        follow: body.follow ?? false,
+        freshness: freshnessOf(body.freshness),
+      };
+    }),
+};
+
+export const readResponseCodec: Codec<ReadResponse> = {
+  encode: (value) => asBuffer(wire.ReadResponse.encode({ ...value, batches: value.batches as ReadBatch[] }).finish()),
+  decode: (bytes) =>
+    decoding(() => {
+      const body = wire.ReadResponse.decode(bytes);
+      return {
+        batches: (body.batches ?? []).map(readBatchOf),
+        tail: safeNumber(body.tail, "tail"),
+        caughtUp: body.caughtUp ?? false,
+      };
+    }),
+};
+
+export const checkTailRequestCodec: Codec<CheckTailRequest> = {
+  encode: (value) =>
+    asBuffer(wire.CheckTailRequest.encode({ ...value, freshness: freshnessNumbers[value.freshness] }).finish()),
+  decode: (bytes) =>
+    decoding(() => {
+      const body = wire.CheckTailRequest.decode(bytes);
+      return { logId: body.logId || defaultLogId, freshness: freshnessOf(body.freshness) };
+    }),
+};
+
+export const checkTailResponseCodec: Codec<CheckTailResponse> = {
+  encode: (value) => asBuffer(wire.CheckTailResponse.encode(value).finish()),
+  decode: (bytes) =>
+    decoding(() => {
+      const body = wire.CheckTailResponse.decode(bytes);
+      return { head: safeNumber(body.head, "head"), tail: safeNumber(body.tail, "tail") };
+    }),
+};
+
+/** StatusRequest has no field, and a later version's fields are skipped. */
+export const statusRequestCodec: Codec<Record<string, never>> = {
+  encode: () => Buffer.alloc(0),
+  decode: (bytes) =>
+    decoding(() => {
+      wire.StatusRequest.decode(bytes);
+      return {};
+    }),
+};
+
+export const statusResponseCodec: Codec<NodeStatus> = {
+  encode: (value) => asBuffer(wire.StatusResponse.encode({ ...value, nodes: value.nodes as PeerStatus[] }).finish()),
+  decode: (bytes) => decoding(() => statusOf(wire.StatusResponse.decode(bytes))),
+};
+
+function appendRequestBody(value: AppendRequest): paxlog.v1.AppendRequest.$Properties {
+  return { logId: value.logId, batch: value.batch, crc32c: value.crc32c ?? null };
+}
+
+function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendRequest {
+  return { logId: body.logId || defaultLogId, batch: body.batch ?? noBytes, crc32c: body.crc32c ?? undefined };
+}
+
+function appendResponseOf(body: paxlog.v1.AppendResponse.$Properties): AppendResponse {
+  return {
+    firstPosition: safeNumber(body.firstPosition, "first_position"),
+    recordCount: body.recordCount ?? 0,
+    time: safeNumber(body.time, "time"),
+  };
+}
+
+function readBatchOf(body: paxlog.v1.ReadBatch.$Properties): ReadBatch {
+  return {
+    firstPosition: safeNumber(body.firstPosition, "first_position"),
+    recordCount: body.recordCount ?? 0,
+    time: safeNumber(body.time, "time"),
+    batch: body.batch ?? noBytes,
+    crc32c: body.crc32c ?? 0,
+  };
+}
+
+function statusOf(body: paxlog.v1.StatusResponse.$Properties): NodeStatus {
+  return {
+    id: body.id ?? "",
+    leader: body.leader ?? "",
+    leaderAddress: body.leaderAddress ?? "",
+    clusterId: body.clusterId ?? "",
+    role: oneOf(body.role, ["leader", "follower"], "role"),
+    phase: oneOf(body.phase, ["recover", "prepare", "sync", "accept"], "phase"),
+    ballot: body.ballot ?? "",
+    head: safeNumber(body.head, "head"),
+    tail: safeNumber(body.tail, "tail"),
+    acceptedEnd: safeNumber(body.acceptedEnd, "accepted_end"),
+    flushedEnd: safeNumber(body.flushedEnd, "flushed_end"),
+    decidedEnd: safeNumber(body.decidedEnd, "decided_end"),
+    visibleEnd: safeNumber(body.visibleEnd, "visible_end"),
+    nodes: (body.nodes ?? []).map(peerStatusOf),
+    syncs: safeNumber(body.syncs, "syncs"),
+    leaderChanges: safeNumber(body.leaderChanges, "leader_changes"),
+    uptimeMs: safeNumber(body.uptimeMs, "uptime_ms"),
+    memoryBytes: safeNumber(body.memoryBytes, "memory_bytes"),
+    hashing: oneOf(body.hashing, ["native", "portable"], "hashing"),
+    version: body.version ?? "",
+    entriesAppended: safeNumber(body.entriesAppended, "entries_appended"),
+    pid: safeNumber(body.pid, "pid"),
+  };
+}
+
+function peerStatusOf(body: paxlog.v1.NodeStatus.$Properties): PeerStatus {
+  return {
+    id: body.id ?? "",
+    peerAddress: body.peerAddress ?? "",
+    clientAddress: body.clientAddress ?? "",
+    connected: body.connected ?? false,
+    visibleEnd: safeNumber(body.visibleEnd, "visible_end"),
+  };
+}
+
+const noBytes = new Uint8Array(0);
+
+const freshnessNumbers: Readonly<Record<Freshness, number>> = { linearizable: 0, local: 1 };
+
+/** A freshness that this version does not know is refused: answering with a weaker one would be a lie. */
+function freshnessOf(value: number | Absent): Freshness {
+  if (value === undefined || value === null || value === freshnessNumbers.linearizable) return "linearizable";
+  if (value === freshnessNumbers.local) return "local";
+  return malformed(`freshness ${value} is unknown`);
+}
+
+function oneOf<T extends string>(value: string | Absent, allowed: readonly T[], what: string): T {
+  const found = allowed.find((candidate) => candidate === value);
+  return found ?? malformed(`${what} "${value ?? ""}" is unknown`);
+}
