@@ -38,6 +38,16 @@ export const limits = {
   segmentBytesDefault: 64 * MiB,
   segmentBytesMin: 1 * MiB,
   segmentBytesMax: 1024 * MiB,
+  /** Four of them make the superblock. */
+  superblockCopyBytes: 4 * KiB,
+  /** Torn ends that recovery put aside; older ones are removed. */
+  trashFilesMax: 8,
+  /** Recovery and readers read at least this much at once. */
+  readAheadBytes: 1 * MiB,
+  /** Segments that one reader holds open. */
+  readerFilesMax: 8,
+  /** Places inside of groups that one reader remembers, so that a reader that goes on need not scan a group again. */
+  readerPlacesMax: 256,
 
   /** T of the protocol: heartbeat period and election round. */
   roundMs: 200,
@@ -47,7 +57,8 @@ export const limits = {
 
   votersMax: 7,
   nameBytesMax: 64,
-  addressBytesMax: 255,
+  /** Seven members with names and addresses this long fit one copy of the superblock. */
+  addressBytesMax: 224,
 
   streamsPerConnection: 1024,
   sessionMemoryMegabytes: 64,
@@ -86,6 +97,10 @@ export const limits = {
   closeMs: 5_000,
 } as const;
 
+assert(
+  290 + limits.votersMax * (23 + limits.nameBytesMax + 2 * limits.addressBytesMax) <= limits.superblockCopyBytes,
+  "seven members fit a superblock",
+);
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.messageEntryBytes + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "entries fit a message");

@@ -10,7 +10,7 @@
  *       50     2  reserved        0
  *       52     4  logId           1 is the only log for now
  *       56     8  slot            from 1
- *       64    16  originBallot    configId u32, nodeId u32, n u64
+ *       64    16  originBallot    ballot.ts
  *       80     8  floor           at most slot
  *       88     8  firstPosition   from 1
  *       96     8  time            hybrid logical milliseconds
@@ -28,8 +28,9 @@ import { assert } from "../base/assert.ts";
 import { readU64, toHex, viewOf, writeHex, writeU64 } from "../base/bytes.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { defaultLogId, type Hash, type NodeId, type Position, type Slot, type Uid } from "../base/types.ts";
+import { defaultLogId, type Hash, type Position, type Slot, type Uid } from "../base/types.ts";
 import { type Entry, type EntryHeader, type EntryKind, type EntryMaker, entryKinds } from "../core/entry.ts";
+import { readBallot, writeBallot } from "./ballot.ts";
 
 export const entryHeaderBytes = 136;
 const entryVersion = 1;
@@ -43,9 +44,7 @@ const at = {
   reserved: 50,
   logId: 52,
   slot: 56,
-  configId: 64,
-  nodeId: 68,
-  n: 72,
+  originBallot: 64,
   floor: 80,
   firstPosition: 88,
   time: 96,
@@ -98,9 +97,7 @@ export function makeEntryMaker(hashing: Hashing, logId: number = defaultLogId): 
     view.setUint8(at.kind, entryKinds[header.kind]);
     view.setUint32(at.logId, logId, true);
     writeU64(view, at.slot, header.slot);
-    view.setUint32(at.configId, header.originBallot.configId, true);
-    view.setUint32(at.nodeId, header.originBallot.nodeId, true);
-    writeU64(view, at.n, header.originBallot.n);
+    writeBallot(view, at.originBallot, header.originBallot);
     writeU64(view, at.floor, header.floor);
     writeU64(view, at.firstPosition, header.firstPosition);
     writeU64(view, at.time, header.time);
@@ -218,11 +215,7 @@ function readHeader(bytes: Uint8Array, view: DataView, offset: number): EntryHea
 
   const header: EntryHeader = {
     slot: readU64(view, offset + at.slot) as Slot,
-    originBallot: {
-      configId: view.getUint32(offset + at.configId, true),
-      n: readU64(view, offset + at.n),
-      nodeId: view.getUint32(offset + at.nodeId, true) as NodeId,
-    },
+    originBallot: readBallot(view, offset + at.originBallot),
     floor: readU64(view, offset + at.floor) as Slot,
     kind,
     firstPosition: readU64(view, offset + at.firstPosition) as Position,
