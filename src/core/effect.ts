@@ -77,7 +77,12 @@ export interface RefuseEffect {
 }
 
 export type AppendAnswer =
-  | { readonly kind: "acknowledged"; readonly firstPosition: Position; readonly recordCount: number; readonly time: number }
+  | {
+      readonly kind: "acknowledged";
+      readonly firstPosition: Position;
+      readonly recordCount: number;
+      readonly time: number;
+    }
   | {
       readonly kind: "failed";
       readonly code: Extract<ErrorCode, "NOT_LEADER" | "LEADER_LOST" | "OVERLOADED">;
@@ -123,4 +128,3 @@ export interface StopEffect {
   readonly reason: string;
   readonly facts: ErrorFacts;
 }
-

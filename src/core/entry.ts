@@ -59,5 +59,4 @@ export interface Payload {
 export const emptyPayload: Payload = { batch: new Uint8Array(0), guards: new Uint8Array(0) };
 
 /** The position after the entry's last record. */
-export const nextPositionOf = (entry: EntryHeader): Position =>
-  (entry.firstPosition + entry.recordCount) as Position;
+export const nextPositionOf = (entry: EntryHeader): Position => (entry.firstPosition + entry.recordCount) as Position;

@@ -3,14 +3,7 @@ import type { Payload } from "./entry.ts";
 import type { Message } from "./message.ts";
 
 /** Everything that can enter the core. */
-export type Event =
-  | TickEvent
-  | ReceiveEvent
-  | LinkEvent
-  | ProposeEvent
-  | ReadEvent
-  | DurableEvent
-  | TurnEndEvent;
+export type Event = TickEvent | ReceiveEvent | LinkEvent | ProposeEvent | ReadEvent | DurableEvent | TurnEndEvent;
 
 /** One unit of logical time (a T / ticksPerRound). */
 export interface TickEvent {
@@ -72,4 +65,3 @@ export interface DurableEvent {
 export interface TurnEndEvent {
   readonly kind: "turnEnd";
 }
-

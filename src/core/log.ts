@@ -60,7 +60,12 @@ export class Log {
     while (this.#bytes > this.#cacheBytes && this.#base.slot < end) {
       const entry = this.#entries[this.#begin]!;
       this.#bytes -= entry.bytes.length;
-      this.#base = { slot: slotPlus(entry.slot, 1), hash: entry.hash, position: nextPositionOf(entry), time: entry.time };
+      this.#base = {
+        slot: slotPlus(entry.slot, 1),
+        hash: entry.hash,
+        position: nextPositionOf(entry),
+        time: entry.time,
+      };
       this.#begin += 1;
     }
     // Compact rarely: each entry is moved at most once for each time that as many were dropped.

@@ -1,12 +1,23 @@
+import { assert, assertNever } from "../base/assert.ts";
 import type { Hash, NodeId, Slot, Uid } from "../base/types.ts";
-import type { Ballot } from "./ballot.ts";
+import { type Ballot, compareBallots, sameBallot } from "./ballot.ts";
+import { Context } from "./context.ts";
 import type { Recovered } from "./durable.ts";
 import type { Effect } from "./effect.ts";
+import { Election } from "./election.ts";
 import type { EntryMaker } from "./entry.ts";
-import type { Event } from "./event.ts";
+import type { DurableEvent, Event, LinkEvent, ReceiveEvent, TickEvent } from "./event.ts";
+import { Follower } from "./follower.ts";
+import { checkBasic, checkDelta, checkpoint } from "./invariants.ts";
+import { Leader } from "./leader.ts";
+import { Learner } from "./learner.ts";
 import type { Log } from "./log.ts";
-import type { HelloMessage } from "./message.ts";
+import { Membership } from "./membership.ts";
+import type { HelloMessage, Message } from "./message.ts";
+import { Proposals } from "./proposals.ts";
+import { Reads } from "./reads.ts";
 import type { Sequencer } from "./sequencer.ts";
+import type { PendingWrite } from "./writes.ts";
 
 export interface ReplicaOptions {
   /** What storage found. */
@@ -37,26 +48,360 @@ export interface ReplicaView {
   readonly acceptedBallot: Ballot;
   /** Whom the election follows; undefined where nobody happy is known. */
   readonly leader: NodeId | undefined;
+  /** The ballot that this node stands for in elections. */
   readonly ballot: Ballot;
   readonly decidedEnd: Slot;
   readonly flushedEnd: Slot;
   readonly visibleEnd: Slot;
   readonly acceptedEnd: Slot;
+  /** Whether this node leads and serves linearizable reads. */
   readonly established: boolean;
   /** By nodeId: what the last heartbeat reply said; absent for peers that were silent for two rounds. */
   readonly peers: ReadonlyMap<NodeId, { readonly clientAddress: string; readonly visibleEnd: Slot }>;
 }
 
-/** One node's part in the consensus: a function from an event to effects, with no clock, I/O or randomness of its own. */
-export declare class Replica {
-  constructor(options: ReplicaOptions);
+/**
+ * One node's part in the consensus: a function from an event to effects, with no clock, I/O or randomness of its own. It holds
+ * the parts together and decides who may act; what each message means is told in the parts.
+ */
+export class Replica {
+  readonly #ctx: Context;
+  readonly #membership: Membership;
+  readonly #election: Election;
+  readonly #follower: Follower;
+  readonly #learner: Learner;
+  readonly #proposals: Proposals;
+  readonly #reads: Reads;
+  #leader: Leader | undefined;
+  #ticksInRound = 0;
+  #loopLagMsMax = 0;
+  #toldLeader: NodeId | undefined;
+  #toldSelf = false;
+
+  constructor(options: ReplicaOptions) {
+    this.#ctx = new Context(options);
+    this.#membership = new Membership(this.#ctx);
+    this.#election = new Election(this.#ctx.self, this.#ctx.quorums, this.#ctx.promised);
+    this.#follower = new Follower(this.#ctx);
+    this.#learner = new Learner(this.#ctx, this.#follower, this.#election);
+    this.#proposals = new Proposals(this.#ctx);
+    this.#reads = new Reads(this.#ctx);
+  }
+
   /** Takes one event and adds what must be done to `effects`, in order. */
-  step(event: Event, effects: Effect[]): void;
+  step(event: Event, effects: Effect[]): void {
+    const ctx = this.#ctx;
+    const before = checkpoint(ctx);
+    ctx.effects = effects;
+    this.#dispatch(event);
+    this.#settle();
+    checkBasic(ctx);
+    checkDelta(before, ctx);
+  }
+
   /** What opens a stream now. */
-  hello(): HelloMessage;
-  /** The end of the log in memory, for readers and for the effects' executor. Read-only outside of the core. */
-  readonly log: Log;
-  /** Whether a proposal made now would be ordered: this node leads and the window has room. */
-  readonly acceptsProposals: boolean;
-  readonly view: ReplicaView;
+  hello(): HelloMessage {
+    return this.#membership.hello();
+  }
+
+  /** The end of the log in memory, for readers and for whoever carries out effects. Read-only outside of the core. */
+  get log(): Log {
+    return this.#ctx.log;
+  }
+
+  /** How much of what is proposed now would be ordered. Nothing where this node does not lead. */
+  get room(): { readonly slots: number; readonly bytes: number } {
+    return this.#leader?.replication?.room ?? { slots: 0, bytes: 0 };
+  }
+
+  get acceptsProposals(): boolean {
+    const { slots, bytes } = this.room;
+    return slots > 0 && bytes > 0;
+  }
+
+  /** Everything below is shown to readers. */
+  get visibleEnd(): Slot {
+    return this.#ctx.visibleEnd;
+  }
+
+  get view(): ReplicaView {
+    const ctx = this.#ctx;
+    const peers = new Map<NodeId, { clientAddress: string; visibleEnd: Slot }>();
+    for (const peer of ctx.peers) {
+      const report = this.#election.report(peer);
+      if (report !== undefined) peers.set(peer, { clientAddress: report.clientAddress, visibleEnd: report.visibleEnd });
+    }
+    return {
+      nodeId: ctx.self,
+      role: ctx.role,
+      phase: ctx.phase,
+      clusterId: this.#membership.genesis?.clusterId ?? "",
+      started: this.#membership.started,
+      promised: ctx.promised,
+      acceptedBallot: ctx.acceptedBallot,
+      leader: this.#election.leaderNode,
+      ballot: this.#election.own,
+      decidedEnd: ctx.decidedEnd,
+      flushedEnd: ctx.flushedEnd,
+      visibleEnd: ctx.visibleEnd,
+      acceptedEnd: ctx.acceptedEnd,
+      established: this.#leader?.replication?.established ?? false,
+      peers,
+    };
+  }
+
+  #dispatch(event: Event): void {
+    switch (event.kind) {
+      case "tick":
+        return this.#onTick(event);
+      case "receive":
+        return this.#onReceive(event);
+      case "link":
+        return this.#onLink(event);
+      case "propose":
+        return this.#proposals.onPropose(event, this.#leader);
+      case "read":
+        return this.#reads.onRead(event.requestId);
+      case "durable":
+        return this.#onDurable(event);
+      case "turnEnd":
+        return this.#onTurnEnd();
+      default:
+        return assertNever(event);
+    }
+  }
+
+  /** After each event: what follows from the new state, whoever changed it. */
+  #settle(): void {
+    const ctx = this.#ctx;
+    if (this.#leader?.outranked === true) {
+      this.#election.takeBallot();
+      this.#followElection();
+    }
+    this.#proposals.onDecided(this.#leader?.replication);
+    ctx.show();
+    const leader = this.#election.leaderNode;
+    const self = this.#leader?.replication !== undefined;
+    if (leader !== this.#toldLeader || self !== this.#toldSelf) {
+      this.#toldLeader = leader;
+      this.#toldSelf = self;
+      ctx.effects.push({ kind: "leadership", leader, self });
+    }
+  }
+
+  #onTurnEnd(): void {
+    this.#leader?.replication?.sendPending();
+    this.#reads.onTurnEnd(this.#leader, this.#election.leaderNode);
+  }
+
+  #onTick(event: TickEvent): void {
+    const ctx = this.#ctx;
+    ctx.ticks += 1;
+    this.#ticksInRound += 1;
+    this.#loopLagMsMax = Math.max(this.#loopLagMsMax, event.loopLagMs);
+    if (!this.#membership.started) this.#membership.onTick();
+    else if (this.#election.round === 0) {
+      this.#ticksInRound = 0;
+      ctx.send(ctx.peers, this.#election.startRound());
+    }
+    const firstIsComplete = this.#election.round === 1 && this.#election.allReplied;
+    if (this.#ticksInRound >= ctx.options.ticksPerRound || firstIsComplete) this.#endRound();
+  }
+
+  #endRound(): void {
+    const ctx = this.#ctx;
+    const { ticksPerRound, tickMs } = ctx.options;
+    const loopLagMs = this.#loopLagMsMax;
+    this.#ticksInRound = 0;
+    this.#loopLagMsMax = 0;
+    this.#membership.onRound();
+    if (!this.#membership.started) return;
+    const roundMs = ticksPerRound * tickMs;
+    this.#election.endRound({
+      promised: ctx.promising,
+      accepting: this.#leader?.replication !== undefined,
+      late: loopLagMs > roundMs / 2,
+      slowMs: Math.max(ctx.oldestSyncMs, loopLagMs),
+      roundMs,
+      synced: this.#leader?.replication?.synced ?? new Set(),
+    });
+    this.#followElection();
+    this.#leader?.onRound((peer) => this.#election.report(peer)?.oldestSyncMs ?? 0);
+    this.#learner.onRound(ticksPerRound);
+    if (ctx.role === "follower" && ctx.phase === "recover" && !this.#learner.isLearning) {
+      this.#follower.askPrepare(this.#election.leaderNode);
+    }
+    this.#reads.onRound(ticksPerRound);
+    ctx.send(ctx.peers, this.#election.startRound());
+  }
+
+  /** Rule 5 of the election: begin to lead one's own new ballot, or stop leading when another one is followed. */
+  #followElection(): void {
+    const { own, leadsOwn } = this.#election;
+    if (leadsOwn) {
+      if (this.#leader !== undefined && sameBallot(this.#leader.n, own)) return;
+      this.#stepDown();
+      this.#follower.forget();
+      this.#learner.abandon();
+      this.#leader = new Leader(this.#ctx, this.#learner, own);
+    } else if (this.#leader !== undefined) {
+      this.#stepDown();
+      this.#follower.askPrepare(this.#election.leaderNode);
+    }
+  }
+
+  /** Ends the leadership, if there is one. The caller says what comes next. */
+  #stepDown(): void {
+    if (this.#leader === undefined) return;
+    this.#leader = undefined;
+    this.#ctx.role = "follower";
+    this.#ctx.phase = "recover";
+    this.#proposals.onLost();
+    this.#reads.onLost();
+  }
+
+  #onLink(event: LinkEvent): void {
+    const { peer, direction, stream, up } = event;
+    this.#membership.onLink(peer, direction, up);
+    if (direction === "incoming") {
+      if (!up) this.#follower.onStreamEnd(stream);
+      return;
+    }
+    if (!this.#membership.started) return;
+    if (this.#leader !== undefined) {
+      if (up) this.#leader.restart(peer);
+      else this.#leader.lose(peer);
+    } else if (up && this.#ctx.phase === "recover" && !this.#learner.isLearning) {
+      this.#follower.askPrepare(peer);
+    }
+  }
+
+  #onDurable(event: DurableEvent): void {
+    const { writes } = this.#ctx;
+    for (let write = writes.complete(event.ticket); write !== undefined; write = writes.complete(event.ticket)) {
+      this.#onWriteDurable(write);
+    }
+    this.#follower.answerPrepare();
+    this.#follower.sendAccepted();
+    this.#leader?.replication?.decide();
+    this.#learner.onDurable();
+  }
+
+  #onWriteDurable(write: PendingWrite): void {
+    const ctx = this.#ctx;
+    if (write.kind === "append") return ctx.appendIsDurable(write.endSlot);
+    if (write.kind === "replace") {
+      ctx.replaceIsDurable(write.ballot, write.endSlot);
+      if (this.#leader !== undefined) this.#leader.replication?.onReplaceDurable(write.ballot);
+      else this.#follower.onReplaceDurable(write.ballot);
+      return;
+    }
+    ctx.superblockIsDurable(write.state);
+    if (write.purpose === "genesis") this.#membership.onGenesisDurable();
+    else if (write.purpose === "started") this.#membership.onStartedDurable();
+    else if (write.purpose === "promise") this.#leadAfterPromise();
+  }
+
+  #leadAfterPromise(): void {
+    const hadReplication = this.#leader?.replication !== undefined;
+    this.#leader?.onPromiseDurable();
+    this.#beginProposals(hadReplication);
+  }
+
+  #beginProposals(hadReplication: boolean): void {
+    if (!hadReplication && this.#leader?.replication !== undefined) this.#proposals.begin();
+  }
+
+  #onReceive(event: ReceiveEvent): void {
+    const { from, stream, message } = event;
+    assert(from !== this.#ctx.self, "a node does not hear itself");
+    if (message.kind === "hello") return this.#membership.onHello(from, stream, message);
+    if (message.kind === "refused") return this.#membership.onRefused(from, message);
+    // Nobody is listened to whose Hello was not accepted.
+    if (!this.#membership.isKnown(from)) return;
+    if (message.kind === "genesis") return this.#membership.onGenesis(from, message);
+    if (message.kind === "genesisAck") return this.#membership.onGenesisAck(from, message);
+    if (message.kind === "started") return this.#membership.onStarted(message);
+    // P14: nothing of the configuration is handled before its start is durable here. Whoever says anything else has started.
+    if (!this.#membership.started) return this.#membership.learnStarted();
+    const hadReplication = this.#leader?.replication !== undefined;
+    this.#onConsensus(from, stream, message);
+    this.#beginProposals(hadReplication);
+  }
+
+  #onConsensus(from: NodeId, stream: number, message: ConsensusMessage): void {
+    switch (message.kind) {
+      case "heartbeat":
+        return this.#ctx.send(from, this.#heartbeatReply(message.round));
+      case "heartbeatReply":
+        return this.#election.onReply(from, message);
+      case "prepare":
+        return this.#onPrepare(from, message);
+      case "promise":
+        return this.#leader?.onPromise(from, message);
+      case "prepareRequest":
+        this.#election.noteBallot(message.promised);
+        return this.#leader?.onPrepareRequest(from, message);
+      case "notAccepted":
+        return this.#election.noteBallot(message.promised);
+      case "syncBegin":
+        return this.#follower.onSyncBegin(stream, message);
+      case "syncChunk":
+        return this.#follower.onSyncChunk(stream, message);
+      case "syncEnd":
+        return this.#follower.onSyncEnd(stream, message);
+      case "accept":
+        return this.#follower.onAccept(stream, message);
+      case "accepted":
+        return this.#leader?.onAccepted(from, message);
+      case "decide":
+        return this.#follower.onDecide(stream, message);
+      case "fetch":
+        return this.#learner.onFetch(from, message);
+      case "entries":
+        return this.#leader === undefined
+          ? this.#learner.onEntries(from, message)
+          : this.#leader.onEntries(from, message);
+      case "probe":
+        return this.#reads.onProbe(from, message);
+      case "probeAck":
+        return this.#reads.onProbeAck(from, message);
+      case "readIndex":
+        return this.#reads.onReadIndex(from, message, this.#leader);
+      case "readIndexReply":
+        return this.#reads.onReadIndexReply(from, message);
+      default:
+        return assertNever(message);
+    }
+  }
+
+  #onPrepare(from: NodeId, message: Extract<Message, { kind: "prepare" }>): void {
+    this.#election.noteBallot(message.n);
+    // A leader that promises a larger ballot stops leading at once.
+    if (this.#leader !== undefined && compareBallots(message.n, this.#leader.n) > 0) this.#stepDown();
+    if (compareBallots(message.n, this.#ctx.promising) >= 0) this.#learner.abandon();
+    this.#follower.onPrepare(from, message);
+  }
+
+  #heartbeatReply(round: number): Message {
+    const ctx = this.#ctx;
+    const { own: ballot, leader, happy } = this.#election;
+    const { flushedEnd, visibleEnd, oldestSyncMs } = ctx;
+    const { clientAddress } = ctx.options;
+    const loopLagMs = this.#loopLagMsMax;
+    return {
+      kind: "heartbeatReply",
+      round,
+      ballot,
+      leader,
+      happy,
+      flushedEnd,
+      visibleEnd,
+      oldestSyncMs,
+      loopLagMs,
+      clientAddress,
+    };
+  }
 }
+
+type ConsensusMessage = Exclude<Message, { kind: "hello" | "refused" | "genesis" | "genesisAck" | "started" }>;

@@ -1,0 +1,237 @@
+import { assert } from "../base/assert.ts";
+import type { ErrorCode, ErrorFacts } from "../base/errors.ts";
+import { maxSlot, minSlot, type NodeId, nodeId, type Slot } from "../base/types.ts";
+import { type Ballot, compareBallots, showBallot } from "./ballot.ts";
+import type { DurableState, Identity } from "./durable.ts";
+import type { Effect } from "./effect.ts";
+import type { Entry } from "./entry.ts";
+import { Log } from "./log.ts";
+import type { Message, PromiseId } from "./message.ts";
+import { majorityQuorums, type Quorums } from "./quorum.ts";
+import type { ReplicaOptions } from "./replica.ts";
+import { type SuperblockPurpose, Writes } from "./writes.ts";
+
+export type Role = "leader" | "follower";
+/**
+ * recover: must hear from a leader first. prepare: promised (as leader: collecting promises). sync: a leader-elect fetches what
+ * it lacks. accept: in step with the ballot.
+ */
+export type Phase = "recover" | "prepare" | "sync" | "accept";
+
+/** The state that all parts of a replica share, with the few doors through which it moves. */
+export class Context {
+  readonly options: ReplicaOptions;
+  readonly identity: Identity;
+  readonly self: NodeId;
+  readonly voters: readonly NodeId[];
+  readonly peers: readonly NodeId[];
+  readonly quorums: Quorums;
+  readonly log: Log;
+  readonly writes = new Writes();
+
+  role: Role = "follower";
+  phase: Phase = "recover";
+  /** Ticks since the start: the only clock of the core. */
+  ticks = 0;
+  /** Where the current step puts its effects. */
+  effects: Effect[] = [];
+
+  #durable: DurableState;
+  #submitted: DurableState;
+  #logBallot: Ballot;
+  #logBallotSubmitted: Ballot;
+  #decidedEnd: Slot;
+  #flushedEnd: Slot;
+  #shownEnd: Slot;
+  #promiseCount = 0;
+  /** The promise found at start: a ballot led by this incarnation is greater (P10). */
+  readonly promisedAtStart: Ballot;
+
+  constructor(options: ReplicaOptions) {
+    const { recovered, members } = options;
+    this.options = options;
+    this.identity = recovered.identity;
+    const index = members.findIndex((member) => member.name === recovered.identity.name);
+    assert(index >= 0, `the node ${recovered.identity.name} is not in its own list of members`);
+    this.self = nodeId(index + 1);
+    this.voters = members.map((_, i) => nodeId(i + 1));
+    this.peers = this.voters.filter((voter) => voter !== this.self);
+    this.quorums = majorityQuorums(members.length);
+    this.log = new Log(recovered.base, recovered.window);
+    this.#durable = recovered.state;
+    this.#submitted = recovered.state;
+    this.#logBallot = recovered.state.acceptedBallot;
+    this.#logBallotSubmitted = this.#logBallot;
+    this.promisedAtStart = recovered.state.promised;
+    this.#decidedEnd = recovered.base.slot;
+    this.#flushedEnd = this.log.acceptedEnd;
+    this.#shownEnd = this.visibleEnd;
+  }
+
+  /** What the superblock durably says. */
+  get durable(): DurableState {
+    return this.#durable;
+  }
+
+  get promised(): Ballot {
+    return this.#durable.promised;
+  }
+
+  /** The durable accepted ballot: the larger of superblock and log (PROTOCOL 3). */
+  get acceptedBallot(): Ballot {
+    return compareBallots(this.#logBallot, this.#durable.acceptedBallot) > 0
+      ? this.#logBallot
+      : this.#durable.acceptedBallot;
+  }
+
+  /**
+   * Ballot of the last REPLACE, durable or on its way: what a REPLACE of learnt entries carries. Never the superblock's, which
+   * may be ahead of the log only where the log is damaged.
+   */
+  get logBallot(): Ballot {
+    return this.#logBallotSubmitted;
+  }
+
+  get acceptedEnd(): Slot {
+    return this.log.acceptedEnd;
+  }
+
+  /** All slots below are decided and held here. */
+  get decidedEnd(): Slot {
+    return this.#decidedEnd;
+  }
+
+  /** First slot that is not durable here. Falls when a REPLACE is submitted, but never below decidedEnd then. */
+  get flushedEnd(): Slot {
+    return this.#flushedEnd;
+  }
+
+  /** Shown to readers: decided, and durable here. Never falls. */
+  get visibleEnd(): Slot {
+    return minSlot(this.#decidedEnd, this.#flushedEnd);
+  }
+
+  /** Age of the oldest unfinished sync. */
+  get oldestSyncMs(): number {
+    const since = this.writes.oldestSince;
+    return since === undefined ? 0 : (this.ticks - since) * this.options.tickMs;
+  }
+
+  nextPromiseId(): PromiseId {
+    this.#promiseCount += 1;
+    return { incarnation: this.identity.incarnation, counter: this.#promiseCount };
+  }
+
+  send(to: NodeId | readonly NodeId[], message: Message): void {
+    const receivers = typeof to === "number" ? [to] : to;
+    if (receivers.length > 0) this.effects.push({ kind: "send", to: receivers, message });
+  }
+
+  stop(code: ErrorCode, reason: string, facts: ErrorFacts = {}): void {
+    this.effects.push({ kind: "stop", code, reason, facts });
+  }
+
+  /** Adds entries to log and disk. They continue the chain. */
+  append(entries: readonly Entry[]): void {
+    const first = entries[0];
+    if (first === undefined) return;
+    this.log.append(entries);
+    const ticket = this.writes.add({
+      kind: "append",
+      sinceTick: this.ticks,
+      endSlot: this.acceptedEnd,
+      bytes: bytesOf(entries),
+    });
+    this.effects.push({
+      kind: "appendGroup",
+      ticket,
+      firstSlot: first.slot,
+      prevHash: first.prevHash,
+      entries,
+      decidedEnd: this.visibleEnd,
+    });
+  }
+
+  /** Voids the log from `firstSlot` on and puts `entries` there, under a ballot. Nothing decided is ever cut (P11). */
+  replace(ballot: Ballot, firstSlot: Slot, entries: readonly Entry[]): void {
+    assert(
+      firstSlot >= this.#decidedEnd,
+      `REPLACE at ${firstSlot} would cut decided slots below ${this.#decidedEnd} (P11)`,
+    );
+    const prevHash = this.log.hashBefore(firstSlot);
+    assert(prevHash !== undefined, `REPLACE at ${firstSlot} has no slot before it in memory`);
+    assert(compareBallots(ballot, this.#logBallotSubmitted) >= 0, "the log's ballot never goes back");
+    this.#logBallotSubmitted = ballot;
+    this.log.cut(firstSlot);
+    this.log.append(entries);
+    this.#flushedEnd = minSlot(this.#flushedEnd, firstSlot);
+    const bytes = bytesOf(entries);
+    const ticket = this.writes.add({
+      kind: "replace",
+      sinceTick: this.ticks,
+      firstSlot,
+      endSlot: this.acceptedEnd,
+      ballot,
+      bytes,
+    });
+    const decidedEnd = this.visibleEnd;
+    this.effects.push({ kind: "replaceGroup", ticket, ballot, firstSlot, prevHash, entries, decidedEnd });
+  }
+
+  /** Submits a superblock with some fields changed. They count only when the write is durable. */
+  writeSuperblock(change: Partial<DurableState>, purpose: SuperblockPurpose): void {
+    const state = { ...this.#submitted, ...change };
+    assert(
+      compareBallots(state.promised, this.#submitted.promised) >= 0,
+      `the promise would go back from ${showBallot(this.#submitted.promised)} to ${showBallot(state.promised)} (P15)`,
+    );
+    assert(
+      compareBallots(state.acceptedBallot, state.promised) <= 0,
+      `accepted ballot ${showBallot(state.acceptedBallot)} above the promise ${showBallot(state.promised)} (P4)`,
+    );
+    this.#submitted = state;
+    const ticket = this.writes.add({ kind: "superblock", sinceTick: this.ticks, state, purpose });
+    this.effects.push({ kind: "writeSuperblock", ticket, state, decidedEnd: this.visibleEnd });
+  }
+
+  /** The promise as last submitted, durable or not: nothing smaller is answered any more. */
+  get promising(): Ballot {
+    return this.#submitted.promised;
+  }
+
+  superblockIsDurable(state: DurableState): void {
+    this.#durable = state;
+  }
+
+  appendIsDurable(end: Slot): void {
+    this.#flushedEnd = maxSlot(this.#flushedEnd, minSlot(this.writes.capByPendingReplace(end), this.acceptedEnd));
+  }
+
+  replaceIsDurable(ballot: Ballot, end: Slot): void {
+    this.#logBallot = ballot;
+    this.appendIsDurable(end);
+  }
+
+  /** Moves decidedEnd forward; the caller has shown that [.., end) is decided and held here. */
+  raiseDecided(end: Slot): void {
+    if (end <= this.#decidedEnd) return;
+    assert(end <= this.acceptedEnd, `decidedEnd ${end} above acceptedEnd ${this.acceptedEnd}`);
+    this.#decidedEnd = end;
+  }
+
+  /** Tells readers about visible slots, once for each move. */
+  show(): void {
+    const visibleEnd = this.visibleEnd;
+    assert(visibleEnd >= this.#shownEnd, `visibleEnd went back from ${this.#shownEnd} to ${visibleEnd}`);
+    if (visibleEnd === this.#shownEnd) return;
+    this.#shownEnd = visibleEnd;
+    this.effects.push({ kind: "show", visibleEnd, nextPosition: this.log.positionAt(visibleEnd) });
+    this.log.dropBelow(visibleEnd);
+  }
+}
+
+export function bytesOf(entries: readonly Entry[]): number {
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.bytes.length;
+  return bytes;
+}

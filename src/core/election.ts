@@ -1,0 +1,208 @@
+import { assert } from "../base/assert.ts";
+import type { NodeId, Slot } from "../base/types.ts";
+import {
+  type Ballot,
+  compareBallots,
+  largerBallot,
+  nextBallot,
+  sameBallot,
+  showBallot,
+  untakenBallot,
+} from "./ballot.ts";
+import type { HeartbeatMessage, HeartbeatReplyMessage } from "./message.ts";
+import type { Quorums } from "./quorum.ts";
+
+/** What the election must know of the rest of the replica at the end of a round. */
+export interface RoundInputs {
+  readonly promised: Ballot;
+  /** Whether this node leads in phase accept: then Qa must hear it, otherwise Qp. */
+  readonly accepting: boolean;
+  /** The round's timer was late by more than T/2: do not take over on what may be our own deafness. */
+  readonly late: boolean;
+  /** Age of the own oldest unfinished sync or lag of the own loop, whichever is larger, and T. */
+  readonly slowMs: number;
+  readonly roundMs: number;
+  /** Followers in sync: one of them must be twice as fast before a slow leader gives way. */
+  readonly synced: ReadonlySet<NodeId>;
+}
+
+/** What the last heartbeat reply of a peer said. */
+export interface PeerReport {
+  readonly clientAddress: string;
+  readonly flushedEnd: Slot;
+  readonly visibleEnd: Slot;
+  readonly oldestSyncMs: number;
+}
+
+const lossesBeforeLift = 2;
+/** A slow leader gives way at most once in so many rounds: an overloaded machine must not rotate leaders. */
+const slowPauseRounds = 10;
+
+/**
+ * Ballot leader election, quorum-connected (PROTOCOL section 6, after OmniPaxos, EuroSys'23). Heartbeats go in rounds of T.
+ * It only proposes whom to follow: safety rests on Prepare and Accept alone.
+ */
+export class Election {
+  readonly #self: NodeId;
+  readonly #quorums: Quorums;
+  readonly #promisedAtStart: Ballot;
+  #own: Ballot;
+  #leader: Ballot;
+  #happy = false;
+  #round = 0;
+  #replies = new Map<NodeId, HeartbeatReplyMessage>();
+  #previous = new Map<NodeId, HeartbeatReplyMessage>();
+  #nLargest: number;
+  /** Rounds in a row in which a voter was seen shut out by a larger promise. */
+  #shutOutRounds = 0;
+  /** The round until which a leader that gave way for slowness takes nothing over again. */
+  #yieldUntilRound = 0;
+
+  constructor(self: NodeId, quorums: Quorums, promised: Ballot) {
+    this.#self = self;
+    this.#quorums = quorums;
+    this.#promisedAtStart = promised;
+    this.#own = untakenBallot(self);
+    this.#leader = promised;
+    this.#nLargest = promised.n;
+  }
+
+  get own(): Ballot {
+    return this.#own;
+  }
+
+  get leader(): Ballot {
+    return this.#leader;
+  }
+
+  get happy(): boolean {
+    return this.#happy;
+  }
+
+  get round(): number {
+    return this.#round;
+  }
+
+  /** Whether the ballot followed is one that this incarnation took. */
+  get leadsOwn(): boolean {
+    return this.#own.n >= 1 && sameBallot(this.#leader, this.#own);
+  }
+
+  /** The owner of the followed ballot, if this node is content with it. */
+  get leaderNode(): NodeId | undefined {
+    return this.#happy && this.#leader.n >= 1 ? this.#leader.nodeId : undefined;
+  }
+
+  /** Last reports of the peers that were heard in this round or the one before. */
+  report(peer: NodeId): PeerReport | undefined {
+    return this.#replies.get(peer) ?? this.#previous.get(peer);
+  }
+
+  /** A ballot number was seen outside of heartbeats. */
+  noteBallot(ballot: Ballot): void {
+    this.#nLargest = Math.max(this.#nLargest, ballot.n);
+  }
+
+  startRound(): HeartbeatMessage {
+    this.#round += 1;
+    this.#previous = this.#replies;
+    this.#replies = new Map();
+    return { kind: "heartbeat", round: this.#round };
+  }
+
+  /** A reply counts only for its round, and once per node. */
+  onReply(from: NodeId, reply: HeartbeatReplyMessage): void {
+    if (reply.round !== this.#round || this.#replies.has(from)) return;
+    this.#replies.set(from, reply);
+    this.noteBallot(reply.ballot);
+    this.noteBallot(reply.leader);
+  }
+
+  /** Whether every peer replied: the first round need not wait longer. */
+  get allReplied(): boolean {
+    return this.#replies.size === this.#quorums.voterCount - 1;
+  }
+
+  /** Rules 1 to 4, the ballot lift and the giving way of a slow leader. */
+  endRound(inputs: RoundInputs): void {
+    this.noteBallot(inputs.promised);
+    this.#adoptLargest();
+    this.#judge(inputs);
+    this.#giveWayIfSlow(inputs);
+    if (!this.#happy && !inputs.late && this.#round > this.#yieldUntilRound && this.#mayTakeOver()) this.takeBallot();
+    // Rule 4. It is never taken as one's own unless this incarnation took it (P10).
+    this.#leader = largerBallot(this.#leader, inputs.promised);
+    this.#liftForShutOut();
+  }
+
+  /** Takes a ballot above everything seen and stands for it (rule 3; also when a prepared log proved useless). */
+  takeBallot(): void {
+    this.#nLargest = Math.max(this.#nLargest, this.#leader.n, this.#own.n);
+    this.#own = nextBallot(this.#nLargest, this.#self);
+    assert(
+      compareBallots(this.#own, this.#promisedAtStart) > 0,
+      `ballot ${showBallot(this.#own)} is not above the promise at start ${showBallot(this.#promisedAtStart)} (P10)`,
+    );
+    this.#leader = this.#own;
+    this.#happy = true;
+    this.#shutOutRounds = 0;
+  }
+
+  /** Rule 1: only a sender's own ballot is adopted, never its leader field; gossip is what livelocks chains. */
+  #adoptLargest(): void {
+    for (const reply of this.#replies.values()) {
+      if (reply.ballot.n >= 1) this.#leader = largerBallot(this.#leader, reply.ballot);
+    }
+  }
+
+  /** Rule 2. A peer silent in this round counts with its reply of the round before. */
+  #judge(inputs: RoundInputs): void {
+    const heard = new Map([...this.#previous, ...this.#replies]);
+    if (this.leadsOwn) {
+      const needed = inputs.accepting ? this.#quorums.accept : this.#quorums.prepare;
+      let following = 1;
+      let superseded = false;
+      for (const reply of heard.values()) {
+        if (compareBallots(reply.leader, this.#own) <= 0) following += 1;
+        else if (reply.happy) superseded = true;
+      }
+      this.#happy = following >= needed || superseded;
+      return;
+    }
+    const owner = heard.get(this.#leader.nodeId);
+    this.#happy =
+      owner !== undefined &&
+      this.#leader.n >= 1 &&
+      owner.happy &&
+      sameBallot(owner.ballot, this.#leader) &&
+      sameBallot(owner.leader, this.#leader);
+  }
+
+  /** Rule 3's condition, on this round's replies alone. */
+  #mayTakeOver(): boolean {
+    for (const reply of this.#replies.values()) if (reply.happy) return false;
+    return 1 + this.#replies.size >= this.#quorums.prepare;
+  }
+
+  #giveWayIfSlow(inputs: RoundInputs): void {
+    if (!this.leadsOwn || !this.#happy || !inputs.accepting || inputs.slowMs <= inputs.roundMs) return;
+    if (this.#round <= this.#yieldUntilRound) return;
+    for (const [peer, reply] of this.#replies) {
+      if (!inputs.synced.has(peer)) continue;
+      if (Math.max(reply.oldestSyncMs, reply.loopLagMs) * 2 > inputs.slowMs) continue;
+      this.#happy = false;
+      this.#yieldUntilRound = this.#round + slowPauseRounds;
+      return;
+    }
+  }
+
+  /** Otherwise a voter that promised a dead candidate would stay shut out. */
+  #liftForShutOut(): void {
+    const leading = this.leadsOwn && this.#happy;
+    const shutOut = [...this.#replies.values()].some(
+      (reply) => !reply.happy && compareBallots(reply.leader, this.#own) > 0,
+    );
+    this.#shutOutRounds = leading && shutOut ? this.#shutOutRounds + 1 : 0;
+    if (this.#shutOutRounds >= lossesBeforeLift) this.takeBallot();
+  }
+}

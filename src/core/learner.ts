@@ -1,0 +1,156 @@
+import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { minSlot, type NodeId, type Slot } from "../base/types.ts";
+import { sameBallot } from "./ballot.ts";
+import type { Context } from "./context.ts";
+import type { Election } from "./election.ts";
+import type { Entry } from "./entry.ts";
+import type { Follower } from "./follower.ts";
+import type { EntriesMessage, FetchMessage } from "./message.ts";
+
+/** Fetches what others show, and serves it (PROTOCOL section 10). Learning compares no ballots and never leads to Accepted. */
+export class Learner {
+  readonly #ctx: Context;
+  readonly #follower: Follower;
+  readonly #election: Election;
+  #requestCount = 0;
+  #request: { readonly id: number; readonly to: NodeId; readonly sinceTick: number } | undefined;
+  /** A fetch that waits until enough of what was learnt is on disk. */
+  #postponed: NodeId | undefined;
+
+  constructor(ctx: Context, follower: Follower, election: Election) {
+    this.#ctx = ctx;
+    this.#follower = follower;
+    this.#election = election;
+  }
+
+  nextRequestId(): number {
+    this.#requestCount += 1;
+    return this.#requestCount;
+  }
+
+  /** Whether entries are flowing in: the leader need not be asked for a Prepare before they end. */
+  get isLearning(): boolean {
+    return this.#request !== undefined || this.#postponed !== undefined;
+  }
+
+  /**
+   * At the end of a round: learn if no leader will bring this node up to date soon. Allowed in phase recover, when a Promise
+   * waited a whole round for its sync (this node is too far behind for one), and when the leader was silent for 2 T.
+   */
+  onRound(ticksPerRound: number): void {
+    const ctx = this.#ctx;
+    if (ctx.role !== "follower") return this.abandon();
+    const request = this.#request;
+    if (request !== undefined && ctx.ticks - request.sinceTick >= 2 * ticksPerRound) this.abandon();
+    if (this.isLearning || this.#follower.isPromising) return;
+    const waitedForSync = ctx.phase === "prepare" && this.#follower.ticksInPhase > ticksPerRound;
+    const deserted = ctx.phase === "accept" && this.#follower.silentTicks > 2 * ticksPerRound;
+    if (ctx.phase !== "recover" && !waitedForSync && !deserted) return;
+    const source = this.#source();
+    if (source !== undefined) this.#fetch(source);
+  }
+
+  /** The node took another role or phase: what was asked for is not wanted any more. */
+  abandon(): void {
+    this.#request = undefined;
+    this.#postponed = undefined;
+  }
+
+  onEntries(from: NodeId, message: EntriesMessage): void {
+    const ctx = this.#ctx;
+    const request = this.#request;
+    if (request === undefined || request.id !== message.requestId || request.to !== from) return;
+    this.#request = undefined;
+    if (ctx.role !== "follower" || ctx.phase !== "recover") return;
+    const entries = message.entries.filter((entry) => entry.slot < message.visibleEnd);
+    const took = this.takeDecided(entries);
+    if (took && ctx.decidedEnd < message.visibleEnd) this.#fetch(from);
+    else this.#caughtUp();
+  }
+
+  /** Something became durable: a postponed fetch may go on. */
+  onDurable(): void {
+    const source = this.#postponed;
+    if (source === undefined || this.#ctx.writes.bytes > limits.windowBytes / 2) return;
+    this.#postponed = undefined;
+    if (this.#ctx.role === "follower" && this.#ctx.phase === "recover") this.#fetch(source);
+  }
+
+  /**
+   * Writes entries that are known to be decided, from the own decidedEnd on. Where the own log differs above decidedEnd its
+   * rest was not chosen: a REPLACE with the log's own ballot takes its place. Returns whether decidedEnd moved.
+   */
+  takeDecided(entries: readonly Entry[]): boolean {
+    const ctx = this.#ctx;
+    const before = ctx.decidedEnd;
+    const fresh = entries.filter((entry) => entry.slot >= ctx.decidedEnd);
+    let expected = ctx.decidedEnd;
+    let hash = ctx.log.hashBefore(expected);
+    for (const entry of fresh) {
+      if (entry.slot !== expected || entry.prevHash !== hash) {
+        // Two decided histories: nothing can be right after this.
+        if (entry.slot === expected) ctx.stop("INVARIANT_BROKEN", `decided history differs before slot ${entry.slot}`);
+        return false;
+      }
+      hash = entry.hash;
+      expected = (expected + 1) as Slot;
+    }
+    const differs = fresh.findIndex((entry) => ctx.log.at(entry.slot)?.hash !== entry.hash);
+    if (differs >= 0) {
+      const from = fresh[differs]!.slot;
+      if (from < ctx.acceptedEnd) ctx.replace(ctx.logBallot, from, fresh.slice(differs));
+      else ctx.append(fresh.slice(differs));
+    }
+    ctx.raiseDecided(expected);
+    assert(ctx.decidedEnd >= before, "learning only moves forward");
+    return ctx.decidedEnd > before;
+  }
+
+  /** Serves a Fetch: with a ballot, to the leader-elect that holds this node's promise; without, only what is visible here. */
+  onFetch(from: NodeId, message: FetchMessage): void {
+    const ctx = this.#ctx;
+    const { requestId, fromSlot, prevHash } = message;
+    const promised = message.n !== undefined && sameBallot(message.n, ctx.promised);
+    if (message.n !== undefined && !promised) return;
+    const visibleEnd = ctx.visibleEnd;
+    const end = promised ? minSlot(ctx.flushedEnd, ctx.acceptedEnd) : visibleEnd;
+    if (fromSlot >= ctx.log.memoryBegin) {
+      const known = fromSlot <= end && ctx.log.hashBefore(fromSlot) === prevHash;
+      const entries = known ? ctx.log.range(fromSlot, end, limits.messageEntryBytes) : [];
+      ctx.send(from, { kind: "entries", requestId, fromSlot, entries, visibleEnd });
+      return;
+    }
+    const diskEnd = minSlot(visibleEnd, ctx.log.memoryBegin);
+    ctx.effects.push({ kind: "sendEntries", to: from, requestId, fromSlot, prevHash, end: diskEnd, visibleEnd });
+  }
+
+  /** The leader if it is ahead, else any peer that is: at the far end of a chain, the neighbour. */
+  #source(): NodeId | undefined {
+    const { peers, decidedEnd } = this.#ctx;
+    const leader = this.#election.leaderNode;
+    const ahead = (peer: NodeId) => (this.#election.report(peer)?.visibleEnd ?? 0) > decidedEnd;
+    if (leader !== undefined && leader !== this.#ctx.self && ahead(leader)) return leader;
+    return peers.find(ahead);
+  }
+
+  #fetch(to: NodeId): void {
+    const ctx = this.#ctx;
+    // A Learn makes an earlier Promise unusable for a SyncBegin, and ends the sync (C11, C14).
+    this.#follower.recover();
+    if (ctx.writes.bytes > limits.windowBytes / 2) {
+      this.#postponed = to;
+      return;
+    }
+    const id = this.nextRequestId();
+    this.#request = { id, to, sinceTick: ctx.ticks };
+    const fromSlot = ctx.decidedEnd;
+    const prevHash = ctx.log.hashBefore(fromSlot)!;
+    ctx.send(to, { kind: "fetch", requestId: id, fromSlot, prevHash, n: undefined });
+  }
+
+  #caughtUp(): void {
+    const leader = this.#election.leaderNode;
+    if (leader !== undefined && leader !== this.#ctx.self) this.#follower.askPrepare(leader);
+  }
+}

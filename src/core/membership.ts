@@ -1,0 +1,222 @@
+import { firstConfigId, type NodeId } from "../base/types.ts";
+import type { Context } from "./context.ts";
+import type { Genesis } from "./durable.ts";
+import type {
+  GenesisAckMessage,
+  GenesisMessage,
+  HelloMessage,
+  Member,
+  RefusedMessage,
+  StartedMessage,
+} from "./message.ts";
+
+export const protocolVersion = 1;
+
+type Refusal = { readonly code: RefusedMessage["code"]; readonly reason: string };
+
+/** Identity, Hello, and genesis (PROTOCOL section 2): who is who, and when this cluster may begin. */
+export class Membership {
+  readonly #ctx: Context;
+  /** The last acceptable Hello of each peer. Only their messages are listened to. */
+  readonly #hellos = new Map<NodeId, HelloMessage>();
+  readonly #dialed = new Set<NodeId>();
+  readonly #refusedBy = new Set<NodeId>();
+  readonly #acks = new Set<NodeId>();
+  #writing = false;
+
+  constructor(ctx: Context) {
+    this.#ctx = ctx;
+    const genesis = ctx.durable.genesis;
+    if (genesis !== undefined && ctx.acceptedEnd === 1) ctx.log.setFirstHash(ctx.options.firstHash(genesis.clusterId));
+  }
+
+  get genesis(): Genesis | undefined {
+    return this.#ctx.durable.genesis;
+  }
+
+  get started(): boolean {
+    return this.#ctx.durable.started;
+  }
+
+  hello(): HelloMessage {
+    const { options, identity, self, durable } = this.#ctx;
+    return {
+      kind: "hello",
+      clusterId: durable.genesis?.clusterId ?? "",
+      configId: firstConfigId,
+      nodeUid: identity.nodeUid,
+      incarnation: identity.incarnation,
+      name: identity.name,
+      protocolVersion,
+      peerAddress: options.members[self - 1]!.peerAddress,
+      clientAddress: options.clientAddress,
+      started: durable.started,
+      names: options.members.map((member) => member.name),
+    };
+  }
+
+  isKnown(peer: NodeId): boolean {
+    return this.#hellos.has(peer);
+  }
+
+  onLink(peer: NodeId, direction: "dialed" | "incoming", up: boolean): void {
+    if (direction !== "dialed") return;
+    if (up) this.#dialed.add(peer);
+    else this.#dialed.delete(peer);
+  }
+
+  onHello(from: NodeId, stream: number, hello: HelloMessage): void {
+    const refusal = this.#judge(from, hello);
+    if (refusal !== undefined) {
+      this.#ctx.effects.push({ kind: "refuse", to: from, stream, message: { kind: "refused", ...refusal } });
+      return;
+    }
+    this.#hellos.set(from, hello);
+    this.#refusedBy.delete(from);
+    if (hello.started) this.learnStarted();
+    this.#advance();
+  }
+
+  /**
+   * A node that has not started stops at the first refusal: nothing is lost by that. One that has may be right where the other
+   * is wrong, so it stops only when those that refuse it leave no quorum.
+   */
+  onRefused(from: NodeId, message: RefusedMessage): void {
+    this.#refusedBy.add(from);
+    const { quorums, voters, options } = this.#ctx;
+    if (this.started && voters.length - this.#refusedBy.size >= quorums.prepare) return;
+    const name = options.members[from - 1]!.name;
+    this.#ctx.stop(message.code, `node ${name} refuses this node: ${message.reason}`, { node: name });
+  }
+
+  onGenesis(from: NodeId, message: GenesisMessage): void {
+    const own = this.genesis;
+    if (own !== undefined) {
+      if (own.clusterId === message.clusterId) this.#acknowledge(from);
+      return;
+    }
+    const { self, identity } = this.#ctx;
+    const me = message.members[self - 1];
+    const namesMe = me !== undefined && me.name === identity.name && me.nodeUid === identity.nodeUid;
+    if (namesMe && message.members.length === this.#ctx.voters.length) this.#adopt(message);
+  }
+
+  onGenesisAck(from: NodeId, message: GenesisAckMessage): void {
+    const genesis = this.genesis;
+    if (genesis?.clusterId !== message.clusterId || genesis.members[from - 1]?.nodeUid !== message.nodeUid) return;
+    this.#acks.add(from);
+    if (this.#isMaker && this.#ctx.peers.every((peer) => this.#acks.has(peer))) this.learnStarted();
+  }
+
+  onStarted(message: StartedMessage): void {
+    if (this.genesis?.clusterId === message.clusterId) this.learnStarted();
+  }
+
+  /** Only members of a started cluster take part in elections, so a heartbeat says as much as Started. */
+  learnStarted(): void {
+    if (this.genesis === undefined || this.started || this.#writing) return;
+    this.#writing = true;
+    this.#ctx.writeSuperblock({ started: true }, "started");
+  }
+
+  /** Goes on with the genesis as soon as it can: a single node needs nobody for it. */
+  onTick(): void {
+    this.#advance();
+  }
+
+  /** A round passed: say again what may have been lost. */
+  onRound(): void {
+    if (this.genesis !== undefined && !this.started && this.#isMaker) {
+      for (const peer of this.#ctx.peers) if (!this.#acks.has(peer)) this.#sendGenesis(peer);
+    }
+  }
+
+  onGenesisDurable(): void {
+    this.#writing = false;
+    const { clusterId } = this.genesis!;
+    this.#ctx.log.setFirstHash(this.#ctx.options.firstHash(clusterId));
+    if (this.#isMaker) {
+      if (this.#ctx.peers.length === 0) this.learnStarted();
+      for (const peer of this.#ctx.peers) this.#sendGenesis(peer);
+    } else {
+      this.#acknowledge(this.#ctx.voters[0]!);
+    }
+  }
+
+  onStartedDurable(): void {
+    this.#writing = false;
+    if (this.#isMaker) this.#ctx.send(this.#ctx.peers, { kind: "started", clusterId: this.genesis!.clusterId });
+  }
+
+  get #isMaker(): boolean {
+    return this.#ctx.self === this.#ctx.voters[0];
+  }
+
+  /** Makes the genesis when all configured voters have met, or goes on with one that is half way round. */
+  #advance(): void {
+    const { peers, options, durable } = this.#ctx;
+    if (this.#writing || !this.#isMaker) return;
+    if (durable.genesis !== undefined) return;
+    const fresh = peers.every((peer) => this.#dialed.has(peer) && this.#hellos.get(peer)?.clusterId === "");
+    if (!fresh) return;
+    this.#writing = true;
+    const genesis = { clusterId: options.freshClusterId, nodeId: this.#ctx.self, members: this.#members() };
+    this.#ctx.writeSuperblock({ genesis }, "genesis");
+  }
+
+  #members(): Member[] {
+    return this.#ctx.options.members.map((member, index) => {
+      const nodeId = this.#ctx.voters[index]!;
+      const hello = nodeId === this.#ctx.self ? this.hello() : this.#hellos.get(nodeId)!;
+      const { nodeUid, clientAddress } = hello;
+      return { nodeId, nodeUid, name: member.name, peerAddress: member.peerAddress, clientAddress };
+    });
+  }
+
+  #adopt(message: GenesisMessage): void {
+    if (this.#writing) return;
+    this.#writing = true;
+    const { clusterId, members } = message;
+    this.#ctx.writeSuperblock({ genesis: { clusterId, nodeId: this.#ctx.self, members } }, "genesis");
+  }
+
+  #acknowledge(to: NodeId): void {
+    const { clusterId } = this.genesis!;
+    this.#ctx.send(to, { kind: "genesisAck", clusterId, nodeUid: this.#ctx.identity.nodeUid });
+  }
+
+  #sendGenesis(to: NodeId): void {
+    const { clusterId, members } = this.genesis!;
+    this.#ctx.send(to, { kind: "genesis", clusterId, members });
+  }
+
+  /** Why a Hello cannot be accepted, if so. */
+  #judge(from: NodeId, hello: HelloMessage): Refusal | undefined {
+    const own = this.hello();
+    if (hello.protocolVersion !== protocolVersion) {
+      const reason = `protocol version ${hello.protocolVersion} meets ${protocolVersion}; run the same release on all nodes`;
+      return { code: "CLUSTER_MISMATCH", reason };
+    }
+    if (hello.clusterId !== "" && own.clusterId !== "" && hello.clusterId !== own.clusterId) {
+      const reason = `its directory belongs to cluster ${hello.clusterId}, this one is ${own.clusterId}`;
+      return { code: "FOREIGN_CLUSTER", reason };
+    }
+    if (!this.started && hello.names.join() !== own.names.join()) {
+      const reason = `it was started with members [${hello.names.join(", ")}], others with [${own.names.join(", ")}]`;
+      return { code: "CLUSTER_MISMATCH", reason };
+    }
+    const member = this.genesis?.members[from - 1];
+    if (member !== undefined && member.nodeUid !== hello.nodeUid) {
+      const remedy = this.started
+        ? "a wiped node cannot come back under its old name: restore its directory, or replace the member"
+        : "the cluster had not started: empty the directories of all its nodes and start them again";
+      return { code: "NODE_REPLACED", reason: `${hello.name} was another directory when the cluster began; ${remedy}` };
+    }
+    const last = this.#hellos.get(from);
+    if (last !== undefined && last.nodeUid === hello.nodeUid && hello.incarnation < last.incarnation) {
+      const reason = `incarnation ${hello.incarnation} after ${last.incarnation}: an older copy of the directory was put back`;
+      return { code: "OLD_INCARNATION", reason };
+    }
+    return undefined;
+  }
+}
