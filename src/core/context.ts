@@ -1,6 +1,6 @@
 import { assert } from "../base/assert.ts";
 import type { ErrorCode, ErrorFacts } from "../base/errors.ts";
-import { maxSlot, minSlot, type NodeId, nodeId, type Slot } from "../base/types.ts";
+import { firstSlot, maxSlot, minSlot, type NodeId, nodeId, type Slot } from "../base/types.ts";
 import { type Ballot, compareBallots, showBallot } from "./ballot.ts";
 import type { DurableState, Identity } from "./durable.ts";
 import type { Effect } from "./effect.ts";
@@ -57,7 +57,10 @@ export class Context {
     this.voters = members.map((_, i) => nodeId(i + 1));
     this.peers = this.voters.filter((voter) => voter !== this.self);
     this.quorums = majorityQuorums(members.length);
-    this.log = new Log(recovered.base, recovered.window);
+    const { genesis } = recovered.state;
+    const { base } = recovered;
+    const hash = base.slot === firstSlot && genesis !== undefined ? options.firstHash(genesis.clusterId) : base.hash;
+    this.log = new Log({ ...base, hash }, recovered.window);
     this.#durable = recovered.state;
     this.#submitted = recovered.state;
     this.#logBallot = recovered.state.acceptedBallot;

@@ -26,8 +26,6 @@ export class Membership {
 
   constructor(ctx: Context) {
     this.#ctx = ctx;
-    const genesis = ctx.durable.genesis;
-    if (genesis !== undefined && ctx.acceptedEnd === 1) ctx.log.setFirstHash(ctx.options.firstHash(genesis.clusterId));
   }
 
   get genesis(): Genesis | undefined {

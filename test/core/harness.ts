@@ -1,0 +1,329 @@
+// A cluster of real replicas whose messages and disks move only when a test says so.
+import { createHash } from "node:crypto";
+import type { Hash, NodeId, Slot, Uid } from "../../src/base/types.ts";
+import { noBallot } from "../../src/core/ballot.ts";
+import type { DurableState, Recovered } from "../../src/core/durable.ts";
+import type { AppendAnswer, Effect } from "../../src/core/effect.ts";
+import { type Entry, type EntryMaker, nextPositionOf } from "../../src/core/entry.ts";
+import type { Event } from "../../src/core/event.ts";
+import type { Message, MessageKind } from "../../src/core/message.ts";
+import { Replica } from "../../src/core/replica.ts";
+import { LogSequencer } from "../../src/sequencer/sequencer.ts";
+
+const digest = (text: string): string => createHash("md5").update(text).digest("hex");
+export const firstHash = (clusterId: Uid): Hash => digest(`first ${clusterId}`) as Hash;
+
+/** Entries with an honest 128-bit hash chain; the bytes are only the batch, since the core never looks inside. */
+export const makeEntry: EntryMaker = (header, payload) => {
+  const hash = digest(JSON.stringify(header) + Buffer.from(payload.batch).toString("hex")) as Hash;
+  return { ...header, hash, bytes: payload.batch };
+};
+
+export interface Wire {
+  readonly from: NodeId;
+  readonly to: NodeId;
+  readonly stream: number;
+  readonly message: Message;
+}
+
+type DiskEffect = Extract<Effect, { kind: "appendGroup" | "replaceGroup" | "writeSuperblock" }>;
+
+/** What survives a crash: groups and superblocks up to the last flush. */
+class TestDisk {
+  readonly log: Entry[] = [];
+  logBallot = noBallot;
+  state: DurableState = { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot };
+  pending: DiskEffect[] = [];
+  incarnation = 0;
+
+  apply(effect: DiskEffect): void {
+    if (effect.kind === "writeSuperblock") {
+      this.state = effect.state;
+      return;
+    }
+    this.log.length = effect.firstSlot - 1;
+    this.log.push(...effect.entries);
+    if (effect.kind === "replaceGroup") this.logBallot = effect.ballot;
+  }
+
+  recover(name: string): Recovered {
+    this.pending = [];
+    this.incarnation += 1;
+    const last = this.log[this.log.length - 1];
+    const decidedEnd = (last?.floor ?? 1) as Slot;
+    const before = this.log[decidedEnd - 2];
+    const base = {
+      slot: decidedEnd,
+      hash: before?.hash ?? ("" as Hash),
+      position: before === undefined ? (1 as never) : nextPositionOf(before),
+      time: before?.time ?? 0,
+    };
+    const ahead =
+      this.logBallot.n > this.state.acceptedBallot.n || this.logBallot.nodeId > this.state.acceptedBallot.nodeId;
+    const acceptedBallot =
+      ahead && this.logBallot.n >= this.state.acceptedBallot.n ? this.logBallot : this.state.acceptedBallot;
+    const identity = { name, nodeUid: digest(name) as Uid, incarnation: this.incarnation };
+    return { identity, state: { ...this.state, acceptedBallot }, base, window: this.log.slice(decidedEnd - 1) };
+  }
+}
+
+export class TestNode {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly disk = new TestDisk();
+  readonly answers = new Map<number, AppendAnswer>();
+  readonly ready: number[] = [];
+  readonly stops: string[] = [];
+  /** All effects since the last `takeEffects`. */
+  effects: Effect[] = [];
+  replica!: Replica;
+  isUp = true;
+
+  constructor(id: NodeId) {
+    this.id = id;
+    this.name = `n${id}`;
+  }
+
+  takeEffects(): Effect[] {
+    const taken = this.effects;
+    this.effects = [];
+    return taken;
+  }
+
+  get view() {
+    return this.replica.view;
+  }
+
+  /** The slots' batches as text, for comparing logs at a glance. */
+  get logText(): string {
+    const { log } = this.replica;
+    const entries = log.range(log.memoryBegin, log.acceptedEnd, Number.MAX_SAFE_INTEGER);
+    return entries.map((entry) => Buffer.from(entry.bytes).toString()).join(" ");
+  }
+}
+
+export class TestCluster {
+  readonly nodes: TestNode[];
+  wires: Wire[] = [];
+  /** Directed links that lose everything: "from>to". */
+  readonly cut = new Set<string>();
+  readonly #streams = new Map<string, number>();
+  #streamCount = 0;
+  #requestCount = 0;
+  wallMs = 1_000;
+
+  constructor(count: number) {
+    this.nodes = Array.from({ length: count }, (_, index) => new TestNode((index + 1) as NodeId));
+    for (const node of this.nodes) this.#boot(node);
+  }
+
+  node(id: number): TestNode {
+    return this.nodes[id - 1]!;
+  }
+
+  /** Steps one event and the end of the turn. */
+  step(id: number, event: Event): void {
+    const node = this.node(id);
+    const effects: Effect[] = [];
+    node.replica.step(event, effects);
+    node.replica.step({ kind: "turnEnd" }, effects);
+    for (const effect of effects) this.#carryOut(node, effect);
+    node.effects.push(...effects);
+  }
+
+  /** Makes the next `count` submissions of a node durable (all if not given), one by one. */
+  flush(id: number, count = Number.POSITIVE_INFINITY): void {
+    const { disk } = this.node(id);
+    for (let done = 0; done < count && disk.pending.length > 0; done += 1) {
+      const effect = disk.pending.shift()!;
+      disk.apply(effect);
+      this.step(id, { kind: "durable", ticket: effect.ticket });
+    }
+  }
+
+  /** Hands over messages in flight that match, once; returns how many. */
+  deliver(matches: (wire: Wire) => boolean = () => true): number {
+    const now = this.wires.filter(matches);
+    this.wires = this.wires.filter((wire) => !matches(wire));
+    for (const wire of now) this.inject(wire);
+    return now.length;
+  }
+
+  /** Hands over one message, as often as a test likes. */
+  inject(wire: Wire): void {
+    const { from, to, stream, message } = wire;
+    if (!this.node(to).isUp || this.cut.has(`${from}>${to}`)) return;
+    this.step(to, { kind: "receive", from, stream, message });
+  }
+
+  drop(matches: (wire: Wire) => boolean): void {
+    this.wires = this.wires.filter((wire) => !matches(wire));
+  }
+
+  /** Flushes and delivers until nothing moves. */
+  settle(): void {
+    for (let round = 0; round < 500; round += 1) {
+      for (const node of this.nodes) if (node.isUp) this.flush(node.id);
+      if (this.deliver() === 0 && this.nodes.every((node) => node.disk.pending.length === 0)) return;
+    }
+    throw new Error("the cluster does not come to rest");
+  }
+
+  tick(id: number, count = 1): void {
+    for (let done = 0; done < count; done += 1) this.step(id, { kind: "tick", wallMs: this.wallMs, loopLagMs: 0 });
+  }
+
+  /** Rounds for everybody, at rest after each tick. */
+  run(rounds: number): void {
+    for (let tick = 0; tick < rounds * 8; tick += 1) {
+      this.wallMs += 25;
+      for (const node of this.nodes) if (node.isUp) this.tick(node.id);
+      this.settle();
+    }
+  }
+
+  connect(from: number, to: number): void {
+    if (!this.node(from).isUp || !this.node(to).isUp) return;
+    this.#streamCount += 1;
+    const stream = this.#streamCount;
+    this.#streams.set(`${from}>${to}`, stream);
+    const [dialer, listener] = [from as NodeId, to as NodeId];
+    const [helloOut, helloBack] = [this.node(from).replica.hello(), this.node(to).replica.hello()];
+    this.step(to, { kind: "link", peer: dialer, direction: "incoming", stream, up: true });
+    this.step(to, { kind: "receive", from: dialer, stream, message: helloOut });
+    this.step(from, { kind: "link", peer: listener, direction: "dialed", stream, up: true });
+    this.step(from, { kind: "receive", from: listener, stream, message: helloBack });
+  }
+
+  connectAll(): void {
+    for (const a of this.nodes) for (const b of this.nodes) if (a !== b) this.connect(a.id, b.id);
+  }
+
+  disconnect(from: number, to: number): void {
+    const stream = this.#streams.get(`${from}>${to}`);
+    if (stream === undefined) return;
+    this.#streams.delete(`${from}>${to}`);
+    const [dialer, listener] = [from as NodeId, to as NodeId];
+    if (this.node(to).isUp) this.step(to, { kind: "link", peer: dialer, direction: "incoming", stream, up: false });
+    if (this.node(from).isUp) this.step(from, { kind: "link", peer: listener, direction: "dialed", stream, up: false });
+  }
+
+  /** Loses what was not flushed. The peers notice. */
+  crash(id: number): void {
+    const node = this.node(id);
+    node.isUp = false;
+    node.disk.pending = [];
+    this.drop((wire) => wire.from === id || wire.to === id);
+    for (const peer of this.nodes) {
+      if (peer.id === id) continue;
+      this.disconnect(id, peer.id);
+      this.disconnect(peer.id, id);
+    }
+  }
+
+  restart(id: number): void {
+    const node = this.node(id);
+    node.isUp = true;
+    this.#boot(node);
+    for (const peer of this.nodes) {
+      if (peer.id === id) continue;
+      this.connect(id, peer.id);
+      this.connect(peer.id, id);
+    }
+  }
+
+  /** Proposes one batch per text; returns the request ids. */
+  propose(id: number, ...texts: string[]): number[] {
+    const proposals = texts.map((text) => {
+      this.#requestCount += 1;
+      const payload = { batch: Buffer.from(text), guards: new Uint8Array(0) };
+      return { requestId: this.#requestCount, payload, batchChecksum: 0, recordCount: 1 };
+    });
+    this.step(id, { kind: "propose", wallMs: this.wallMs, proposals });
+    return proposals.map((proposal) => proposal.requestId);
+  }
+
+  read(id: number): number {
+    this.#requestCount += 1;
+    this.step(id, { kind: "read", requestId: this.#requestCount });
+    return this.#requestCount;
+  }
+
+  /** The node that leads in phase accept. */
+  get leader(): TestNode {
+    const leaders = this.nodes.filter((node) => node.isUp && node.view.role === "leader" && node.view.established);
+    if (leaders.length !== 1) throw new Error(`${leaders.length} established leaders`);
+    return leaders[0]!;
+  }
+
+  #boot(node: TestNode): void {
+    node.replica = new Replica({
+      recovered: node.disk.recover(node.name),
+      members: this.nodes?.map(({ name }) => ({ name, peerAddress: `${name}:1` })) ?? [],
+      clientAddress: `${node.name}:2`,
+      freshClusterId: digest("cluster") as Uid,
+      firstHash,
+      makeEntry,
+      sequencer: new LogSequencer(),
+      tickMs: 25,
+      ticksPerRound: 8,
+    });
+    node.effects = [];
+  }
+
+  #carryOut(node: TestNode, effect: Effect): void {
+    switch (effect.kind) {
+      case "appendGroup":
+      case "replaceGroup":
+      case "writeSuperblock":
+        node.disk.pending.push(effect);
+        return;
+      case "send":
+        for (const to of effect.to) this.#post(node.id, to, effect.message);
+        return;
+      case "sendEntries": {
+        const entries = node.disk.log.slice(effect.fromSlot - 1, effect.end - 1);
+        const known = entries[0] === undefined || entries[0].prevHash === effect.prevHash;
+        const { requestId, fromSlot, visibleEnd } = effect;
+        this.#post(node.id, effect.to, {
+          kind: "entries",
+          requestId,
+          fromSlot,
+          entries: known ? entries : [],
+          visibleEnd,
+        });
+        return;
+      }
+      case "answer":
+        node.answers.set(effect.requestId, effect.answer);
+        return;
+      case "readReady":
+        node.ready.push(effect.requestId);
+        return;
+      case "stop":
+        node.stops.push(`${effect.code}: ${effect.reason}`);
+        return;
+      default:
+        return;
+    }
+  }
+
+  #post(from: NodeId, to: NodeId, message: Message): void {
+    if (this.cut.has(`${from}>${to}`)) return;
+    const stream = this.#streams.get(`${from}>${to}`);
+    if (stream !== undefined) this.wires.push({ from, to, stream, message });
+  }
+}
+
+/** A cluster that has a leader. */
+export function electedCluster(count: number): TestCluster {
+  const cluster = new TestCluster(count);
+  cluster.connectAll();
+  cluster.run(6);
+  return cluster;
+}
+
+export const kindIs =
+  (kind: MessageKind, to?: number) =>
+  (wire: Wire): boolean =>
+    wire.message.kind === kind && (to === undefined || wire.to === to);
