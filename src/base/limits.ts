@@ -61,6 +61,8 @@ export const limits = {
   addressBytesMax: 224,
 
   streamsPerConnection: 1024,
+  /** Of a connection between nodes, which needs one or two. */
+  peerStreamsPerConnection: 32,
   sessionMemoryMegabytes: 64,
   headerListBytesMax: 16 * KiB,
   http2WindowBytes: 16 * MiB,
@@ -87,10 +89,9 @@ export const limits = {
   /** A listener that closes lets calls finish for this long. */
   drainMs: 2_000,
 
-  /** Linearizable reads that wait on one node, how long each may, and when an unanswered request to the core is made again. */
+  /** Linearizable reads that wait on one node, and how long each may. */
   linearReadsMax: 16_384,
   linearizeMs: 5_000,
-  readAgainMs: 1_000,
   /** Handed to one peer's stream and not yet taken by its socket; above it messages to that peer are dropped. */
   peerBufferBytes: 24 * MiB,
   /** A clean stop takes at most this long; what is not done by then is ended. */

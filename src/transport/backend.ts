@@ -1,5 +1,8 @@
 import type { PaxlogError } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
+import type { NodeStatus } from "../format/api-codec.ts";
+
+export type { NodeStatus, PeerStatus } from "../format/api-codec.ts";
 
 /** What the gRPC services need of a node. The engine is one; tests may put another in its place. */
 export interface LogBackend {
@@ -31,7 +34,12 @@ export interface CheckedBatch {
 }
 
 export type AppendResult =
-  | { readonly kind: "acknowledged"; readonly firstPosition: Position; readonly recordCount: number; readonly time: number }
+  | {
+      readonly kind: "acknowledged";
+      readonly firstPosition: Position;
+      readonly recordCount: number;
+      readonly time: number;
+    }
   | { readonly kind: "failed"; readonly error: PaxlogError };
 
 export interface StoredBatch {
@@ -40,38 +48,4 @@ export interface StoredBatch {
   readonly time: number;
   readonly batch: Uint8Array;
   readonly crc32c: number;
-}
-
-/** Fields as in cluster.proto. */
-export interface NodeStatus {
-  readonly id: string;
-  readonly leader: string;
-  readonly leaderAddress: string;
-  readonly clusterId: string;
-  readonly role: "leader" | "follower";
-  readonly phase: "recover" | "prepare" | "sync" | "accept";
-  readonly ballot: string;
-  readonly head: number;
-  readonly tail: number;
-  readonly acceptedEnd: number;
-  readonly flushedEnd: number;
-  readonly decidedEnd: number;
-  readonly visibleEnd: number;
-  readonly nodes: readonly PeerStatus[];
-  readonly syncs: number;
-  readonly leaderChanges: number;
-  readonly uptimeMs: number;
-  readonly memoryBytes: number;
-  readonly hashing: "native" | "portable";
-  readonly version: string;
-  readonly entriesAppended: number;
-  readonly pid: number;
-}
-
-export interface PeerStatus {
-  readonly id: string;
-  readonly peerAddress: string;
-  readonly clientAddress: string;
-  readonly connected: boolean;
-  readonly visibleEnd: number;
 }
