@@ -96,6 +96,29 @@ export const limits = {
   peerBufferBytes: 24 * MiB,
   /** A clean stop takes at most this long; what is not done by then is ended. */
   closeMs: 5_000,
+
+  /** Sent on one AppendStream and not yet answered; the library's user may set both. */
+  clientInFlightBytes: 8 * MiB,
+  clientInFlightBatches: 256,
+  /** The library closes a batch that has grown this large; one call's records stay together even above it. */
+  clientBatchBytes: 256 * KiB,
+  /** With this many batches in flight the next one waits for an answer or for this many bytes: each message has its cost. */
+  clientEagerBatches: 8,
+  clientGatherBytes: 64 * KiB,
+  /** Batches made in one turn of the event loop, so that a flood of appends does not hold it up. */
+  clientBatchesPerTurn: 4,
+  /** How long the library looks for a node that does it before a call fails; the user may set it. */
+  clientDeadlineMs: 10_000,
+  /** ... and how long a leader that is connected may leave everything that was sent unanswered. */
+  clientAnswerMs: 30_000,
+  /** One attempt to connect to one node, and the pause after all were tried, at first and at last. */
+  clientConnectMs: 2_000,
+  clientRetryMsFirst: 25,
+  clientRetryMsMax: 500,
+  /** Messages of a read that wait for the reader: one for now and one to be ready next. */
+  clientReadAheadMessages: 2,
+  /** Addresses that one Log knows: those it was given and those of leaders it was sent to. */
+  clientNodesMax: 32,
 } as const;
 
 assert(
