@@ -1,0 +1,45 @@
+import { PaxlogError } from "../base/errors.ts";
+import type { Hashing } from "../base/hashing.ts";
+import { limits } from "../base/limits.ts";
+import type { AppendRequest } from "../format/api-codec.ts";
+import { scanBatch } from "../format/batch.ts";
+import type { Decoded } from "../format/wire-value.ts";
+import type { CheckedBatch } from "./backend.ts";
+import { checkLogId, requestOf } from "./service-context.ts";
+
+/**
+ * Everything about an append that can be judged without the log. What passes can be decoded by every reader, and its checksum
+ * is computed here, so that bytes which change later are found out.
+ *
+ * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED or RECORD_TOO_LARGE.
+ */
+export function checkAppend(decoded: Decoded<AppendRequest>, hashing: Hashing): CheckedBatch {
+  const { logId, batch, crc32c } = requestOf(decoded);
+  checkLogId(logId);
+  if (batch.length > limits.batchBytesMax) {
+    throw new PaxlogError(
+      "BATCH_TOO_LARGE",
+      `the batch has ${batch.length} bytes, at most ${limits.batchBytesMax} are taken: send fewer records at once`,
+      { facts: { limit: limits.batchBytesMax, size: batch.length } },
+    );
+  }
+  const checksum = hashing.crc32c(batch);
+  if (crc32c !== undefined && crc32c !== checksum) {
+    throw new PaxlogError(
+      "CHECKSUM_MISMATCH",
+      "the batch is not what its checksum says: it changed on the way, or the checksum is not CRC32C (Castagnoli)",
+      { facts: { given: crc32c, computed: checksum } },
+    );
+  }
+  const scan = scanBatch(batch);
+  switch (scan.kind) {
+    case "ok":
+      return { batch, crc32c: checksum, recordCount: scan.recordCount };
+    case "malformed":
+      throw new PaxlogError("BATCH_MALFORMED", `the batch is no RecordBatch as batch.proto has it: ${scan.reason}`);
+    case "tooLarge": {
+      const limit = scan.code === "RECORD_TOO_LARGE" ? limits.recordBytesMax : limits.batchBytesMax;
+      throw new PaxlogError(scan.code, scan.reason, { facts: { limit } });
+    }
+  }
+}
