@@ -3,9 +3,12 @@
  * storage the open segment and the superblock (DESIGN 5). Engine and storage talk over a port of their own; a wake-up costs tens of
  * microseconds, so each message carries all that a turn or a commit brought.
  */
-import type { MessagePort } from "node:worker_threads";
 import { type ErrorCode, type ErrorFacts, type Outcome, PaxlogError, toPaxlogError } from "../base/errors.ts";
-import type { NodeStatus } from "../transport/backend.ts";
+import type { Recovered } from "../core/durable.ts";
+import type { StoreCounters } from "../storage/counters.ts";
+import type { GroupPlace } from "../storage/places.ts";
+import type { Commit } from "../storage/store.ts";
+import type { GroupWrite, SuperblockWrite } from "../storage/write.ts";
 
 /** A PaxlogError as plain data: the class does not survive the way between threads. */
 export interface ErrorData {
@@ -30,3 +33,52 @@ export function packError(cause: unknown, code?: ErrorCode): ErrorData {
 export function unpackError(data: ErrorData): PaxlogError {
   return new PaxlogError(data.code, data.message, data);
 }
+
+// ---- Engine and storage
+
+/** A write without its bytes: they are [bytesBegin, bytesEnd) of the message's buffer. */
+export type PackedWrite = PackedGroup | SuperblockWrite;
+export type PackedGroup = Omit<GroupWrite, "bytes"> & { readonly bytesBegin: number; readonly bytesEnd: number };
+
+/** All writes of one turn of the engine, in order. The buffer is handed over (transferred), so its bytes are copied once. */
+export interface SubmitMessage {
+  readonly kind: "submit";
+  readonly buffer: ArrayBuffer;
+  readonly writes: readonly PackedWrite[];
+}
+
+/** Ends the storage thread after what was submitted before it. */
+export interface CloseStorageMessage {
+  readonly kind: "close";
+}
+
+export type ToStorage = SubmitMessage | CloseStorageMessage;
+
+/** The directory is open and recovered: the first message of the storage thread. */
+export interface OpenedMessage {
+  readonly kind: "opened";
+  readonly recovered: Recovered;
+  /** Where all recovered entries lie. */
+  readonly layout: readonly GroupPlace[];
+  readonly counters: StoreCounters;
+  /** What recovery found, for people. */
+  readonly report: readonly string[];
+}
+
+/** One commit: everything up to the ticket is durable, and these are the places of what was written. */
+export interface DurableMessage extends Commit {
+  readonly kind: "durable";
+  readonly counters: StoreCounters;
+}
+
+/** Storage failed: it is poisoned, and nothing that was not reported durable ever will be. */
+export interface StorageFailedMessage {
+  readonly kind: "failed";
+  readonly error: ErrorData;
+}
+
+export interface StorageClosedMessage {
+  readonly kind: "closed";
+}
+
+export type FromStorage = OpenedMessage | DurableMessage | StorageFailedMessage | StorageClosedMessage;

@@ -9,16 +9,10 @@ interface Waiter {
   settled: boolean;
 }
 
-interface Round {
-  readonly requestId: number;
-  readonly askedMs: number;
-  readonly waiters: readonly Waiter[];
-}
-
 /**
  * Reads that wait until what is visible here includes all that was acknowledged before they began. All that arrive before a turn
- * share one read request to the core (PROTOCOL 13). A request that is refused, or that nobody answers, is asked again under a new
- * id, since an id is never used twice; a waiter gives up at its deadline.
+ * share one read request to the core (PROTOCOL 13), which asks on until it has an answer or finds no leader for long. A refused
+ * request is made again under a new id, since an id is never used twice; a waiter gives up at its deadline.
  */
 export class LinearReads {
   readonly #nextRequestId: () => number;
@@ -26,7 +20,7 @@ export class LinearReads {
   /** Those that no running request covers. */
   #waiting: Waiter[] = [];
   /** By request id. A request covers only waiters that were there before it was made. */
-  readonly #rounds = new Map<number, Round>();
+  readonly #requests = new Map<number, readonly Waiter[]>();
   /** After a refusal the next request waits for the next tick, so that a node without a leader does not spin. */
   #paused = false;
   #count = 0;
@@ -40,7 +34,9 @@ export class LinearReads {
   wait(nowMs: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(cancelled());
     if (this.#count >= limits.linearReadsMax) {
-      return Promise.reject(new PaxlogError("OVERLOADED", "too many reads wait on this node; try again, or read from another node"));
+      return Promise.reject(
+        new PaxlogError("OVERLOADED", "too many reads wait on this node; try again, or read from another node"),
+      );
     }
     return new Promise((resolve, reject) => {
       const onAbort = () => waiter.settle(cancelled());
@@ -68,51 +64,43 @@ export class LinearReads {
   }
 
   /** The request for all that wait now, if any do. */
-  next(nowMs: number): ReadEvent | undefined {
+  next(): ReadEvent | undefined {
     if (!this.asks) return undefined;
     const waiters = this.#waiting.filter((waiter) => !waiter.settled);
     this.#waiting = [];
     if (waiters.length === 0) return undefined;
     const requestId = this.#nextRequestId();
-    this.#rounds.set(requestId, { requestId, askedMs: nowMs, waiters });
+    this.#requests.set(requestId, waiters);
     return { kind: "read", requestId };
   }
 
   ready(requestId: number): void {
-    const round = this.#rounds.get(requestId);
-    this.#rounds.delete(requestId);
-    for (const waiter of round?.waiters ?? []) waiter.settle(undefined);
+    const waiters = this.#requests.get(requestId) ?? [];
+    this.#requests.delete(requestId);
+    for (const waiter of waiters) waiter.settle(undefined);
   }
 
   refused(requestId: number): void {
-    const round = this.#rounds.get(requestId);
-    if (round === undefined) return;
-    this.#askAgain(round);
+    const waiters = this.#requests.get(requestId) ?? [];
+    this.#requests.delete(requestId);
+    this.#waiting.push(...waiters.filter((waiter) => !waiter.settled));
     this.#paused = true;
   }
 
-  /** Ends what is past its deadline and asks again what nobody answered for a round. */
+  /** Ends what is past its deadline. */
   tick(nowMs: number): void {
     this.#paused = false;
-    for (const round of [...this.#rounds.values()]) {
-      if (nowMs - round.askedMs >= limits.readAgainMs) this.#askAgain(round);
-      else expire(round.waiters, nowMs);
-    }
+    for (const waiters of this.#requests.values()) expire(waiters, nowMs);
     expire(this.#waiting, nowMs);
     this.#waiting = this.#waiting.filter((waiter) => !waiter.settled);
   }
 
   /** Rejects all that wait. */
   fail(error: PaxlogError): void {
-    const waiters = [...this.#waiting, ...[...this.#rounds.values()].flatMap((round) => round.waiters)];
+    const waiters = [...this.#waiting, ...[...this.#requests.values()].flat()];
     this.#waiting = [];
-    this.#rounds.clear();
+    this.#requests.clear();
     for (const waiter of waiters) waiter.settle(error);
-  }
-
-  #askAgain(round: Round): void {
-    this.#rounds.delete(round.requestId);
-    for (const waiter of round.waiters) if (!waiter.settled) this.#waiting.push(waiter);
   }
 }
 
@@ -120,7 +108,10 @@ function expire(waiters: readonly Waiter[], nowMs: number): void {
   for (const waiter of waiters) {
     if (!waiter.settled && nowMs >= waiter.deadlineMs) {
       waiter.settle(
-        new PaxlogError("UNAVAILABLE", "no leader confirmed the read in time; try again, or read what this node has (freshness local)"),
+        new PaxlogError(
+          "UNAVAILABLE",
+          "no leader confirmed the read in time; try again, or read what this node has (freshness local)",
+        ),
       );
     }
   }

@@ -1,0 +1,97 @@
+import { Command, Option } from "commander";
+import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import { type ClusterMember, defaultListen, type NodeConfig } from "../node/config.ts";
+import { type RunningNode, startNode } from "../node/node.ts";
+import { memberList, wholeNumber } from "./arguments.ts";
+import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { Output } from "./output.ts";
+import { untilParentGone, untilStopped } from "./signals.ts";
+
+interface ServeOptions {
+  readonly dir: string;
+  readonly node?: string;
+  readonly cluster?: readonly ClusterMember[];
+  readonly listen: string;
+  readonly insecure?: true;
+  readonly segmentSize?: number;
+  readonly hashing?: "auto" | "native" | "portable";
+  readonly withParent?: true;
+  readonly json?: true;
+}
+
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description("run one node, until stopped")
+    .requiredOption("--dir <dir>", "the node's directory; formatted if it is missing or empty")
+    .option("--node <name>", "the node's name, one of --cluster")
+    .option(
+      "--cluster <list>",
+      "names and peer addresses of all nodes: NAME=HOST:PORT,...; without it the node is alone",
+      memberList,
+    )
+    .option("--listen <address>", "where clients find the node; port 0 takes a free one", defaultListen)
+    .option("--insecure", "allow addresses that are not on loopback, although nothing is encrypted")
+    .option(
+      "--segment-size <bytes>",
+      `size of a segment file, ${limits.segmentBytesMin} to ${limits.segmentBytesMax} (default: ${limits.segmentBytesDefault})`,
+      wholeNumber({ min: 1 }),
+    )
+    .addOption(
+      new Option("--hashing <which>", "checksum code to use").choices(["auto", "native", "portable"]).default("auto"),
+    )
+    .addOption(new Option("--with-parent", "stop when standard input ends").hideHelp())
+    .option("--json", "print one JSON object per line")
+    .addHelpText(
+      "after",
+      `
+Prints one line once it listens: {"id","pid","address","dir"}. Stops cleanly at SIGTERM or SIGINT.
+
+Examples:
+  $ paxlog serve --dir ./data
+  $ paxlog serve --dir ./a --node a --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7101`,
+    )
+    .action(async (options: ServeOptions) => {
+      process.exitCode = await serve(options, new Output(options.json === true));
+    });
+}
+
+async function serve(options: ServeOptions, output: Output): Promise<number> {
+  const stopped = options.withParent === true ? Promise.race([untilStopped(), untilParentGone()]) : untilStopped();
+  try {
+    const node = await startNode(configOf(options), {
+      onNote: (text) => output.note(`${options.node ?? "node"}: ${text}`),
+    });
+    announce(node, output);
+    const end = await Promise.race([node.closed, stopped]);
+    if (end === "stopped" || end === undefined) {
+      await node.close();
+      return exitCodes.ok;
+    }
+    const error = new PaxlogError(end.code, `node ${node.name} stopped: ${end.reason}`);
+    output.error(error);
+    return exitCodeOf(error);
+  } finally {
+    // An open standard input must not keep a process whose node has ended.
+    if (options.withParent === true) process.stdin.destroy();
+  }
+}
+
+function configOf(options: ServeOptions): NodeConfig {
+  return {
+    dir: options.dir,
+    ...(options.node === undefined ? {} : { name: options.node }),
+    ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
+    listen: options.listen,
+    insecure: options.insecure === true,
+    ...(options.segmentSize === undefined ? {} : { segmentBytes: options.segmentSize }),
+    hashing: options.hashing ?? "auto",
+  };
+}
+
+function announce(node: RunningNode, output: Output): void {
+  output.result(
+    { id: node.name, pid: process.pid, address: node.clientAddress, dir: node.dir },
+    `${node.name} listens on ${node.clientAddress} (process ${process.pid}, ${node.dir})`,
+  );
+}

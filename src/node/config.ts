@@ -1,0 +1,155 @@
+import { isLoopback, parseAddress } from "../base/address.ts";
+import { type ErrorCode, PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+
+/** How to start a node. */
+export interface NodeConfig {
+  /** Its directory: made and formatted if it is missing or empty. */
+  readonly dir: string;
+  /** Its name; "node" unless it is given. Needed with `cluster`. */
+  readonly name?: string;
+  /** All voters, this node included, with their peer addresses. Without it the node is alone and opens no peer port. */
+  readonly cluster?: readonly ClusterMember[];
+  /** Where clients find it: HOST:PORT; port 0 takes a free one. */
+  readonly listen?: string;
+  /** Allows addresses that are not on loopback although nothing is encrypted. */
+  readonly insecure?: boolean;
+  /** Size of a segment file. */
+  readonly segmentBytes?: number;
+  /** Which checksum code to use; "auto" takes the addon where it loads. */
+  readonly hashing?: "auto" | "native" | "portable";
+}
+
+export interface ClusterMember {
+  readonly name: string;
+  readonly peerAddress: string;
+}
+
+/** A configuration without faults and without gaps. It crosses threads as it is. */
+export interface CheckedConfig {
+  readonly dir: string;
+  readonly name: string;
+  /** In order of name, which is the order of nodeIds. */
+  readonly members: readonly ClusterMember[];
+  readonly listen: string;
+  readonly insecure: boolean;
+  readonly segmentBytes: number;
+  readonly hashing: "auto" | "native" | "portable";
+}
+
+export const defaultListen = "127.0.0.1:7100";
+const loneName = "node";
+
+interface Fault {
+  readonly code: ErrorCode;
+  readonly text: string;
+}
+
+/** Checks everything at once: the error names every fault, so that a user mends a command line in one go. */
+export function checkConfig(config: NodeConfig, resolveDir: (dir: string) => string): CheckedConfig {
+  const faults: Fault[] = [];
+  const name = config.name ?? loneName;
+  const listen = config.listen ?? defaultListen;
+  const segmentBytes = config.segmentBytes ?? limits.segmentBytesDefault;
+
+  if (config.dir === "") faults.push(invalid("the directory's name is empty"));
+  checkName(name, faults);
+  checkAddress("the client address", listen, { zeroPort: true, insecure: config.insecure === true }, faults);
+  if (
+    !Number.isSafeInteger(segmentBytes) ||
+    segmentBytes < limits.segmentBytesMin ||
+    segmentBytes > limits.segmentBytesMax
+  ) {
+    faults.push(
+      invalid(
+        `the segment size must be from ${limits.segmentBytesMin} to ${limits.segmentBytesMax} bytes, is ${segmentBytes}`,
+      ),
+    );
+  } else if (segmentBytes % limits.blockBytes !== 0) {
+    faults.push(invalid(`the segment size must be a multiple of ${limits.blockBytes} bytes, is ${segmentBytes}`));
+  }
+  if (config.cluster !== undefined) checkCluster(config, config.cluster, faults);
+  if (faults.length > 0) throw faultsError(faults);
+
+  const members = [...(config.cluster ?? [{ name, peerAddress: "" }])].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const insecure = config.insecure === true;
+  return {
+    dir: resolveDir(config.dir),
+    name,
+    members,
+    listen,
+    insecure,
+    segmentBytes,
+    hashing: config.hashing ?? "auto",
+  };
+}
+
+function checkCluster(config: NodeConfig, cluster: readonly ClusterMember[], faults: Fault[]): void {
+  if (cluster.length === 0) faults.push(invalid("the cluster's list is empty"));
+  if (cluster.length > limits.votersMax) {
+    faults.push(invalid(`the cluster's list names ${cluster.length} nodes; at most ${limits.votersMax} can vote`));
+  }
+  if (config.name === undefined) {
+    faults.push(invalid("a node of a cluster needs its own name"));
+  } else if (!cluster.some((member) => member.name === config.name)) {
+    const names = cluster.map((member) => member.name).join(", ");
+    faults.push(invalid(`the cluster's list (${names}) does not name this node, ${config.name}`));
+  }
+  for (const name of twice(cluster.map((member) => member.name))) {
+    faults.push(invalid(`the cluster's list names ${name} twice`));
+  }
+  for (const address of twice(cluster.map((member) => member.peerAddress))) {
+    faults.push(invalid(`two nodes of the cluster's list have the peer address ${address}`));
+  }
+  for (const member of cluster) {
+    if (member.name !== config.name) checkName(member.name, faults);
+    const rule = { zeroPort: false, insecure: config.insecure === true };
+    checkAddress(`the peer address of ${member.name}`, member.peerAddress, rule, faults);
+  }
+  if (cluster.some((member) => member.peerAddress === config.listen)) {
+    faults.push(invalid(`the client address ${config.listen} is also a peer address; they need ports of their own`));
+  }
+}
+
+function checkName(name: string, faults: Fault[]): void {
+  if (name.length > limits.nameBytesMax) {
+    faults.push(invalid(`the name ${name.slice(0, 16)}... is longer than ${limits.nameBytesMax} bytes`));
+  } else if (!/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name)) {
+    faults.push(
+      invalid(
+        `the name ${JSON.stringify(name)} must be of letters, digits, ".", "_" and "-", and begin with a letter or digit`,
+      ),
+    );
+  }
+}
+
+function checkAddress(
+  what: string,
+  text: string,
+  rule: { readonly zeroPort: boolean; readonly insecure: boolean },
+  faults: Fault[],
+): void {
+  const address = parseAddress(text);
+  if (typeof address === "string") {
+    faults.push(invalid(`${what} ${JSON.stringify(text)} ${address}`));
+    return;
+  }
+  if (address.port === 0 && !rule.zeroPort) faults.push(invalid(`${what} ${text} needs a port other than 0`));
+  if (!rule.insecure && !isLoopback(address.host)) {
+    faults.push({
+      code: "INSECURE_ADDRESS",
+      text: `${what} ${text} is not on loopback and nothing would be encrypted; allow that with --insecure (option insecure: true) on a network that you trust`,
+    });
+  }
+}
+
+function twice(values: readonly string[]): Set<string> {
+  return new Set(values.filter((value, index) => values.indexOf(value) !== index));
+}
+
+const invalid = (text: string): Fault => ({ code: "INVALID_ARGUMENT", text });
+
+function faultsError(faults: readonly Fault[]): PaxlogError {
+  const code = faults.every((fault) => fault.code === faults[0]!.code) ? faults[0]!.code : "INVALID_ARGUMENT";
+  return new PaxlogError(code, faults.map((fault) => fault.text).join("; "));
+}

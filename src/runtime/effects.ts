@@ -1,0 +1,91 @@
+import { assertNever } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import type { NodeId } from "../base/types.ts";
+import type {
+  AppendAnswer,
+  Effect,
+  LeadershipEffect,
+  SendEntriesEffect,
+  ShowEffect,
+  StopEffect,
+} from "../core/effect.ts";
+import type { Message } from "../core/message.ts";
+import { flattenWrite, type StoreWrite } from "../storage/write.ts";
+import type { PeerNetwork } from "../transport/peer-network.ts";
+
+/** Where the effects of a turn go. */
+export interface EffectTargets {
+  readonly network: PeerNetwork;
+  /** All writes of a turn, in order, in one hand-over. */
+  submit(writes: readonly StoreWrite[]): void;
+  /** Entries from segments for a peer that is far behind. */
+  readEntries(effect: SendEntriesEffect): Extract<Message, { kind: "entries" }>;
+  answer(requestId: number, answer: AppendAnswer): void;
+  readReady(requestId: number): void;
+  readRefused(requestId: number): void;
+  show(effect: ShowEffect): void;
+  leadership(effect: LeadershipEffect): void;
+  stop(effect: StopEffect): void;
+}
+
+/**
+ * Carries out what a turn asked for. Writes go first and together, so that the storage thread works while the rest goes out:
+ * nothing that is sent or answered depends on a submission, only on its completion, which is an event of a later turn. What
+ * follows a stop is not carried out, since a node that must not go on must not speak either.
+ */
+export function carryOut(effects: readonly Effect[], targets: EffectTargets): void {
+  const stopIndex = effects.findIndex((effect) => effect.kind === "stop");
+  const legal = stopIndex < 0 ? effects : effects.slice(0, stopIndex + 1);
+
+  const writes: StoreWrite[] = [];
+  for (const effect of legal) {
+    if (effect.kind === "appendGroup" || effect.kind === "replaceGroup" || effect.kind === "writeSuperblock") {
+      writes.push(flattenWrite(effect));
+    }
+  }
+  if (writes.length > 0) targets.submit(writes);
+  for (const effect of legal) carryOutOne(effect, targets);
+}
+
+function carryOutOne(effect: Effect, targets: EffectTargets): void {
+  switch (effect.kind) {
+    case "appendGroup":
+    case "replaceGroup":
+    case "writeSuperblock":
+      return;
+    case "send":
+      return sendBounded(targets.network, effect.to, effect.message);
+    case "sendEntries":
+      return sendBounded(targets.network, [effect.to], targets.readEntries(effect));
+    case "refuse":
+      return targets.network.refuse(effect);
+    case "answer":
+      return targets.answer(effect.requestId, effect.answer);
+    case "readReady":
+      return targets.readReady(effect.requestId);
+    case "readRefused":
+      return targets.readRefused(effect.requestId);
+    case "show":
+      return targets.show(effect);
+    case "leadership":
+      return targets.leadership(effect);
+    case "stop":
+      return targets.stop(effect);
+    default:
+      return assertNever(effect);
+  }
+}
+
+/**
+ * A peer that does not take its bytes gets no more of them: to the protocol that is a lost message, which it survives, and
+ * memory stays bounded.
+ */
+function sendBounded(network: PeerNetwork, to: readonly NodeId[], message: Message): void {
+  let receivers = to;
+  for (const peer of to) {
+    if (network.bufferedBytes(peer) > limits.peerBufferBytes) {
+      receivers = receivers.filter((receiver) => receiver !== peer);
+    }
+  }
+  if (receivers.length > 0) network.send(receivers, message);
+}

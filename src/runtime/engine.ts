@@ -1,0 +1,331 @@
+import { assert, defined } from "../base/assert.ts";
+import { type ErrorCode, type ErrorFacts, PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
+import type { AppendAnswer, Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
+import { emptyPayload } from "../core/entry.ts";
+import type { Event, Proposal } from "../core/event.ts";
+import type { Replica } from "../core/replica.ts";
+import { entryHeaderBytes } from "../format/entry.ts";
+import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
+import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
+import { type Clock, Ticker } from "./clock.ts";
+import { carryOut, type EffectTargets } from "./effects.ts";
+import type { History } from "./history.ts";
+import { LinearReads } from "./linear-reads.ts";
+import { ProposalQueue } from "./proposal-queue.ts";
+import { type NodeFacts, statusOf } from "./status.ts";
+import type { StorageLink } from "./storage-link.ts";
+
+export interface EngineOptions {
+  readonly replica: Replica;
+  readonly history: History;
+  readonly storage: StorageLink;
+  readonly clock: Clock;
+  readonly facts: NodeFacts;
+  /** Told once, when the node must not go on. Everything was rejected by then. */
+  readonly onStop: (error: PaxlogError) => void;
+}
+
+/**
+ * The loop around the core. Whatever happens (a message, a completion, a tick, a request) waits in an inbox; once per turn of the
+ * event loop all of it is stepped, then the core is told that the turn ends, then the effects are carried out in order. So what
+ * arrives together travels together: one Accept, one group, one sync.
+ */
+export class Engine implements LogBackend {
+  readonly #replica: Replica;
+  readonly #history: History;
+  readonly #storage: StorageLink;
+  readonly #clock: Clock;
+  readonly #facts: NodeFacts;
+  readonly #onStop: (error: PaxlogError) => void;
+  readonly #ticker: Ticker;
+
+  #network: PeerNetwork | undefined;
+  #targets: EffectTargets | undefined;
+  #inbox: Event[] = [];
+  /** Empty between turns. */
+  readonly #effects: Effect[] = [];
+  #turnScheduled = false;
+
+  readonly #proposals = new ProposalQueue();
+  /** Appends that the core holds, by request id: at most a window of them. */
+  readonly #ordered = new Map<number, (result: AppendResult) => void>();
+  readonly #reads: LinearReads;
+  #lastRequestId = 0;
+
+  /** True from phase accept on: proposals wait for the window instead of being refused. */
+  #leads = false;
+  #leader: NodeId | undefined;
+  #leaderChanges = 0;
+  readonly #startedMs: number;
+  #visibleEnd: Slot;
+  /** Position after the last visible record. */
+  #tail: Position;
+  readonly #tailListeners = new Set<() => void>();
+  #stopped: PaxlogError | undefined;
+
+  constructor(options: EngineOptions) {
+    this.#replica = options.replica;
+    this.#history = options.history;
+    this.#storage = options.storage;
+    this.#clock = options.clock;
+    this.#facts = options.facts;
+    this.#onStop = options.onStop;
+    this.#startedMs = options.clock.monotonicMs();
+    this.#reads = new LinearReads(() => this.#requestId());
+    this.#visibleEnd = options.replica.visibleEnd;
+    this.#tail = options.replica.log.positionAt(this.#visibleEnd);
+    this.#ticker = new Ticker({
+      periodMs: limits.roundMs / limits.ticksPerRound,
+      clock: options.clock,
+      onTick: (lagMs) => this.#onTick(lagMs),
+    });
+    this.#storage.onDurable = (ticket) => this.#push({ kind: "durable", ticket });
+    this.#storage.onFailed = (error) => this.stop(error);
+  }
+
+  /** What the network between nodes calls. */
+  readonly peerHandlers: PeerHandlers = {
+    hello: () => this.#replica.hello(),
+    onMessage: (from, stream, message) => this.#push({ kind: "receive", from, stream, message }),
+    onLink: (peer, direction, stream, up) => this.#push({ kind: "link", peer, direction, stream, up }),
+  };
+
+  /** Begins to tick: the node takes part from now on. */
+  start(network: PeerNetwork): void {
+    assert(this.#network === undefined, "an engine starts once");
+    this.#network = network;
+    this.#targets = {
+      network,
+      submit: (writes) => this.#storage.submit(writes),
+      readEntries: (effect) => this.#history.entriesFor(effect),
+      answer: (requestId, answer) => this.#answer(requestId, answer),
+      readReady: (requestId) => this.#reads.ready(requestId),
+      readRefused: (requestId) => this.#reads.refused(requestId),
+      show: (effect) => this.#show(effect),
+      leadership: (effect) => this.#leadership(effect),
+      stop: (effect) => this.stop(new PaxlogError(effect.code, effect.reason, { facts: effect.facts })),
+    };
+    this.#ticker.start();
+    this.#scheduleTurn();
+  }
+
+  // ---- LogBackend
+
+  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
+    if (this.#stopped !== undefined) return refuse(done, this.#stopped);
+    if (!this.#proposals.offer({ batch, done })) {
+      return refuse(
+        done,
+        new PaxlogError(
+          "OVERLOADED",
+          "this node's queue of appends is full; send more slowly, or wait for answers before sending",
+        ),
+      );
+    }
+    this.#scheduleTurn();
+  }
+
+  hasRoom(): boolean {
+    return this.#proposals.hasRoom || this.#stopped !== undefined;
+  }
+
+  whenRoom(callback: () => void): void {
+    this.#proposals.whenRoom(callback);
+  }
+
+  linearize(signal?: AbortSignal): Promise<void> {
+    if (this.#stopped !== undefined) return Promise.reject(this.#stopped);
+    const ready = this.#reads.wait(this.#clock.monotonicMs(), signal);
+    this.#scheduleTurn();
+    return ready;
+  }
+
+  bounds(): { readonly head: Position; readonly tail: Position } {
+    return { head: firstPosition, tail: this.#tail };
+  }
+
+  readBatches(from: Position, bytesMax: number): StoredBatch[] {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    if (from >= this.#tail) return [];
+    return this.#history.batchesFrom(from, this.#visibleEnd, bytesMax);
+  }
+
+  onTail(listener: () => void): () => void {
+    this.#tailListeners.add(listener);
+    return () => this.#tailListeners.delete(listener);
+  }
+
+  status(): NodeStatus {
+    return statusOf({
+      facts: this.#facts,
+      view: this.#replica.view,
+      tail: this.#tail,
+      leaderChanges: this.#leaderChanges,
+      syncs: this.#storage.counters.syncs,
+      entriesAppended: this.#storage.entriesAppended,
+      uptimeMs: this.#clock.monotonicMs() - this.#startedMs,
+    });
+  }
+
+  // ---- The loop
+
+  #push(event: Event): void {
+    if (this.#stopped !== undefined) return;
+    this.#inbox.push(event);
+    this.#scheduleTurn();
+  }
+
+  /** All that is read from sockets and ports in this iteration of the event loop comes before the turn. */
+  #scheduleTurn(): void {
+    if (this.#turnScheduled || this.#targets === undefined) return;
+    this.#turnScheduled = true;
+    setImmediate(() => this.#turn());
+  }
+
+  #onTick(lagMs: number): void {
+    const tick = () => this.#push({ kind: "tick", wallMs: this.#clock.wallMs(), loopLagMs: Math.round(lagMs) });
+    // After a pause what waits in the sockets comes first (PROTOCOL 6): one more iteration of the loop reads it.
+    if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));
+    else tick();
+    this.#reads.tick(this.#clock.monotonicMs());
+  }
+
+  #turn(): void {
+    this.#turnScheduled = false;
+    if (this.#stopped !== undefined) return;
+    try {
+      const events = this.#inbox;
+      this.#inbox = [];
+      for (const event of events) this.#replica.step(event, this.#effects);
+      const read = this.#reads.next();
+      if (read !== undefined) this.#replica.step(read, this.#effects);
+      this.#propose();
+      this.#replica.step({ kind: "turnEnd" }, this.#effects);
+      carryOut(this.#effects, defined(this.#targets, "the engine's targets"));
+      this.#effects.length = 0;
+      if (!this.#leads && this.#stopped === undefined) this.#refuseWaiting();
+    } catch (cause) {
+      // An assertion, or a fault of the program: what state the node is in is not known, so it must not go on.
+      this.stop(toPaxlogError(cause));
+    }
+  }
+
+  /** Hands over what the window has room for; the rest waits for a later turn. */
+  #propose(): void {
+    let { slots, bytes } = this.#replica.room;
+    const proposals: Proposal[] = [];
+    while (slots > 0 && bytes > 0) {
+      const waiting = this.#proposals.take();
+      if (waiting === undefined) break;
+      const requestId = this.#requestId();
+      this.#ordered.set(requestId, waiting.done);
+      const { batch, crc32c, recordCount } = waiting.batch;
+      const payload = { batch, guards: emptyPayload.guards };
+      proposals.push({ requestId, payload, batchChecksum: crc32c, recordCount });
+      slots -= 1;
+      // Counted as the core counts it, so that it refuses nothing of what is handed over.
+      bytes -= entryHeaderBytes + batch.length;
+    }
+    if (proposals.length === 0) return;
+    this.#replica.step({ kind: "propose", wallMs: this.#clock.wallMs(), proposals }, this.#effects);
+  }
+
+  /** Nothing may wait on a node that does not lead: its callers go to the leader. */
+  #refuseWaiting(): void {
+    if (this.#proposals.length === 0) return;
+    const error = this.#notLeader();
+    for (let waiting = this.#proposals.take(); waiting !== undefined; waiting = this.#proposals.take()) {
+      waiting.done({ kind: "failed", error });
+    }
+  }
+
+  #requestId(): number {
+    this.#lastRequestId += 1;
+    return this.#lastRequestId;
+  }
+
+  // ---- Effects
+
+  #answer(requestId: number, answer: AppendAnswer): void {
+    const done = defined(this.#ordered.get(requestId), `the caller of append ${requestId}`);
+    this.#ordered.delete(requestId);
+    if (answer.kind === "acknowledged") return done(answer);
+    const error = answer.code === "NOT_LEADER" ? this.#notLeader() : this.#failure(answer.code, answer.outcome);
+    done({ kind: "failed", error });
+  }
+
+  #show(effect: ShowEffect): void {
+    assert(effect.visibleEnd >= this.#visibleEnd, "what was visible stays visible");
+    this.#visibleEnd = effect.visibleEnd;
+    if (effect.nextPosition === this.#tail) return;
+    this.#tail = effect.nextPosition;
+    for (const listener of [...this.#tailListeners]) listener();
+  }
+
+  #leadership(effect: LeadershipEffect): void {
+    if (effect.leader !== this.#leader && effect.leader !== undefined) this.#leaderChanges += 1;
+    this.#leader = effect.leader;
+    this.#leads = effect.self;
+  }
+
+  #notLeader(): PaxlogError {
+    const leader = this.#leaderFacts();
+    const address = leader["leader"];
+    return new PaxlogError(
+      "NOT_LEADER",
+      address === undefined
+        ? `node ${this.#facts.name} does not lead and knows no leader; try again shortly`
+        : `node ${this.#facts.name} does not lead; append to ${address}`,
+      { facts: leader },
+    );
+  }
+
+  #failure(code: Exclude<ErrorCode, "NOT_LEADER">, outcome: "none" | "unknown"): PaxlogError {
+    const message =
+      code === "LEADER_LOST"
+        ? `node ${this.#facts.name} lost its leadership before this append was decided: it may be in the log, now or later; read to find out`
+        : "the leader has no room for this append; wait for answers before sending more";
+    return new PaxlogError(code, message, { outcome, facts: this.#leaderFacts() });
+  }
+
+  /** The leader's client address, if there is a leader, it is another node and its address is known. */
+  #leaderFacts(): ErrorFacts {
+    if (this.#leader === undefined || this.#leads) return {};
+    const address = this.#replica.view.peers.get(this.#leader)?.clientAddress;
+    return address === undefined ? {} : { leader: address };
+  }
+
+  // ---- The end
+
+  get stopped(): PaxlogError | undefined {
+    return this.#stopped;
+  }
+
+  /** Rejects everything and takes no further part. What the core holds may have happened; what waits in the queue has not. */
+  stop(error: PaxlogError): void {
+    if (this.#stopped !== undefined) return;
+    this.#stopped = error;
+    this.#ticker.stop();
+    this.#inbox = [];
+    const unknown = new PaxlogError(error.code, error.message, {
+      cause: error,
+      outcome: "unknown",
+      facts: error.facts,
+    });
+    for (const done of this.#ordered.values()) done({ kind: "failed", error: unknown });
+    this.#ordered.clear();
+    for (let waiting = this.#proposals.take(); waiting !== undefined; waiting = this.#proposals.take()) {
+      waiting.done({ kind: "failed", error });
+    }
+    this.#reads.fail(error);
+    for (const listener of [...this.#tailListeners]) listener();
+    this.#onStop(error);
+  }
+}
+
+/** Never within the call that is refused. */
+function refuse(done: (result: AppendResult) => void, error: PaxlogError): void {
+  queueMicrotask(() => done({ kind: "failed", error }));
+}

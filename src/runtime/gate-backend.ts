@@ -1,0 +1,54 @@
+import { PaxlogError } from "../base/errors.ts";
+import { firstPosition, type Position } from "../base/types.ts";
+import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
+
+/**
+ * Stands between the server for clients and the engine. The server has to listen first, since the core tells its address to the
+ * other nodes; calls that come before the engine runs are refused as UNAVAILABLE.
+ */
+export class GateBackend implements LogBackend {
+  #backend: LogBackend | undefined;
+
+  /** From now on every call goes to `backend`. */
+  open(backend: LogBackend): void {
+    this.#backend = backend;
+  }
+
+  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
+    if (this.#backend !== undefined) return this.#backend.append(batch, done);
+    queueMicrotask(() => done({ kind: "failed", error: starting() }));
+  }
+
+  hasRoom(): boolean {
+    return this.#backend?.hasRoom() ?? true;
+  }
+
+  whenRoom(callback: () => void): void {
+    if (this.#backend === undefined) queueMicrotask(callback);
+    else this.#backend.whenRoom(callback);
+  }
+
+  linearize(signal?: AbortSignal): Promise<void> {
+    return this.#backend?.linearize(signal) ?? Promise.reject(starting());
+  }
+
+  bounds(): { readonly head: Position; readonly tail: Position } {
+    return this.#backend?.bounds() ?? { head: firstPosition, tail: firstPosition };
+  }
+
+  readBatches(from: Position, bytesMax: number): StoredBatch[] {
+    if (this.#backend === undefined) throw starting();
+    return this.#backend.readBatches(from, bytesMax);
+  }
+
+  onTail(listener: () => void): () => void {
+    return this.#backend?.onTail(listener) ?? (() => {});
+  }
+
+  status(): NodeStatus {
+    if (this.#backend === undefined) throw starting();
+    return this.#backend.status();
+  }
+}
+
+const starting = () => new PaxlogError("UNAVAILABLE", "the node is starting; try again shortly");

@@ -1,0 +1,127 @@
+import type { MessagePort } from "node:worker_threads";
+import { assertNever } from "../base/assert.ts";
+import type { PaxlogError } from "../base/errors.ts";
+import type { Ticket } from "../base/types.ts";
+import { noCounts, type StoreCounters } from "../storage/counters.ts";
+import type { StoreWrite } from "../storage/write.ts";
+import {
+  type DurableMessage,
+  type FromStorage,
+  type OpenedMessage,
+  type PackedWrite,
+  type SubmitMessage,
+  type ToStorage,
+  unpackError,
+} from "./channel.ts";
+
+/** The engine's end of the port to the storage thread. */
+export class StorageLink {
+  readonly #port: MessagePort;
+  #opened: OpenedMessage | undefined;
+  #counters: StoreCounters = noCounts();
+  #entriesAppended = 0;
+  #failed: PaxlogError | undefined;
+
+  /** Where groups lie now, for readers of segments; told before `onDurable`. */
+  onCommitted: (message: DurableMessage) => void = () => {};
+  onDurable: (ticket: Ticket) => void = () => {};
+  onFailed: (error: PaxlogError) => void = () => {};
+  #onOpened: (message: OpenedMessage) => void = () => {};
+  #onClosed: () => void = () => {};
+
+  constructor(port: MessagePort) {
+    this.#port = port;
+    port.on("message", (message: FromStorage) => this.#onMessage(message));
+  }
+
+  /** What the storage thread found; rejects if it could not open the directory. */
+  opened(): Promise<OpenedMessage> {
+    return new Promise((resolve, reject) => {
+      if (this.#opened !== undefined) return resolve(this.#opened);
+      if (this.#failed !== undefined) return reject(this.#failed);
+      this.#onOpened = resolve;
+      this.onFailed = reject;
+    });
+  }
+
+  /** Of the store, as of its last commit. */
+  get counters(): Readonly<StoreCounters> {
+    return this.#counters;
+  }
+
+  /** Entries handed over so far, but for those that a REPLACE brought. */
+  get entriesAppended(): number {
+    return this.#entriesAppended;
+  }
+
+  /** Hands over writes, in the order in which they must become durable. */
+  submit(writes: readonly StoreWrite[]): void {
+    const message = packWrites(writes);
+    for (const write of writes) if (write.kind === "append") this.#entriesAppended += write.endSlot - write.firstSlot;
+    this.#post(message, [message.buffer]);
+  }
+
+  /** Resolves when what was submitted is written, the directory is marked as cleanly closed, and its lock is free. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onClosed = resolve;
+      if (this.#failed !== undefined) return resolve();
+      this.#post({ kind: "close" }, []);
+    });
+  }
+
+  #post(message: ToStorage, transfer: readonly ArrayBuffer[]): void {
+    this.#port.postMessage(message, transfer);
+  }
+
+  #onMessage(message: FromStorage): void {
+    switch (message.kind) {
+      case "opened":
+        this.#opened = message;
+        this.#counters = message.counters;
+        return this.#onOpened(message);
+      case "durable":
+        this.#counters = message.counters;
+        this.onCommitted(message);
+        return this.onDurable(message.ticket);
+      case "failed":
+        this.#failed = unpackError(message.error);
+        this.#onClosed();
+        return this.onFailed(this.#failed);
+      case "closed":
+        return this.#onClosed();
+      default:
+        return assertNever(message);
+    }
+  }
+}
+
+/** The bytes of all writes in one buffer: the one copy between the engine's entries and the disk. */
+export function packWrites(writes: readonly StoreWrite[]): SubmitMessage {
+  let length = 0;
+  for (const write of writes) {
+    if (write.kind !== "superblock") for (const piece of write.bytes) length += piece.length;
+  }
+  const bytes = new Uint8Array(length);
+  let end = 0;
+  const packed = writes.map((write): PackedWrite => {
+    if (write.kind === "superblock") return write;
+    const bytesBegin = end;
+    for (const piece of write.bytes) {
+      bytes.set(piece, end);
+      end += piece.length;
+    }
+    const { bytes: _, ...group } = write;
+    return { ...group, bytesBegin, bytesEnd: end };
+  });
+  return { kind: "submit", buffer: bytes.buffer, writes: packed };
+}
+
+/** The writes as they were before they were packed, over the message's buffer. */
+export function unpackWrites(message: SubmitMessage): StoreWrite[] {
+  return message.writes.map((write): StoreWrite => {
+    if (write.kind === "superblock") return write;
+    const { bytesBegin, bytesEnd, ...group } = write;
+    return { ...group, bytes: [new Uint8Array(message.buffer, bytesBegin, bytesEnd - bytesBegin)] };
+  });
+}

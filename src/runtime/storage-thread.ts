@@ -1,0 +1,113 @@
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { assertNever } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import type { Store } from "../storage/store.ts";
+import { type FromStorage, packError, type ToStorage } from "./channel.ts";
+import { unpackWrites } from "./storage-link.ts";
+
+export interface StorageThreadOptions {
+  readonly store: Store;
+  /** To the engine. */
+  readonly port: MessagePort;
+  /** What recovery found, for people. */
+  readonly report: readonly string[];
+  /** After a clean close: gives the directory's lock free. */
+  readonly onClosed: () => Promise<void>;
+}
+
+/**
+ * The loop of the thread that owns the store. Commits block it; while one runs the next gathers in the port, and is taken out of
+ * there as soon as the sync returns, without a turn of the event loop in between: that is the group commit (STORAGE 3).
+ */
+export class StorageThread {
+  readonly #options: StorageThreadOptions;
+  #idleTimer: NodeJS.Timeout | undefined;
+  #closing = false;
+  #poisoned = false;
+
+  constructor(options: StorageThreadOptions) {
+    this.#options = options;
+    const { store, port, report } = options;
+    port.on("message", (message: ToStorage) => this.#onMessage(message));
+    const { recovered, layout } = store;
+    this.#post({ kind: "opened", recovered, layout, counters: { ...store.counters }, report });
+  }
+
+  #onMessage(message: ToStorage): void {
+    try {
+      this.#take(message);
+      this.#drain();
+      this.#commitAll();
+      if (this.#closing) this.#close();
+      else this.#markWhenIdle();
+    } catch (cause) {
+      this.#poison(cause);
+    }
+  }
+
+  #take(message: ToStorage): void {
+    switch (message.kind) {
+      case "submit":
+        for (const write of unpackWrites(message)) this.#options.store.submit(write);
+        return;
+      case "close":
+        this.#closing = true;
+        return;
+      default:
+        return assertNever(message);
+    }
+  }
+
+  #drain(): void {
+    const { port } = this.#options;
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      this.#take(next.message as ToStorage);
+    }
+  }
+
+  #commitAll(): void {
+    const { store } = this.#options;
+    for (let commit = store.commit(); commit !== undefined; commit = store.commit()) {
+      this.#post({ kind: "durable", ...commit, counters: { ...store.counters } });
+      this.#drain();
+    }
+  }
+
+  /** An idle moment proves the last group durable, and is the time for work ahead. */
+  #markWhenIdle(): void {
+    clearTimeout(this.#idleTimer);
+    this.#idleTimer = setTimeout(() => {
+      try {
+        this.#options.store.mark();
+      } catch (cause) {
+        this.#poison(cause);
+      }
+    }, limits.markIdleMs);
+  }
+
+  /** The store takes nothing any more, and says so once. The engine stops; this thread waits to be ended. */
+  #poison(cause: unknown): void {
+    clearTimeout(this.#idleTimer);
+    if (this.#poisoned) return;
+    this.#poisoned = true;
+    this.#post({ kind: "failed", error: packError(cause, "STORAGE_FAILED") });
+    try {
+      this.#options.store.close();
+    } catch {
+      // Its files are of no use any more; the reason that counts was told.
+    }
+  }
+
+  #close(): void {
+    clearTimeout(this.#idleTimer);
+    this.#options.store.close();
+    this.#options.onClosed().then(
+      () => this.#post({ kind: "closed" }),
+      (cause) => this.#poison(cause),
+    );
+  }
+
+  #post(message: FromStorage): void {
+    this.#options.port.postMessage(message);
+  }
+}
