@@ -175,6 +175,15 @@ export function guardsOf(entry: Entry): Uint8Array {
   return entry.bytes.subarray(entryHeaderBytes, entryHeaderBytes + entry.guardLength);
 }
 
+/**
+ * The length that the entry at `offset` claims, for finding the next one without verifying this one; undefined where the bytes
+ * end inside its header. Nothing read here has been checked.
+ */
+export function claimedEntryLength(bytes: Uint8Array, offset: number): number | undefined {
+  if (offset + entryHeaderBytes > bytes.length) return undefined;
+  return entryHeaderBytes + viewOf(bytes).getUint32(offset + at.payloadLength, true);
+}
+
 const malformed = (reason: string): DecodedEntry => ({ kind: "malformed", reason });
 
 function decodeAt(bytes: Uint8Array, view: DataView, offset: number, hashing: Hashing): DecodedEntry {

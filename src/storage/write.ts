@@ -1,8 +1,8 @@
 import type { Hash, Position, Slot, Ticket } from "../base/types.ts";
 import type { Ballot } from "../core/ballot.ts";
 import type { DurableState } from "../core/durable.ts";
-import { nextPositionOf } from "../core/entry.ts";
 import type { AppendGroupEffect, ReplaceGroupEffect, WriteSuperblockEffect } from "../core/effect.ts";
+import { nextPositionOf } from "../core/entry.ts";
 
 /** What is handed to the storage owner, in the order in which it must become durable. */
 export type StoreWrite = GroupWrite | SuperblockWrite;
@@ -47,9 +47,7 @@ export function flattenWrite(effect: AppendGroupEffect | ReplaceGroupEffect | Wr
     prevHash: effect.prevHash,
     endHash: last === undefined ? effect.prevHash : last.hash,
     positions:
-      first === undefined || last === undefined
-        ? undefined
-        : { first: first.firstPosition, end: nextPositionOf(last) },
+      first === undefined || last === undefined ? undefined : { first: first.firstPosition, end: nextPositionOf(last) },
     decidedEnd: effect.decidedEnd,
     bytes: effect.entries.map((entry) => entry.bytes),
   };

@@ -1,0 +1,85 @@
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { PaxlogError } from "../base/errors.ts";
+import { lockPath } from "./paths.ts";
+
+export interface DirectoryLock {
+  /** Gives the directory free. The end of the process does so too, however it ends. */
+  release(): Promise<void>;
+}
+
+/**
+ * Holds a directory for one owner, on this machine: an abstract unix socket (Linux) named by device and inode, which the
+ * kernel gives free with its process, so no lock outlives its owner. The LOCK file only tells who that is.
+ *
+ * @throws PaxlogError DIRECTORY_IN_USE with the fact `pid` where it is known, for a second opener in the same process too;
+ *   DIRECTORY_UNUSABLE where the directory is missing or may not be written.
+ */
+export async function lockDirectory(dir: string): Promise<DirectoryLock> {
+  let name: string;
+  try {
+    const { dev, ino } = statSync(dir, { bigint: true });
+    name = `\0paxlog-${dev}-${ino}`;
+  } catch (cause) {
+    throw notUsable(dir, cause);
+  }
+  const server = await listen(name).catch((cause: NodeJS.ErrnoException) => {
+    throw cause.code === "EADDRINUSE" ? inUse(dir) : notUsable(dir, cause);
+  });
+  try {
+    writeFileSync(lockPath(dir), `${process.pid}\n`, { mode: 0o600 });
+  } catch (cause) {
+    await close(server);
+    throw notUsable(dir, cause);
+  }
+  return { release: () => close(server) };
+}
+
+function listen(path: string): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    // Nobody has business here: the name is the lock.
+    const server = createServer((socket) => socket.destroy());
+    server.once("error", reject);
+    server.listen({ path, exclusive: true }, () => {
+      server.off("error", reject);
+      // The lock alone keeps no process alive.
+      server.unref();
+      resolve(server);
+    });
+  });
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+  });
+}
+
+function inUse(dir: string): PaxlogError {
+  const pid = ownerOf(dir);
+  const owner = pid === undefined ? "another process" : `process ${pid}`;
+  return new PaxlogError(
+    "DIRECTORY_IN_USE",
+    `the directory ${dir} is in use by ${owner}. Stop that one first, or give this node a directory of its own.`,
+    { facts: { directory: dir, ...(pid === undefined ? {} : { pid }) } },
+  );
+}
+
+/** The owner may not have written its pid yet: then it is not known. */
+function ownerOf(dir: string): number | undefined {
+  try {
+    const pid = Number.parseInt(readFileSync(lockPath(dir), "utf8"), 10);
+    return Number.isSafeInteger(pid) ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function notUsable(dir: string, cause: unknown): PaxlogError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new PaxlogError(
+    "DIRECTORY_UNUSABLE",
+    `the directory ${dir} cannot be locked: ${why}. Give one that exists and that this user may write.`,
+    { cause, facts: { directory: dir } },
+  );
+}

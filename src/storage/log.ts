@@ -1,0 +1,255 @@
+import { assert, defined } from "../base/assert.ts";
+import { toHex } from "../base/bytes.ts";
+import type { Hashing } from "../base/hashing.ts";
+import { limits } from "../base/limits.ts";
+import { type Hash, maxSlot, type NodeId, type Slot, type Uid } from "../base/types.ts";
+import { type Ballot, compareBallots, noBallot, showBallot } from "../core/ballot.ts";
+import {
+  checksumOf,
+  encodeGroupHeader,
+  type GroupKind,
+  groupExtent,
+  groupHeaderBytes,
+  type SegmentTag,
+} from "../format/group.ts";
+import { encodeSegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
+import { zeros } from "./block-reader.ts";
+import type { StoreCounters } from "./counters.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import { logDirectory, segmentPath, unfinished } from "./paths.ts";
+import type { GroupPlace } from "./places.ts";
+import type { GroupWrite } from "./write.ts";
+
+/** Where the log on disk ends. */
+export interface LogEnd {
+  readonly slot: Slot;
+  readonly hash: Hash;
+  /** Of the last REPLACE. */
+  readonly ballot: Ballot;
+  /** Largest hint so far: nothing below it may ever be cut (P11). */
+  readonly decidedEnd: Slot;
+  /** Of the last group. */
+  readonly sequence: number;
+}
+
+/** The segment that takes the next group, and where. */
+export interface OpenSegment {
+  readonly tag: SegmentTag;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface LogWriterOptions {
+  readonly disk: Disk;
+  readonly dir: string;
+  readonly hashing: Hashing;
+  readonly randomBytes: (count: number) => Uint8Array;
+  readonly counters: StoreCounters;
+  readonly segmentBytes: number;
+  readonly end: LogEnd;
+  /** undefined where the log has no segment yet. */
+  readonly segment: OpenSegment | undefined;
+  /** Whose segments these are; called only once there is a genesis. */
+  readonly owner: () => { readonly clusterId: Uid; readonly nodeId: NodeId; readonly nodeUid: Uid };
+  /** Highest generation whose file was made. */
+  readonly highestGeneration: number;
+  /** Makes durable, in the superblock, that this generation was made: it comes before the generation's first group. */
+  readonly segmentMade: (generation: number) => void;
+}
+
+/** Writes groups, one at a time: each call returns when what it wrote is durable. Knows nothing of queues and recovery. */
+export class LogWriter {
+  readonly #options: LogWriterOptions;
+  #end: LogEnd;
+  #segment: { tag: SegmentTag; file: DiskFile; offset: number; size: number } | undefined;
+  #highestGeneration: number;
+  /** Whether the last group with entries is the last thing that was written: then nothing proves yet that it was durable. */
+  #unproven = false;
+
+  constructor(options: LogWriterOptions) {
+    this.#options = options;
+    this.#end = options.end;
+    this.#highestGeneration = options.highestGeneration;
+    if (options.segment !== undefined) {
+      const path = segmentPath(options.dir, options.segment.tag.generation);
+      this.#segment = { ...options.segment, file: options.disk.open(path, "write") };
+    }
+  }
+
+  get end(): LogEnd {
+    return this.#end;
+  }
+
+  get unproven(): boolean {
+    return this.#unproven;
+  }
+
+  /** A durable superblock names the last group: that proves it. */
+  proven(): void {
+    this.#unproven = false;
+  }
+
+  /** Sets the hash of the empty log: known from genesis on. */
+  setFirstHash(hash: Hash): void {
+    assert(this.#end.sequence === 0, "the first hash is set on an empty log");
+    this.#end = { ...this.#end, hash };
+  }
+
+  /** One APPEND group of all these writes, which continue the log and each other. */
+  append(writes: readonly GroupWrite[]): GroupPlace {
+    let { slot, hash } = this.#end;
+    for (const write of writes) {
+      assert(
+        write.firstSlot === slot && write.prevHash === hash,
+        `the append at ${write.firstSlot} does not continue ${slot}`,
+      );
+      assert(write.endSlot > write.firstSlot, "an append holds entries");
+      slot = write.endSlot;
+      hash = write.endHash;
+    }
+    return defined(this.#write("append", writes), "the place of an append");
+  }
+
+  /** One REPLACE group; voids what is at or above its first slot. undefined where it brings no entries. */
+  replace(write: GroupWrite, promised: Ballot): GroupPlace | undefined {
+    const end = this.#end;
+    const ballot = defined(write.ballot, "the ballot of a replace");
+    assert(
+      compareBallots(ballot, promised) <= 0,
+      `replace of ${showBallot(ballot)} before its promise is durable (P4)`,
+    );
+    assert(compareBallots(ballot, end.ballot) >= 0, `replace of ${showBallot(ballot)} after ${showBallot(end.ballot)}`);
+    assert(write.firstSlot >= end.decidedEnd, `replace at ${write.firstSlot} cuts below ${end.decidedEnd} (P11)`);
+    assert(write.firstSlot <= end.slot, `replace at ${write.firstSlot} leaves a hole behind ${end.slot}`);
+    assert(write.firstSlot < end.slot || write.prevHash === end.hash, "the replace does not continue the chain");
+    return this.#write("replace", [write]);
+  }
+
+  /** An empty group that proves the one before it durable. */
+  mark(): void {
+    this.#write("mark", []);
+  }
+
+  /** Makes the next segment's file, if it is not there: whole, durable, without a header. */
+  makeSpare(): void {
+    const { disk, dir, segmentBytes, counters } = this.#options;
+    const generation = this.#generation + 1;
+    if (this.#highestGeneration >= generation) return;
+    const path = segmentPath(dir, generation);
+    const file = disk.create(path + unfinished);
+    try {
+      file.resize(segmentBytes);
+      file.sync();
+    } finally {
+      file.close();
+    }
+    disk.rename(path + unfinished, path);
+    disk.syncDirectory(logDirectory(dir));
+    counters.syncs += 2;
+    this.#highestGeneration = generation;
+    this.#options.segmentMade(generation);
+  }
+
+  /** Whether the open segment is more than half full (or there is none) and its successor was not made yet. */
+  get wantsSpare(): boolean {
+    if (this.#highestGeneration > this.#generation) return false;
+    return this.#segment === undefined || this.#segment.offset * 2 > this.#segment.size;
+  }
+
+  /**
+   * Goes on in the next segment, which can hold a group of this extent. From the moment its header is durable, what lies
+   * behind the last group of the old segment is void and never judged again.
+   */
+  roll(extent: number): void {
+    const { disk, dir, hashing, randomBytes, counters, owner } = this.#options;
+    this.makeSpare();
+    const generation = this.#generation + 1;
+    const file = disk.open(segmentPath(dir, generation), "write");
+    const size = Math.max(file.size(), segmentHeaderBytes + extent);
+    if (size > file.size()) file.resize(size);
+    const tag = { clusterId: owner().clusterId, generation, nonce: toHex(randomBytes(16)) as Uid };
+    const header = {
+      ...owner(),
+      ...tag,
+      size,
+      firstSequence: this.#end.sequence + 1,
+      beginSlot: this.#end.slot,
+      beginHash: this.#end.hash,
+      ballot: this.#end.ballot,
+      previousEnd: this.#segment?.offset ?? 0,
+    };
+    file.write(0, [encodeSegmentHeader(header, hashing)]);
+    file.sync();
+    counters.syncs += 1;
+    counters.bytes += segmentHeaderBytes;
+    counters.segments += 1;
+    this.#segment?.file.close();
+    this.#segment = { tag, file, offset: segmentHeaderBytes, size };
+    this.#unproven = false;
+  }
+
+  close(): void {
+    this.#segment?.file.close();
+    this.#segment = undefined;
+  }
+
+  get #generation(): number {
+    return this.#segment?.tag.generation ?? 0;
+  }
+
+  /** One write, one sync. The log's end moves only after both. */
+  #write(kind: GroupKind, writes: readonly GroupWrite[]): GroupPlace | undefined {
+    const { hashing, counters } = this.#options;
+    const first = writes[0];
+    const last = writes[writes.length - 1];
+    const parts = writes.length === 1 ? first!.bytes : writes.flatMap((write) => write.bytes);
+    const entriesLength = parts.reduce((length, part) => length + part.length, 0);
+    assert(entriesLength <= limits.replaceBytesMax, `a group of ${entriesLength} bytes`);
+    const extent = groupExtent(entriesLength);
+    if (this.#segment === undefined || this.#segment.offset + extent > this.#segment.size) this.roll(extent);
+    const segment = defined(this.#segment, "the open segment");
+
+    const firstSlot = first?.firstSlot ?? this.#end.slot;
+    const endSlot = last?.endSlot ?? firstSlot;
+    const hint = last?.decidedEnd ?? this.#end.decidedEnd;
+    // P7: the hint is never above what is durable when it is written.
+    assert(hint <= (kind === "replace" ? firstSlot : this.#end.slot), `the hint ${hint} is above the durable log (P7)`);
+    const sequence = this.#end.sequence + 1;
+    const ballot = first?.ballot ?? noBallot;
+    const header = {
+      kind,
+      sequence,
+      durableSequence: sequence - 1,
+      firstSlot,
+      prevHash: first?.prevHash ?? this.#end.hash,
+      ballot,
+      decidedEnd: hint,
+      entryCount: endSlot - firstSlot,
+      entriesLength,
+      entriesChecksum: checksumOf(parts, hashing),
+    };
+    const headerBytes = encodeGroupHeader(header, segment.tag, segment.offset, hashing);
+    const padding = zeros.subarray(0, extent - groupHeaderBytes - entriesLength);
+    segment.file.write(segment.offset, [headerBytes, ...parts, padding]);
+    segment.file.sync();
+
+    const { offset } = segment;
+    segment.offset += extent;
+    counters.groups += 1;
+    counters.syncs += 1;
+    counters.bytes += extent;
+    this.#unproven = kind !== "mark";
+    this.#end = {
+      slot: endSlot,
+      hash: last?.endHash ?? this.#end.hash,
+      ballot: kind === "replace" ? ballot : this.#end.ballot,
+      decidedEnd: maxSlot(this.#end.decidedEnd, hint),
+      sequence,
+    };
+    if (endSlot === firstSlot) return undefined;
+    const generation = segment.tag.generation;
+    const firstPosition = defined(first?.positions, "positions of a group with entries").first;
+    const endPosition = defined(last?.positions, "positions of a group with entries").end;
+    return { generation, offset, entriesLength, firstSlot, endSlot, firstPosition, endPosition };
+  }
+}

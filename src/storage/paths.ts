@@ -1,0 +1,25 @@
+/** The names in a data directory (STORAGE 1). Paths are joined with "/" on every disk, the simulated one included. */
+
+/** Ends the name of a file that is not complete yet: it becomes usable by its renaming, and is removed at opening. */
+export const unfinished = ".new";
+
+export const lockPath = (dir: string): string => `${dir}/LOCK`;
+export const superblockPath = (dir: string): string => `${dir}/superblock`;
+export const logDirectory = (dir: string): string => `${dir}/log`;
+export const trashDirectory = (dir: string): string => `${dir}/trash`;
+
+export const segmentName = (generation: number): string => `${String(generation).padStart(8, "0")}.log`;
+export const segmentPath = (dir: string, generation: number): string =>
+  `${logDirectory(dir)}/${segmentName(generation)}`;
+
+/** The generation that a name in log/ stands for; undefined for any other name. */
+export function generationOf(name: string): number | undefined {
+  const generation = Number.parseInt(name, 10);
+  return name === segmentName(generation) ? generation : undefined;
+}
+
+export function parentOf(path: string): string {
+  const end = path.lastIndexOf("/");
+  if (end < 0) return ".";
+  return end === 0 ? "/" : path.slice(0, end);
+}

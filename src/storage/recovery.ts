@@ -1,0 +1,229 @@
+import { defined } from "../base/assert.ts";
+import type { Hashing } from "../base/hashing.ts";
+import { limits } from "../base/limits.ts";
+import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
+import type { Genesis, LogBase } from "../core/durable.ts";
+import type { Entry } from "../core/entry.ts";
+import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
+import type { Superblock } from "../format/superblock.ts";
+import { BlockReader, isZero, readSound } from "./block-reader.ts";
+import { damaged, formatUnknown } from "./damage.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import type { LogEnd, OpenSegment } from "./log.ts";
+import { generationOf, logDirectory, segmentPath, unfinished } from "./paths.ts";
+import type { GroupPlace } from "./places.ts";
+import { LogScan, type SegmentEnd } from "./scan.ts";
+
+export interface RecoveryInput {
+  readonly disk: Disk;
+  readonly dir: string;
+  readonly hashing: Hashing;
+  readonly superblock: Superblock;
+}
+
+export interface RecoveredLog {
+  readonly end: LogEnd;
+  readonly base: LogBase;
+  readonly window: readonly Entry[];
+  readonly layout: readonly GroupPlace[];
+  /** Where the next group goes; undefined where the log has no segment yet. */
+  readonly segment: OpenSegment | undefined;
+  /** The end of a torn group behind `segment.offset`: the log goes on in a new segment. */
+  readonly tornEnd: number | undefined;
+  /** A spare included, also one that the superblock does not know of yet. */
+  readonly highestGeneration: number;
+}
+
+/**
+ * Reads the whole log and comes to a verdict (STORAGE 4). Changes nothing but unfinished files, so a second recovery sees what
+ * this one saw. All files and directories are synced before they are read.
+ *
+ * @throws PaxlogError DAMAGED with a DamageReason, FORMAT_UNKNOWN. Never an empty restart.
+ */
+export function recoverLog(input: RecoveryInput): RecoveredLog {
+  const { superblock, hashing } = input;
+  const segments = openSegments(input);
+  try {
+    const headed = segments.filter((segment) => segment.header !== undefined);
+    const first = headed[0]?.header;
+    const scan = new LogScan(
+      hashing,
+      superblock.logBegin,
+      {
+        sequence: (first?.firstSequence ?? 1) - 1,
+        ballot: superblock.beginGeneration === 1 ? noBallot : (first?.ballot ?? noBallot),
+      },
+      superblock.durableSequence,
+    );
+    let end: SegmentEnd | undefined;
+    headed.forEach(({ file, header }, index) => {
+      const next = headed[index + 1]?.header;
+      if (next === undefined) end = scan.last(file, defined(header, "a header"));
+      else scan.sealed(file, defined(header, "a header"), next.previousEnd);
+    });
+    checkAgainstSuperblock(scan, superblock, input.dir);
+    scan.raiseDecidedEnd(superblock.decidedEnd);
+    const last = headed[headed.length - 1];
+    return {
+      end: endOf(scan),
+      ...windowOf(scan),
+      layout: scan.layout,
+      segment:
+        last === undefined || end === undefined
+          ? undefined
+          : { tag: defined(last.header, "a header"), offset: end.offset, size: last.file.size() },
+      tornEnd: end?.tornEnd,
+      highestGeneration: superblock.beginGeneration - 1 + segments.length,
+    };
+  } finally {
+    for (const { file } of segments) file.close();
+  }
+}
+
+interface FoundSegment {
+  readonly file: DiskFile;
+  /** undefined: a spare. */
+  readonly header: SegmentHeader | undefined;
+}
+
+/** All segments in order of generation, each with a valid header but for a spare at the end. */
+function openSegments(input: RecoveryInput): FoundSegment[] {
+  const { disk, dir, superblock } = input;
+  const generations = listGenerations(input);
+  const segments: FoundSegment[] = [];
+  try {
+    generations.forEach((generation, index) => {
+      const file = disk.open(segmentPath(dir, generation), "write");
+      segments.push({ file, header: undefined });
+      file.sync();
+      const header = readHeader(input, file, generation, index + 1 === generations.length);
+      segments[index] = { file, header };
+      if (header !== undefined && generation > superblock.highestGeneration) {
+        throw damaged("SEGMENT_UNKNOWN", `${file.path} was begun, and the superblock does not know of it`, {
+          file: file.path,
+        });
+      }
+    });
+    return segments;
+  } catch (error) {
+    for (const { file } of segments) file.close();
+    throw error;
+  }
+}
+
+/** Dense from the log's begin to the highest one in the superblock; one more may have been made when the power failed. */
+function listGenerations({ disk, dir, superblock }: RecoveryInput): number[] {
+  const directory = logDirectory(dir);
+  if (!disk.exists(directory)) throw damaged("SEGMENT_MISSING", `${directory} is missing`, { file: directory });
+  disk.syncDirectory(directory);
+  const found = new Set<number>();
+  for (const name of disk.list(directory)) {
+    const path = `${directory}/${name}`;
+    if (name.endsWith(unfinished)) {
+      disk.remove(path);
+      continue;
+    }
+    const generation = generationOf(name);
+    const begun = superblock.state.genesis !== undefined;
+    const highest = superblock.highestGeneration + (begun ? 1 : 0);
+    if (generation === undefined || generation < superblock.beginGeneration || generation > highest) {
+      throw damaged("SEGMENT_UNKNOWN", `${path} is no segment that this node made`, { file: path });
+    }
+    found.add(generation);
+  }
+  const generations: number[] = [];
+  for (let generation = superblock.beginGeneration; ; generation += 1) {
+    if (found.has(generation)) {
+      generations.push(generation);
+    } else if (generation <= superblock.highestGeneration) {
+      const file = segmentPath(dir, generation);
+      throw damaged("SEGMENT_MISSING", `${file} was made and is missing`, { file });
+    } else {
+      return generations;
+    }
+  }
+}
+
+/** The header of a segment, checked against its owner; undefined for a spare, which can only be the last. */
+function readHeader(
+  input: RecoveryInput,
+  file: DiskFile,
+  generation: number,
+  last: boolean,
+): SegmentHeader | undefined {
+  const decoded = decodeSegmentHeader(readSound(file, 0, segmentHeaderBytes), input.hashing);
+  if (decoded.kind === "unknownVersion") {
+    throw formatUnknown(`the segment ${file.path}`, decoded.version, { file: file.path, offset: 0 });
+  }
+  if (decoded.kind === "malformed") {
+    // A header is durable before the first group is written, so a file with anything behind its header had one.
+    if (last && isEmptyBehindHeader(file)) return undefined;
+    throw damaged("SEGMENT_DAMAGED", `the header of ${file.path} is damaged: ${decoded.reason}`, {
+      file: file.path,
+      offset: 0,
+    });
+  }
+  const { header } = decoded;
+  const genesis: Genesis | undefined = input.superblock.state.genesis;
+  if (
+    header.clusterId !== genesis?.clusterId ||
+    header.nodeId !== genesis.nodeId ||
+    header.nodeUid !== input.superblock.identity.nodeUid ||
+    header.generation !== generation
+  ) {
+    throw damaged("SEGMENT_FOREIGN", `${file.path} belongs to another node, cluster or place`, {
+      file: file.path,
+      offset: 0,
+    });
+  }
+  return header;
+}
+
+function isEmptyBehindHeader(file: DiskFile): boolean {
+  const size = file.size();
+  const reader = new BlockReader(file, size);
+  for (let offset = segmentHeaderBytes; offset < size; offset += limits.blockBytes) {
+    if (!isZero(reader.read(offset, limits.blockBytes))) return false;
+  }
+  return true;
+}
+
+/** The log may be ahead of the superblock by a REPLACE that was promised; the superblock is never ahead of the log (PROTOCOL 3). */
+function checkAgainstSuperblock(scan: LogScan, superblock: Superblock, dir: string): void {
+  const { promised, acceptedBallot } = superblock.state;
+  const facts = { directory: dir, logBallot: showBallot(scan.ballot) };
+  if (superblock.durableSequence > scan.sequence) {
+    const what = `groups up to ${superblock.durableSequence} were durable, the log ends with group ${scan.sequence}`;
+    throw damaged("GROUP_LOST", what, { directory: dir, group: scan.sequence + 1 });
+  }
+  if (superblock.clean && superblock.durableSequence < scan.sequence) {
+    const what = `the log goes on behind group ${superblock.durableSequence}, with which the node was closed`;
+    throw damaged("NOT_MONOTONIC", what, { directory: dir, group: scan.sequence });
+  }
+  // Before the first ballot acceptedBallot may name the node itself with n = 0, which no group carries.
+  if (acceptedBallot.n > 0 && compareBallots(acceptedBallot, scan.ballot) > 0) {
+    const what = `the log lacks the replace of ballot ${showBallot(acceptedBallot)}, which was durable`;
+    throw damaged("REPLACE_LOST", what, { ...facts, acceptedBallot: showBallot(acceptedBallot) });
+  }
+  if (compareBallots(scan.ballot, promised) > 0) {
+    const what = `the log has the ballot ${showBallot(scan.ballot)}, above ${showBallot(promised)}, which is the last that was promised`;
+    throw damaged("BALLOT_AHEAD", what, { ...facts, promised: showBallot(promised) });
+  }
+}
+
+function endOf({ log, ballot, decidedEnd, sequence }: LogScan): LogEnd {
+  const slot = log.acceptedEnd;
+  return { slot, hash: defined(log.hashBefore(slot), "the log's end hash"), ballot, decidedEnd, sequence };
+}
+
+/** The log at decidedEnd and what is uncertain behind it. Copies, so that the chunks that were read can go. */
+function windowOf({ log, decidedEnd }: LogScan): { readonly base: LogBase; readonly window: readonly Entry[] } {
+  const base: LogBase = {
+    slot: decidedEnd,
+    hash: defined(log.hashBefore(decidedEnd), "the hash at decidedEnd"),
+    position: log.positionAt(decidedEnd),
+    time: log.timeBefore(decidedEnd),
+  };
+  const entries = log.range(decidedEnd, log.acceptedEnd, Number.POSITIVE_INFINITY);
+  return { base, window: entries.map((entry) => ({ ...entry, bytes: entry.bytes.slice() })) };
+}
