@@ -6,8 +6,8 @@ import { electedCluster, type TestCluster, type TestNode } from "./harness.ts";
 
 type Graph = readonly (readonly boolean[])[];
 
-/** Rounds of T after the last change until an entry must be decided. The model's bound of 5 T counts from the first full round. */
-const roundsMax = 8;
+/** Rounds of T after the last change of the links until an entry must be decided. */
+const roundsMax = 5;
 
 function symmetricGraphs(count: number): Graph[] {
   const pairs: [number, number][] = [];
