@@ -14,7 +14,7 @@ export interface Ballot {
 /** Smaller than every ballot that anyone takes. */
 export const noBallot: Ballot = { configId: 0, n: 0, nodeId: 0 as NodeId };
 
-/** What a node stands for before it has taken a ballot (PROTOCOL section 6). */
+/** What a node stands for before it has taken a ballot (docs/protocol.md, section 6). */
 export function untakenBallot(nodeId: NodeId): Ballot {
   return { configId: firstConfigId, n: 0, nodeId };
 }

@@ -3,7 +3,7 @@ import { compareBallots } from "./ballot.ts";
 import type { Context } from "./context.ts";
 import type { PromiseMessage } from "./message.ts";
 
-/** What a quorum of Promises says about the log (PROTOCOL section 7, step 1). */
+/** What a quorum of Promises says about the log (docs/protocol.md, section 7, step 1). */
 export type Choice =
   | {
       readonly kind: "chosen";

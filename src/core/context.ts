@@ -80,7 +80,7 @@ export class Context {
     return this.#durable.promised;
   }
 
-  /** The durable accepted ballot: the larger of superblock and log (PROTOCOL 3). */
+  /** The durable accepted ballot: the larger of superblock and log (protocol 3). */
   get acceptedBallot(): Ballot {
     return compareBallots(this.#logBallot, this.#durable.acceptedBallot) > 0
       ? this.#logBallot

@@ -14,7 +14,7 @@ export interface Identity {
 export interface DurableState {
   /** undefined until genesis. */
   readonly genesis: Genesis | undefined;
-  /** Whether the first configuration is known to have started (PROTOCOL 2). */
+  /** Whether the first configuration is known to have started (protocol 2). */
   readonly started: boolean;
   readonly promised: Ballot;
   readonly acceptedBallot: Ballot;
@@ -37,7 +37,7 @@ export interface LogBase {
 /** What storage found when it opened the directory: the start of the core. */
 export interface Recovered {
   readonly identity: Identity;
-  /** acceptedBallot is already the larger of superblock and log (PROTOCOL 3). */
+  /** acceptedBallot is already the larger of superblock and log (protocol 3). */
   readonly state: DurableState;
   /** The log at decidedEnd, and the uncertain entries [decidedEnd, acceptedEnd), at most a window. */
   readonly base: LogBase;

@@ -39,7 +39,7 @@ const lossesBeforeLift = 2;
 const slowPauseRounds = 10;
 
 /**
- * Ballot leader election, quorum-connected (PROTOCOL section 6, after OmniPaxos, EuroSys'23). Heartbeats go in rounds of T.
+ * Ballot leader election, quorum-connected (docs/protocol.md, section 6, after OmniPaxos, EuroSys'23). Heartbeats go in rounds of T.
  * It only proposes whom to follow: safety rests on Prepare and Accept alone.
  */
 export class Election {

@@ -35,7 +35,7 @@ interface CurrentSync {
 /** Chunks of one sync: what a window needs, with room for entries that fill a chunk badly. */
 const chunksMax = 2 * Math.ceil(limits.replaceBytesMax / limits.messageEntryBytes);
 
-/** The acceptor: promises, takes over the leader's log, accepts (PROTOCOL sections 7 and 8). */
+/** The acceptor: promises, takes over the leader's log, accepts (protocol sections 7 and 8). */
 export class Follower {
   readonly #ctx: Context;
   /** Whom the Promise of the ballot being promised goes to; waits until promise and log are durable (P1). */

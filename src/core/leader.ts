@@ -30,7 +30,7 @@ interface LogFetch {
 
 const idleRoundsMax = 2;
 
-/** One leadership, from taking its ballot to losing it (PROTOCOL section 7). */
+/** One leadership, from taking its ballot to losing it (docs/protocol.md, section 7). */
 export class Leader {
   readonly n: Ballot;
   readonly #ctx: Context;

@@ -8,7 +8,7 @@ import type { Entry } from "./entry.ts";
 import type { Follower } from "./follower.ts";
 import type { EntriesMessage, FetchMessage } from "./message.ts";
 
-/** Fetches what others show, and serves it (PROTOCOL section 10). Learning compares no ballots and never leads to Accepted. */
+/** Fetches what others show, and serves it (docs/protocol.md, section 10). Learning compares no ballots and never leads to Accepted. */
 export class Learner {
   readonly #ctx: Context;
   readonly #follower: Follower;

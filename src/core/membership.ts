@@ -14,7 +14,7 @@ export const protocolVersion = 1;
 
 type Refusal = { readonly code: RefusedMessage["code"]; readonly reason: string };
 
-/** Identity, Hello, and genesis (PROTOCOL section 2): who is who, and when this cluster may begin. */
+/** Identity, Hello, and genesis (docs/protocol.md, section 2): who is who, and when this cluster may begin. */
 export class Membership {
   readonly #ctx: Context;
   /** The last acceptable Hello of each peer. Only their messages are listened to. */

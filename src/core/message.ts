@@ -3,7 +3,7 @@ import type { Ballot } from "./ballot.ts";
 import type { Entry } from "./entry.ts";
 
 /**
- * Every message between nodes (PROTOCOL.md 4). The envelope (configId, from) is added by the transport; the core is handed
+ * Every message between nodes (protocol 4). The envelope (configId, from) is added by the transport; the core is handed
  * only messages whose sender is known.
  */
 export type Message =

@@ -30,7 +30,7 @@ interface IndexRequest {
 /** Rounds after which a read that found no leader is refused. */
 const roundsMax = 25;
 
-/** Linearizable reads (PROTOCOL section 13): no lease, no clock. */
+/** Linearizable reads (docs/protocol.md, section 13): no lease, no clock. */
 export class Reads {
   readonly #ctx: Context;
   #waiting: Read[] = [];

@@ -26,7 +26,7 @@ interface Progress {
 /** A follower that acknowledges nothing for so many rounds is asked to begin anew: a message must have been lost. */
 const idleRoundsMax = 3;
 
-/** The leader in phase accept: syncs followers, sends Accepts, counts what is durable, decides (PROTOCOL 7.4, 8). */
+/** The leader in phase accept: syncs followers, sends Accepts, counts what is durable, decides (protocol 7.4, 8). */
 export class Replication {
   readonly #ctx: Context;
   readonly #n: Ballot;

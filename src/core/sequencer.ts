@@ -3,7 +3,7 @@ import type { Entry } from "./entry.ts";
 import type { Proposal } from "./event.ts";
 
 /**
- * Orders proposals: gives each its position and time, and from the guards on refuses some (PROTOCOL.md 14). The core calls it
+ * Orders proposals: gives each its position and time, and from the guards on refuses some (protocol 14). The core calls it
  * inside `step`; the leader's verdict is the log's verdict, since prevHash fixes the prefix.
  */
 export interface Sequencer {
