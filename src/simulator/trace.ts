@@ -16,7 +16,8 @@ export class Trace {
     this.#watch = options.watch;
   }
 
-  add(nowUs: number, text: string): void {
+  /** A quiet line counts in the hash and is shown to nobody. */
+  add(nowUs: number, text: string, isQuiet = false): void {
     const line = `${nowUs} ${text}`;
     let high = this.#high;
     let low = this.#low;
@@ -27,6 +28,7 @@ export class Trace {
     }
     this.#high = high;
     this.#low = low;
+    if (isQuiet) return;
     this.#lines[this.#count % this.#keep] = line;
     this.#count += 1;
     this.#watch?.(line);
