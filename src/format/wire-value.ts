@@ -21,12 +21,16 @@ export function decoding<T>(decode: () => T): Decoded<T> {
     return { kind: "ok", value: decode() };
   } catch (cause) {
     if (cause instanceof Malformed) return { kind: "malformed", reason: cause.message };
-    // The generated code throws nothing but these; anything else is a fault of ours and must not look like one of the sender's.
-    if (cause instanceof RangeError || (cause instanceof Error && cause.constructor === Error)) {
-      return { kind: "malformed", reason: `no protobuf message: ${cause.message}` };
-    }
+    // Anything but what the generated code throws is a fault of ours, and must not look like one of the sender's.
+    if (isProtobufError(cause)) return { kind: "malformed", reason: `no protobuf message: ${cause.message}` };
     throw cause;
   }
+}
+
+function isProtobufError(cause: unknown): cause is Error {
+  if (!(cause instanceof Error)) return false;
+  if (cause instanceof RangeError || cause.constructor === Error) return true;
+  return "code" in cause && cause.code === "ERR_ENCODING_INVALID_ENCODED_DATA";
 }
 
 /** A 64-bit number as protobufjs gives it: an object where its optional library `long` is installed, which it often is. */

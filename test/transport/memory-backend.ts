@@ -1,0 +1,132 @@
+import type { PaxlogError } from "../../src/base/errors.ts";
+import { firstPosition, type Position } from "../../src/base/types.ts";
+import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../../src/transport/backend.ts";
+
+/** A log in an array: a whole LogBackend with one node, no disk, and handles that tests use to slow it down or fail it. */
+export class MemoryBackend implements LogBackend {
+  readonly batches: StoredBatch[] = [];
+  /** How many appends may wait; beyond it there is no room. */
+  roomMax = 64;
+  /** While true appends wait and are answered by `release`. */
+  holds = false;
+  /** Fails the append with this number (from 1) and lets the others be. */
+  failures = new Map<number, PaxlogError>();
+  /** What linearize rejects with, once set. */
+  linearizeError: PaxlogError | undefined;
+  linearizations = 0;
+  waitingMax = 0;
+  #appends = 0;
+  #waiting: (() => void)[] = [];
+  #roomWaiters: (() => void)[] = [];
+  #tailListeners = new Set<() => void>();
+  #tail: Position = firstPosition;
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  get tailListeners(): number {
+    return this.#tailListeners.size;
+  }
+
+  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
+    this.#appends += 1;
+    const failure = this.failures.get(this.#appends);
+    this.#waiting.push(() => done(failure === undefined ? this.#store(batch) : { kind: "failed", error: failure }));
+    this.waitingMax = Math.max(this.waitingMax, this.#waiting.length);
+    if (!this.holds) setImmediate(() => this.release());
+  }
+
+  /** Answers everything that waits, in order. */
+  release(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const answer of waiting) answer();
+    const waiters = this.#roomWaiters;
+    this.#roomWaiters = [];
+    for (const waiter of waiters) waiter();
+    if (waiting.length > 0) for (const listener of [...this.#tailListeners]) listener();
+  }
+
+  /** Puts a batch in at once. */
+  put(batch: Uint8Array, crc32c: number, recordCount: number): void {
+    this.#store({ batch, crc32c, recordCount });
+    for (const listener of [...this.#tailListeners]) listener();
+  }
+
+  #store(batch: CheckedBatch): AppendResult {
+    const firstPosition = this.#tail;
+    const stored: StoredBatch = {
+      firstPosition,
+      recordCount: batch.recordCount,
+      time: 1_000 + firstPosition,
+      batch: batch.batch,
+      crc32c: batch.crc32c,
+    };
+    this.batches.push(stored);
+    this.#tail = (firstPosition + batch.recordCount) as Position;
+    return { kind: "acknowledged", firstPosition, recordCount: batch.recordCount, time: stored.time };
+  }
+
+  hasRoom(): boolean {
+    return this.#waiting.length < this.roomMax;
+  }
+
+  whenRoom(callback: () => void): void {
+    this.#roomWaiters.push(callback);
+  }
+
+  async linearize(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    this.linearizations += 1;
+    if (this.linearizeError !== undefined) throw this.linearizeError;
+  }
+
+  bounds(): { readonly head: Position; readonly tail: Position } {
+    return { head: firstPosition, tail: this.#tail };
+  }
+
+  readBatches(from: Position, bytesMax: number): StoredBatch[] {
+    const found: StoredBatch[] = [];
+    let bytes = 0;
+    for (const batch of this.batches) {
+      if (batch.firstPosition + batch.recordCount <= from) continue;
+      if (found.length > 0 && bytes + batch.batch.length > bytesMax) break;
+      found.push(batch);
+      bytes += batch.batch.length;
+    }
+    return found;
+  }
+
+  onTail(listener: () => void): () => void {
+    this.#tailListeners.add(listener);
+    return () => this.#tailListeners.delete(listener);
+  }
+
+  status(): NodeStatus {
+    return {
+      id: "a",
+      leader: "a",
+      leaderAddress: "127.0.0.1:7100",
+      clusterId: "ab".repeat(16),
+      role: "leader",
+      phase: "accept",
+      ballot: "1.1.1",
+      head: 1,
+      tail: this.#tail,
+      acceptedEnd: 1 + this.batches.length,
+      flushedEnd: 1 + this.batches.length,
+      decidedEnd: 1 + this.batches.length,
+      visibleEnd: 1 + this.batches.length,
+      nodes: [{ id: "a", peerAddress: "", clientAddress: "127.0.0.1:7100", connected: true, visibleEnd: 1 }],
+      syncs: 3,
+      leaderChanges: 1,
+      uptimeMs: 12,
+      memoryBytes: 2 ** 40,
+      hashing: "portable",
+      version: "0.0.0",
+      entriesAppended: this.batches.length,
+      pid: process.pid,
+    };
+  }
+}
