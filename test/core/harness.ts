@@ -35,6 +35,7 @@ class TestDisk {
   state: DurableState = { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot };
   pending: DiskEffect[] = [];
   incarnation = 0;
+  #formats = 1;
 
   apply(effect: DiskEffect): void {
     if (effect.kind === "writeSuperblock") {
@@ -44,6 +45,15 @@ class TestDisk {
     this.log.length = effect.firstSlot - 1;
     this.log.push(...effect.entries);
     if (effect.kind === "replaceGroup") this.logBallot = effect.ballot;
+  }
+
+  /** An empty directory under the same name: another uid from then on. */
+  wipe(): void {
+    this.log.length = 0;
+    this.logBallot = noBallot;
+    this.state = { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot };
+    this.incarnation = 0;
+    this.#formats += 1;
   }
 
   recover(name: string): Recovered {
@@ -62,7 +72,7 @@ class TestDisk {
       this.logBallot.n > this.state.acceptedBallot.n || this.logBallot.nodeId > this.state.acceptedBallot.nodeId;
     const acceptedBallot =
       ahead && this.logBallot.n >= this.state.acceptedBallot.n ? this.logBallot : this.state.acceptedBallot;
-    const identity = { name, nodeUid: digest(name) as Uid, incarnation: this.incarnation };
+    const identity = { name, nodeUid: digest(`${name} ${this.#formats}`) as Uid, incarnation: this.incarnation };
     return { identity, state: { ...this.state, acceptedBallot }, base, window: this.log.slice(decidedEnd - 1) };
   }
 }
