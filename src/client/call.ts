@@ -1,0 +1,125 @@
+import { type Client, Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import { PaxlogError } from "../base/errors.ts";
+import { decodeErrorDetails, errorDetailsTrailer } from "../format/error-details.ts";
+import type { Decoded } from "../format/wire-value.ts";
+import { cancelled, onAbort } from "./abort.ts";
+
+/** How a call ended. `error` is undefined where the node ended it with the status OK. */
+export interface CallEnd {
+  readonly error: PaxlogError | undefined;
+  /** Whether the error came from a paxlog node with its details, so that its outcome can be believed. */
+  readonly typed: boolean;
+}
+
+export interface CallHandlers {
+  onMessage(bytes: Buffer): void;
+  /** Exactly once, and nothing after it. Messages that came together with an error may be missing: gRPC drops them. */
+  onEnd(end: CallEnd): void;
+}
+
+/**
+ * One gRPC call, message by message. It stands on the channel and not on grpc-js' streams, because those read sixteen messages
+ * ahead, and a message here may have 4 MiB: a message comes only after `read` was called for it.
+ */
+export class Call {
+  readonly #call: ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
+  #ended = false;
+
+  constructor(client: Client, address: string, path: string, handlers: CallHandlers, deadlineMs?: number) {
+    const deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + deadlineMs;
+    this.#call = client.getChannel().createCall(path, deadline, null, null, null);
+    this.#call.start(new Metadata(), {
+      onReceiveMetadata: () => {},
+      onReceiveMessage: (message: Buffer) => {
+        if (!this.#ended) handlers.onMessage(message);
+      },
+      onReceiveStatus: (received) => {
+        if (this.#ended) return;
+        this.#ended = true;
+        handlers.onEnd(endOf(received, address));
+      },
+    });
+  }
+
+  send(bytes: Buffer): void {
+    this.#call.sendMessageWithContext({}, bytes);
+  }
+
+  sendEnd(): void {
+    this.#call.halfClose();
+  }
+
+  /** Lets one more message come. Also needed to hear of the end of a call that has messages. */
+  read(): void {
+    this.#call.startRead();
+  }
+
+  /** Ends the call without a word to the handlers. */
+  cancel(): void {
+    this.#ended = true;
+    this.#call.cancelWithStatus(status.CANCELLED, "cancelled by the client");
+  }
+}
+
+function endOf(received: StatusObject, address: string): CallEnd {
+  if (received.code === status.OK) return { error: undefined, typed: false };
+  const [details] = received.metadata.get(errorDetailsTrailer);
+  const error = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;
+  if (error !== undefined) return { error, typed: true };
+  return { error: untypedError(received, address), typed: false };
+}
+
+/** What gRPC itself has to say: a connection that was refused or lost, a deadline, a server that is no paxlog node. */
+function untypedError(received: StatusObject, address: string): PaxlogError {
+  const facts = { address };
+  if (received.code === status.DEADLINE_EXCEEDED) {
+    return new PaxlogError("DEADLINE_EXCEEDED", `${address} did not answer in time`, { facts });
+  }
+  const hint = received.code === status.UNIMPLEMENTED ? ": is this the client address of a paxlog node?" : "";
+  const message = `the call to ${address} failed: ${status[received.code]} ${received.details}${hint}`;
+  return new PaxlogError("UNAVAILABLE", message, { facts });
+}
+
+/** A node sent what is not the answer that was asked for. */
+export function unreadable(address: string, reason: string): PaxlogError {
+  const message = `${address} sent an answer that cannot be read: ${reason}`;
+  return new PaxlogError("UNAVAILABLE", message, { facts: { address } });
+}
+
+export interface UnaryOptions<Answer> {
+  readonly address: string;
+  readonly path: string;
+  readonly request: Buffer;
+  readonly decode: (bytes: Uint8Array) => Decoded<Answer>;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One request, one answer. Rejects with what the node or gRPC says, or CANCELLED. */
+export function unaryCall<Answer>(client: Client, options: UnaryOptions<Answer>): Promise<Answer> {
+  const { address, path, deadlineMs, signal } = options;
+  return new Promise((resolve, reject) => {
+    let answer: Buffer | undefined;
+    const onMessage = (bytes: Buffer) => {
+      answer = bytes;
+      call.read();
+    };
+    const onEnd = ({ error }: CallEnd) => {
+      forget();
+      if (error !== undefined) return reject(error);
+      if (answer === undefined) return reject(unreadable(address, "it is missing"));
+      const verdict = options.decode(answer);
+      if (verdict.kind === "ok") resolve(verdict.value);
+      else reject(unreadable(address, verdict.reason));
+    };
+    const call = new Call(client, address, path, { onMessage, onEnd }, deadlineMs);
+    const forget = onAbort(signal, () => {
+      call.cancel();
+      forget();
+      reject(cancelled(signal, "none"));
+    });
+    call.send(options.request);
+    call.sendEnd();
+    call.read();
+  });
+}

@@ -1,0 +1,148 @@
+import type { PaxlogError } from "../base/errors.ts";
+import type { RecordInput } from "../format/batch-encode.ts";
+import { cancelled, onAbort } from "./abort.ts";
+
+/** What one call of append asked for: records that may share a batch with others, or a batch that was made already. */
+export type AppendPayload =
+  | { readonly kind: "records"; readonly records: readonly RecordInput[] }
+  | { readonly kind: "batch"; readonly bytes: Uint8Array; readonly recordCount: number };
+
+/** Where the records of one call went. */
+export interface Placed {
+  readonly first: number;
+  readonly count: number;
+  readonly time: number;
+}
+
+/**
+ * One call of append from its beginning to its end. It goes from "waiting" to "sent", back again if it was refused without being
+ * written, and settles once. It keeps its records until then, since what was refused is encoded anew.
+ */
+export class PendingAppend {
+  readonly promise: Promise<Placed>;
+  readonly payload: AppendPayload;
+  /** Roughly what it adds to a batch, in bytes. */
+  readonly sizeHint: number;
+  /** When it was called, by the monotonic clock in milliseconds. */
+  readonly since = performance.now();
+  /** Index of its first record in the batch it was sent with. */
+  offset = 0;
+  sent = false;
+  #settled = false;
+  #resolve!: (placed: Placed) => void;
+  #reject!: (error: PaxlogError) => void;
+  readonly #forget: () => void;
+
+  constructor(payload: AppendPayload, signal: AbortSignal | undefined) {
+    this.payload = payload;
+    this.sizeHint = sizeHintOf(payload);
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#forget = onAbort(signal, () => this.fail(cancelled(signal, this.sent ? "unknown" : "none")));
+  }
+
+  /** True once its caller has an answer. Then it is not sent any more, and what comes for it is not its caller's concern. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /** The batch it was sent with begins at `firstPosition`. */
+  acknowledge(firstPosition: number, time: number): void {
+    if (!this.#settle()) return;
+    this.#resolve({ first: firstPosition + this.offset, count: countOf(this.payload), time });
+  }
+
+  fail(error: PaxlogError): void {
+    if (this.#settle()) this.#reject(error);
+  }
+
+  #settle(): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#forget();
+    return true;
+  }
+}
+
+function countOf(payload: AppendPayload): number {
+  return payload.kind === "batch" ? payload.recordCount : payload.records.length;
+}
+
+function sizeHintOf(payload: AppendPayload): number {
+  if (payload.kind === "batch") return payload.bytes.length;
+  let size = 0;
+  // What is no record has no size yet; encoding says what is wrong with it.
+  for (const record of payload.records) size += 4 + (record?.value?.length ?? 0) + (record?.metadata?.length ?? 0);
+  return size;
+}
+
+/** First in, first out; what was refused goes back to the front. */
+export class PendingQueue {
+  #items: PendingAppend[] = [];
+  /** Items before this index are gone. */
+  #begin = 0;
+  /** Sum of the hints of all that wait. */
+  #sizeHint = 0;
+
+  get length(): number {
+    return this.#items.length - this.#begin;
+  }
+
+  get sizeHint(): number {
+    return this.#sizeHint;
+  }
+
+  push(item: PendingAppend): void {
+    this.#items.push(item);
+    this.#sizeHint += item.sizeHint;
+  }
+
+  /** The first one whose caller still waits. */
+  peek(): PendingAppend | undefined {
+    while (this.length > 0) {
+      const item = this.#items[this.#begin]!;
+      if (!item.settled) return item;
+      this.shift();
+    }
+    return undefined;
+  }
+
+  shift(): void {
+    this.#sizeHint -= this.#items[this.#begin]!.sizeHint;
+    this.#begin += 1;
+    // Moving the rest now and then costs less than moving it each time.
+    if (this.#begin > 1024 && this.#begin * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#begin);
+      this.#begin = 0;
+    }
+  }
+
+  returnToFront(items: readonly PendingAppend[]): void {
+    const waiting = items.filter((item) => !item.settled);
+    for (const item of waiting) {
+      item.sent = false;
+      this.#sizeHint += item.sizeHint;
+    }
+    this.#items = waiting.concat(this.#items.slice(this.#begin));
+    this.#begin = 0;
+  }
+
+  /** Takes out everything. */
+  drain(): PendingAppend[] {
+    const items = this.#items.slice(this.#begin);
+    this.#items = [];
+    this.#begin = 0;
+    this.#sizeHint = 0;
+    return items;
+  }
+}
+
+/** Several calls' records as they travel. */
+export interface OutgoingBatch {
+  readonly bytes: Uint8Array;
+  readonly crc32c: number;
+  readonly recordCount: number;
+  readonly items: readonly PendingAppend[];
+}

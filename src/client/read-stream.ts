@@ -1,0 +1,72 @@
+import type { Client } from "@grpc/grpc-js";
+import { limits } from "../base/limits.ts";
+import {
+  logServicePaths,
+  type ReadRequest,
+  type ReadResponse,
+  readRequestCodec,
+  readResponseCodec,
+} from "../format/api-codec.ts";
+import { Call, type CallEnd, unreadable } from "./call.ts";
+
+export type ReadEvent =
+  | { readonly kind: "response"; readonly response: ReadResponse }
+  | { readonly kind: "end"; readonly end: CallEnd };
+
+/** One Read call to one node. It asks for a message only while fewer than `limits.clientReadAheadMessages` wait. */
+export class ReadStream {
+  readonly address: string;
+  readonly #call: Call;
+  readonly #ready: Buffer[] = [];
+  #asked = false;
+  #end: CallEnd | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(client: Client, address: string, request: ReadRequest) {
+    this.address = address;
+    this.#call = new Call(client, address, logServicePaths.read, {
+      onMessage: (bytes) => {
+        this.#asked = false;
+        this.#ready.push(bytes);
+        this.#ask();
+        this.#wake?.();
+      },
+      onEnd: (end) => {
+        this.#end = end;
+        this.#wake?.();
+      },
+    });
+    this.#call.send(readRequestCodec.encode(request));
+    this.#call.sendEnd();
+    this.#ask();
+  }
+
+  /** The next message, or how the call ended once all were taken. A message that cannot be read is such an end. */
+  async next(): Promise<ReadEvent> {
+    while (this.#ready.length === 0) {
+      if (this.#end !== undefined) return { kind: "end", end: this.#end };
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const bytes = this.#ready.shift()!;
+    this.#ask();
+    const verdict = readResponseCodec.decode(bytes);
+    if (verdict.kind === "ok") return { kind: "response", response: verdict.value };
+    return { kind: "end", end: { error: unreadable(this.address, verdict.reason), typed: false } };
+  }
+
+  /** Ends the call; whoever waits in `next` hears of an end without an error. */
+  cancel(): void {
+    this.#call.cancel();
+    this.#ready.length = 0;
+    this.#end ??= { error: undefined, typed: false };
+    this.#wake?.();
+  }
+
+  #ask(): void {
+    if (this.#asked || this.#end !== undefined || this.#ready.length >= limits.clientReadAheadMessages) return;
+    this.#asked = true;
+    this.#call.read();
+  }
+}

@@ -1,0 +1,211 @@
+import { type ErrorCode, PaxlogError } from "../base/errors.ts";
+import type { Hashing } from "../base/hashing.ts";
+import { limits } from "../base/limits.ts";
+import { defaultLogId } from "../base/types.ts";
+import type { Freshness, ReadBatch, ReadResponse } from "../format/api-codec.ts";
+import { onAbort, pause, retryDelay } from "./abort.ts";
+import type { CallEnd } from "./call.ts";
+import { LogBatch } from "./log-batch.ts";
+import type { Nodes } from "./nodes.ts";
+import { ReadStream } from "./read-stream.ts";
+import type { Settings } from "./settings.ts";
+
+/** What a read needs of its log. */
+export interface ReadContext {
+  readonly nodes: Nodes;
+  readonly settings: Settings;
+  readonly hashing: Hashing;
+  /** Aborted when the log is closed. */
+  readonly closing: AbortSignal;
+}
+
+/** The options of a read with nothing left open. */
+export interface ReadPlan {
+  readonly from: number;
+  /** Infinity: no limit. */
+  readonly limit: number;
+  readonly follow: boolean;
+  readonly freshness: Freshness;
+  readonly signal: AbortSignal | undefined;
+  readonly onCaughtUp: ((tail: number) => void) | undefined;
+}
+
+/** The caller's own mistakes: another node would say the same. */
+const requestFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "INVALID_ARGUMENT",
+  "UNKNOWN_LOG",
+  "POSITION_PAST_TAIL",
+  "POSITION_BELOW_HEAD",
+]);
+
+/**
+ * One read from its first record to its end, over as many streams and nodes as it takes. It owns the place where it is: `#next`
+ * moves only when a batch is handed out, so a new stream begins exactly behind what was delivered.
+ */
+export class Reader {
+  readonly #context: ReadContext;
+  readonly #plan: ReadPlan;
+  /** Aborted when the read is stopped or the log is closed. */
+  readonly #halt = new AbortController();
+  #stopped = false;
+  #address: string;
+  #next: number;
+  #left: number;
+  #caughtUp = false;
+  /** Whether any node has answered yet. */
+  #answered = false;
+  /** Streams in a row that brought nothing, and since when. */
+  #failures = 0;
+  #failingSince = 0;
+
+  constructor(context: ReadContext, plan: ReadPlan) {
+    this.#context = context;
+    this.#plan = plan;
+    this.#address = context.nodes.addresses[0]!;
+    this.#next = plan.from;
+    this.#left = plan.limit;
+  }
+
+  /** Ends the read without an error: whoever waits for the next batch hears that there is none. */
+  stop(): void {
+    this.#stopped = true;
+    this.#halt.abort();
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  async *batches(): AsyncGenerator<LogBatch, void, void> {
+    const { signal } = this.#plan;
+    if (signal?.aborted) return;
+    const forget = [onAbort(signal, () => this.stop()), onAbort(this.#context.closing, () => this.#halt.abort())];
+    try {
+      while (!this.#isDone()) {
+        const stream = await this.#open();
+        if (stream === undefined) continue;
+        const cancel = onAbort(this.#halt.signal, () => stream.cancel());
+        try {
+          yield* this.#drain(stream);
+        } finally {
+          cancel();
+          stream.cancel();
+        }
+      }
+    } finally {
+      for (const each of forget) each();
+    }
+  }
+
+  /** Throws CLOSED where the log was closed under the read: that is not an end of the log. */
+  #isDone(): boolean {
+    if (this.#stopped || this.#left <= 0) return true;
+    if (this.#context.closing.aborted) throw new PaxlogError("CLOSED", "the log was closed during the read");
+    return false;
+  }
+
+  async #open(): Promise<ReadStream | undefined> {
+    const { nodes } = this.#context;
+    const address = this.#address;
+    const halted = this.#halt.signal;
+    if (await nodes.connected(address, limits.clientConnectMs, halted)) {
+      const { follow, freshness } = this.#plan;
+      const limit = Number.isFinite(this.#left) ? this.#left : 0;
+      return new ReadStream(nodes.client(address), address, {
+        logId: defaultLogId,
+        from: this.#next,
+        limit,
+        follow,
+        freshness,
+      });
+    }
+    if (!halted.aborted) {
+      const message = `no connection to ${address}: check the address, and that the node runs`;
+      await this.#failed(new PaxlogError("UNAVAILABLE", message, { facts: { address } }));
+    }
+    return undefined;
+  }
+
+  /** Hands out everything that one stream brings. Returns where the read should look again whether it is done. */
+  async *#drain(stream: ReadStream): AsyncGenerator<LogBatch, void, void> {
+    for (;;) {
+      const event = await stream.next();
+      if (this.#isDone()) return;
+      if (event.kind === "end") return await this.#onEnd(event.end);
+      this.#answered = true;
+      this.#failures = 0;
+      const fault = yield* this.#take(event.response);
+      if (fault !== undefined) return await this.#failed(fault);
+      if (this.#isDone()) return;
+      this.#tellCaughtUp(event.response);
+    }
+  }
+
+  async #onEnd({ error }: CallEnd): Promise<void> {
+    if (error !== undefined) return this.#failed(error);
+    // History ends where the node says so; a node that ends a read which follows wants its reader to go elsewhere.
+    if (!this.#plan.follow) this.#left = 0;
+    else await this.#failed(new PaxlogError("UNAVAILABLE", `${this.#address} ended a read that follows`));
+  }
+
+  /** Returns what is wrong with the node's answer, if anything is: what came before was handed out. */
+  *#take(response: ReadResponse): Generator<LogBatch, PaxlogError | undefined, void> {
+    for (const stored of response.batches) {
+      const end = stored.firstPosition + stored.recordCount;
+      if (end <= this.#next) continue;
+      const fault = this.#faultOf(stored);
+      if (fault !== undefined) return fault;
+      const skip = this.#next - stored.firstPosition;
+      const count = Math.min(end - this.#next, this.#left);
+      const batch = new LogBatch({
+        bytes: stored.batch,
+        encodedCount: stored.recordCount,
+        skip,
+        first: this.#next,
+        count,
+        time: stored.time,
+      });
+      this.#next += count;
+      this.#left -= count;
+      yield batch;
+      if (this.#left <= 0 || this.#stopped) break;
+    }
+    return undefined;
+  }
+
+  #faultOf(stored: ReadBatch): PaxlogError | undefined {
+    const facts = { address: this.#address, position: stored.firstPosition };
+    if (stored.firstPosition > this.#next) {
+      const message = `${this.#address} sent position ${stored.firstPosition} where ${this.#next} was due: a node must not leave out records`;
+      return new PaxlogError("INVARIANT_BROKEN", message, { facts });
+    }
+    if (this.#context.hashing.crc32c(stored.batch) !== stored.crc32c) {
+      const message = `the batch at ${stored.firstPosition} from ${this.#address} does not match its checksum: it was damaged on its way`;
+      return new PaxlogError("CHECKSUM_MISMATCH", message, { facts });
+    }
+    return undefined;
+  }
+
+  #tellCaughtUp(response: ReadResponse): void {
+    if (!response.caughtUp || this.#caughtUp) return;
+    this.#caughtUp = true;
+    this.#plan.onCaughtUp?.(response.tail);
+  }
+
+  /** Throws where no other node could help or it took too long; otherwise goes to the next node after a pause. */
+  async #failed(error: PaxlogError): Promise<void> {
+    const resumed = this.#next > this.#plan.from;
+    // A node that lags behind the one before may not have the place of a local read yet.
+    const lags = error.code === "POSITION_PAST_TAIL" && resumed && this.#plan.freshness === "local";
+    if (requestFaults.has(error.code) && !lags) throw error;
+    if (this.#failures === 0) this.#failingSince = performance.now();
+    this.#failures += 1;
+    const patient = this.#plan.follow && this.#answered && (error.retryable || lags);
+    const { nodes, settings } = this.#context;
+    if (!patient && performance.now() - this.#failingSince >= settings.deadlineMs) throw error;
+    this.#address = nodes.after(this.#address);
+    const round = Math.floor(this.#failures / nodes.addresses.length);
+    const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
+    if (delayMs > 0) await pause(delayMs, this.#halt.signal);
+  }
+}

@@ -1,0 +1,19 @@
+/** The public surface. What is not named here may change without notice. */
+export { type ErrorCode, type ErrorFacts, errorCodes, type Outcome, PaxlogError } from "./base/errors.ts";
+export { connect } from "./client/connect.ts";
+export type {
+  Appended,
+  AppendedMany,
+  CallOptions,
+  ConnectOptions,
+  Log,
+  LogBounds,
+  LogRead,
+  ReadFreshness,
+  ReadOptions,
+  StatusOptions,
+  TailOptions,
+} from "./client/log.ts";
+export type { LogBatch, LogRecord } from "./client/log-batch.ts";
+export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";
+export { encodeBatch, type RecordInput } from "./format/batch-encode.ts";
