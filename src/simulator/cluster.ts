@@ -152,7 +152,7 @@ export class Cluster {
     for (const node of this.live) {
       const end = node.replica!.view.visibleEnd;
       for (let slot = 1 as Slot; slot < end; ) {
-        const entries = node.store!.read(slot, end, limits.messageEntryBytes);
+        const entries = node.store!.reader.read(slot, end, limits.messageEntryBytes);
         check(entries.length > 0, () => `${node.name} cannot read slot ${slot} back`);
         for (const entry of entries) {
           check(entry.hash === this.ledger.entryAt(entry.slot)?.hash, () => `${node.name} reads slot ${entry.slot} otherwise than the history has it`);

@@ -95,10 +95,11 @@ function drawDisk(random: Random): DiskConditions {
 
 function drawWorkload(random: Random): WorkloadPlan {
   return {
-    visitMeanUs: fromMs(random.pick([2, 5, 10, 40])),
-    burstMax: random.pick([1, 3, 20]),
+    visitMeanUs: fromMs(random.pick([4, 10, 20, 40])),
+    burstMax: random.pick([1, 3, 10]),
     readRate: random.pick([0.05, 0.2, 0.5]),
     largeRate: random.pick([0, 0, 0.01, 0.1]),
     largeBytesMax: random.pick([10_000, 100_000, 400_000]),
+    largeBytesTotal: random.chance(0.05) ? 16_000_000 : 1_500_000,
   };
 }

@@ -80,7 +80,11 @@ export class Shadow {
     const pending = this.#pending;
     this.#pending = [];
     for (let survived = 0; ; survived += 1) {
-      if (this.#explains(found)) return undefined;
+      if (this.#explains(found)) {
+        // What recovery reports is durable: the superblock was brought up to the log before the node begins (PROTOCOL 3).
+        this.#durable.superblock = found.state;
+        return undefined;
+      }
       const next = pending[survived];
       if (next === undefined) return this.#describe(found, pending.length);
       apply(this.#durable, next);

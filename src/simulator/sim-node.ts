@@ -3,9 +3,10 @@ import type { NodeId, Position, Ticket, Uid } from "../base/types.ts";
 import type { Recovered } from "../core/durable.ts";
 import type { AppendAnswer, Effect, SendEntriesEffect } from "../core/effect.ts";
 import type { Event, Proposal } from "../core/event.ts";
-import type { Message } from "../core/message.ts";
+import type { EntriesMessage } from "../core/message.ts";
 import type { Replica, ReplicaOptions } from "../core/replica.ts";
 import { carryOut, type EffectTargets } from "../runtime/effects.ts";
+import { History } from "../runtime/history.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import type { CheckedNode, Checks } from "./checks.ts";
@@ -57,6 +58,7 @@ interface Process {
   readonly replica: ReplicaPart;
   readonly store: NodeStore;
   readonly storage: SimStorage;
+  readonly history: History;
   network: PeerNetwork | undefined;
   /** Position after the last record that readers are shown: moves with the effect, as in the engine. */
   tail: Position;
@@ -182,6 +184,7 @@ export class SimNode implements CheckedNode {
       replica,
       store,
       storage,
+      history: new History(replica.log, store.reader),
       network: undefined,
       tail: replica.log.positionAt(replica.view.visibleEnd),
       inbox: [],
@@ -415,17 +418,9 @@ export class SimNode implements CheckedNode {
     };
   }
 
-  #readEntries(process: Process, effect: SendEntriesEffect): Extract<Message, { kind: "entries" }> {
+  #readEntries(process: Process, effect: SendEntriesEffect): EntriesMessage {
     this.#world.coverage.count("entriesFromSegments");
-    const entries = process.store.read(effect.fromSlot, effect.end, limits.messageEntryBytes);
-    const holds = entries.length > 0 && entries[0]!.prevHash === effect.prevHash;
-    return {
-      kind: "entries",
-      requestId: effect.requestId,
-      fromSlot: effect.fromSlot,
-      entries: holds ? entries : [],
-      visibleEnd: effect.visibleEnd,
-    };
+    return process.history.entriesFor(effect);
   }
 
   #countEffects(effects: readonly Effect[]): void {

@@ -21,6 +21,8 @@ export interface WorkloadPlan {
   /** Part of the appends that are large, and how large they are. */
   readonly largeRate: number;
   readonly largeBytesMax: number;
+  /** No more large ones when so many bytes were appended in all: recovery reads them again and again. */
+  readonly largeBytesTotal: number;
 }
 
 const runningMax = 256;
@@ -44,6 +46,7 @@ export class Workload implements NodeClients {
   /** A request's number names the append too: none is used twice. */
   #lastRequest = 0;
   #running = 0;
+  #bytes = 0;
   /** The floor at the time when a read began. */
   readonly #reads = new Map<number, Position>();
   #isStopped = false;
@@ -115,9 +118,10 @@ export class Workload implements NodeClients {
   append(node: SimNode): number {
     this.#lastRequest += 1;
     const id = this.#lastRequest;
-    const isLarge = this.#random.chance(this.#plan.largeRate);
+    const isLarge = this.#random.chance(this.#plan.largeRate) && this.#bytes < this.#plan.largeBytesTotal;
     const batch = new Uint8Array(idBytes + this.#random.below(isLarge ? this.#plan.largeBytesMax : 300));
     writeU64(viewOf(batch), 0, id);
+    this.#bytes += batch.length;
     this.#ledger.appendBegins(id);
     this.#running += 1;
     node.propose({
