@@ -1,15 +1,16 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { PaxlogError } from "../base/errors.ts";
 import { type AppendResponse, appendStreamRequestCodec, appendStreamResponseCodec } from "../format/api-codec.ts";
 import { checkAppend } from "./append-check.ts";
 import type { AppendResult, CheckedBatch } from "./backend.ts";
-import { CallSignal, closedError, type ServiceContext, serviceError } from "./service-context.ts";
+import { CallSignal, closedError, publicError, type ServiceContext, serviceError } from "./service-context.ts";
 
 /**
  * One AppendStream: many batches in order, none waits for another's answer, answers in order. Of what was sent a prefix is in
  * the log: after the first failure nothing more is handed on, and the stream ends with that failure once everything that was
- * handed on before has its answer. The failure's outcome speaks for all that has no answer: it is "none" only if every one
- * of them is known to be refused.
+ * handed on before has its answer. The failure's outcome speaks for all that was not acknowledged: it is "none" only if every
+ * one of them is known to be refused. How many were acknowledged stands in its facts, since gRPC libraries drop answers that
+ * arrive together with an error.
  *
  * Bounded by the backend's room: while there is none, and while the caller does not take its answers, nothing is read.
  */
@@ -21,6 +22,7 @@ export class AppendStream {
   #held: CheckedBatch | undefined;
   /** Handed to the backend and not answered. */
   #unanswered = 0;
+  #acknowledgedCount = 0;
   /** Answers that go out together at the end of this turn. */
   #answers: AppendResponse[] = [];
   #flushScheduled = false;
@@ -56,7 +58,7 @@ export class AppendStream {
     try {
       this.#held = checkAppend(appendStreamRequestCodec.decode(bytes), this.#context.hashing);
     } catch (cause) {
-      return this.#refuse(toPaxlogError(cause));
+      return this.#refuse(publicError(cause, this.#context.log));
     }
     this.#goOn();
   }
@@ -92,6 +94,7 @@ export class AppendStream {
 
   #acknowledge(answer: AppendResponse): void {
     if (this.#over) return;
+    this.#acknowledgedCount += 1;
     this.#answers.push(answer);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
@@ -129,15 +132,16 @@ export class AppendStream {
     this.#over = true;
     this.#gone.dispose();
     if (error === undefined) this.#call.end();
-    else this.#call.emit("error", serviceError(this.#doubt ? inDoubt(error) : error, this.#context.log));
+    else this.#call.emit("error", serviceError(this.#final(error), this.#context.log));
   }
-}
 
-function inDoubt(error: PaxlogError): PaxlogError {
-  return new PaxlogError(error.code, error.message, {
-    cause: error,
-    outcome: "unknown",
-    retryable: error.retryable,
-    facts: error.facts,
-  });
+  /** The error as it ends the stream. */
+  #final(error: PaxlogError): PaxlogError {
+    return new PaxlogError(error.code, error.message, {
+      cause: error,
+      outcome: this.#doubt ? "unknown" : error.outcome,
+      retryable: error.retryable,
+      facts: { ...error.facts, acknowledged: this.#acknowledgedCount },
+    });
+  }
 }

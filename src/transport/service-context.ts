@@ -15,18 +15,20 @@ export interface ServiceContext {
   readonly log: (line: string) => void;
 }
 
-/**
- * The error as gRPC sends it. What is not a PaxlogError is a fault of this program: the client learns that it happened, the
- * node's log learns what it was.
- */
+/** The error as gRPC sends it. */
 export function serviceError(cause: unknown, log: (line: string) => void): ServiceError {
-  const error = cause instanceof PaxlogError ? cause : internalError(cause, log);
+  const error = publicError(cause, log);
   const metadata = new Metadata();
   metadata.set(errorDetailsTrailer, encodeErrorDetails(error));
   return { name: error.name, message: error.message, code: grpcStatusOf(error), details: error.message, metadata };
 }
 
-function internalError(cause: unknown, log: (line: string) => void): PaxlogError {
+/**
+ * What may be told. An error that is not a PaxlogError is a fault of this program: the client learns that it happened, the
+ * node's log learns what it was.
+ */
+export function publicError(cause: unknown, log: (line: string) => void): PaxlogError {
+  if (cause instanceof PaxlogError) return cause;
   log(`a call failed: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`);
   // Where the program failed is not known, so whether something was written is not known either.
   return new PaxlogError("INVARIANT_BROKEN", "the node failed while it served this call; its log says more", {

@@ -243,8 +243,11 @@ describe("AppendStream", () => {
     stream.write(request("good"));
     stream.write(appendStreamRequestCodec.encode({ ...appendOf(batchOf("bad")), crc32c: 5 }));
     stream.write(request("behind"));
-    expect(await ended).toMatchObject({ grpcCode: 3, error: { code: "CHECKSUM_MISMATCH", outcome: "none" } });
-    expect(answers).toMatchObject([{ firstPosition: 1 }]);
+    expect(await ended).toMatchObject({
+      grpcCode: 3,
+      error: { code: "CHECKSUM_MISMATCH", outcome: "none", facts: { acknowledged: 1 } },
+    });
+    expect(answers.length).toBeLessThanOrEqual(1);
     expect(backend.batches.length).toBe(1);
   });
 
@@ -256,8 +259,10 @@ describe("AppendStream", () => {
     for (const value of ["a", "b", "c"]) stream.write(request(value));
     await until("all wait", () => backend.waiting === 3);
     backend.release();
-    expect(await ended).toMatchObject({ error: { code: "NOT_LEADER", message: "deposed", outcome: "none" } });
-    expect(answers).toMatchObject([{ firstPosition: 1 }]);
+    expect(await ended).toMatchObject({
+      error: { code: "NOT_LEADER", message: "deposed", outcome: "none", facts: { acknowledged: 1 } },
+    });
+    expect(answers.length).toBeLessThanOrEqual(1);
   });
 
   test("says unknown where something behind the failure may be in the log", async () => {
@@ -268,7 +273,9 @@ describe("AppendStream", () => {
     for (const value of ["a", "b"]) stream.write(request(value));
     await until("both wait", () => backend.waiting === 2);
     backend.release();
-    expect(await ended).toMatchObject({ error: { code: "OVERLOADED", outcome: "unknown" } });
+    expect(await ended).toMatchObject({
+      error: { code: "OVERLOADED", outcome: "unknown", facts: { acknowledged: 0 } },
+    });
     expect(answers).toEqual([]);
   });
 
@@ -469,7 +476,9 @@ describe("the server", () => {
     stream.write(appendStreamRequestCodec.encode(appendOf(batchOf("x"))));
     await until("it is stored", () => backend.batches.length === 1);
     await server.close();
-    expect(await ended).toMatchObject({ error: { code: "CLOSED", outcome: "none", retryable: true } });
+    expect(await ended).toMatchObject({
+      error: { code: "CLOSED", outcome: "none", retryable: true, facts: { acknowledged: 1 } },
+    });
   });
 
   test("opens its HTTP/2 windows, and so has nothing to complain of", () => {
