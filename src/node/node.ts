@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type ErrorCode, PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import { loadHashing } from "../native/hashing.ts";
 import { packError, unpackError } from "../runtime/channel.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import { type CheckedConfig, checkConfig, type NodeConfig } from "./config.ts";
@@ -46,8 +47,10 @@ export interface NodeHooks {
  */
 export async function startNode(config: NodeConfig, hooks: NodeHooks = {}): Promise<RunningNode> {
   const checked = checkConfig(config, (dir) => resolve(dir));
+  // The addon is loaded here first, then in the workers, which take what this thread found.
+  const { implementation } = await loadHashing(checked.hashing);
   makeDirectory(checked.dir);
-  const threads = new NodeThreads(checked, hooks.onNote ?? (() => {}));
+  const threads = new NodeThreads({ ...checked, hashing: implementation }, hooks.onNote ?? (() => {}));
   const { clientAddress, peerAddress } = await threads.ready;
   return {
     name: checked.name,

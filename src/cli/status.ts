@@ -1,0 +1,136 @@
+import { Command } from "commander";
+import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { connect } from "../client/connect.ts";
+import type { Log } from "../client/log.ts";
+import type { NodeStatus } from "../format/api-codec.ts";
+import { addressList } from "./arguments.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { grouped, Output } from "./output.ts";
+
+interface StatusCommandOptions {
+  readonly to: string;
+  readonly json?: true;
+}
+
+export function statusCommand(): Command {
+  return new Command("status")
+    .description("show the nodes of a cluster, and who leads")
+    .requiredOption("--to <addresses>", "client addresses of the nodes: HOST:PORT,...", addressList)
+    .option("--json", "print one JSON object")
+    .addHelpText(
+      "after",
+      `
+Asks every node that it can find for its own view. With --json the last line is
+{"leader": ID or null, "nodes": [...], "head", "tail"}; a node that did not answer has "reachable": false.
+
+Examples:
+  $ paxlog status --to 127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103
+  $ paxlog status --to 127.0.0.1:7101 --json | jq -r .leader`,
+    )
+    .action(async (options: StatusCommandOptions) => {
+      process.exitCode = await showStatus(options, new Output(options.json === true));
+    });
+}
+
+async function showStatus(options: StatusCommandOptions, output: Output): Promise<number> {
+  const log = await connect(options.to);
+  try {
+    const cluster = await clusterStatus(log, options.to.split(","));
+    if (output.json) output.result({ ...cluster }, "");
+    else showTable(cluster, output);
+    return exitCodes.ok;
+  } finally {
+    await log.close();
+  }
+}
+
+/** One node: its own view if it answered, otherwise what the others know of it. */
+export interface NodeLine {
+  readonly id: string;
+  readonly reachable: boolean;
+  readonly address: string;
+  readonly peerAddress: string;
+  readonly view?: NodeStatus;
+}
+
+export interface ClusterStatus {
+  readonly leader: string | null;
+  readonly nodes: readonly (Omit<NodeLine, "view"> & Partial<NodeStatus>)[];
+  readonly head: number;
+  readonly tail: number;
+}
+
+/**
+ * Asks the nodes at these addresses, and those that they name.
+ * @throws PaxlogError of the last node, if none answers.
+ */
+export async function clusterStatus(log: Log, addresses: readonly string[]): Promise<ClusterStatus> {
+  const views = new Map<string, NodeStatus>();
+  const asked = new Set<string>();
+  let error: PaxlogError | undefined;
+  for (let next: readonly string[] = addresses; next.length > 0; next = unasked(views, asked)) {
+    for (const address of next) asked.add(address);
+    const answers = await Promise.allSettled(next.map((address) => log.status({ address })));
+    for (const answer of answers) {
+      if (answer.status === "fulfilled") views.set(answer.value.id, answer.value);
+      else error = toPaxlogError(answer.reason);
+    }
+  }
+  if (views.size === 0 && error !== undefined) throw error;
+  const all = [...views.values()];
+  const lines = linesOf(all).map(({ view, ...line }) => ({ ...withoutNodes(view), ...line }));
+  return {
+    leader: leaderOf(all),
+    nodes: lines,
+    head: Math.min(...all.map((view) => view.head)),
+    tail: Math.max(...all.map((view) => view.tail)),
+  };
+}
+
+/** A leader in office, or else whom a majority of those that answered follow. */
+function leaderOf(views: readonly NodeStatus[]): string | null {
+  const inOffice = views.find((view) => view.role === "leader" && view.phase === "accept" && view.leader === view.id);
+  if (inOffice !== undefined) return inOffice.id;
+  const named = views.map((view) => view.leader).filter((id) => id !== "");
+  return named.find((id) => named.filter((other) => other === id).length * 2 > views.length) ?? null;
+}
+
+function unasked(views: ReadonlyMap<string, NodeStatus>, asked: ReadonlySet<string>): string[] {
+  const known = [...views.values()].flatMap((view) => view.nodes.map((node) => node.clientAddress));
+  return [...new Set(known)].filter((address) => address !== "" && !asked.has(address));
+}
+
+function linesOf(views: readonly NodeStatus[]): NodeLine[] {
+  const members = new Map<string, NodeLine>();
+  for (const view of views) {
+    for (const node of view.nodes) {
+      const before = members.get(node.id);
+      members.set(node.id, {
+        id: node.id,
+        reachable: false,
+        address: node.clientAddress === "" ? (before?.address ?? "") : node.clientAddress,
+        peerAddress: node.peerAddress,
+      });
+    }
+  }
+  for (const view of views) members.set(view.id, { ...members.get(view.id)!, reachable: true, view });
+  return [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function withoutNodes(view: NodeStatus | undefined): Partial<NodeStatus> {
+  if (view === undefined) return {};
+  const { nodes: _, ...rest } = view;
+  return rest;
+}
+
+function showTable(cluster: ClusterStatus, output: Output): void {
+  for (const node of cluster.nodes) {
+    const state = node.reachable
+      ? `${node.role}, ${node.phase}, ballot ${node.ballot}, tail ${grouped(node.tail ?? 0)}, process ${node.pid}`
+      : "does not answer";
+    output.write(`${node.id === cluster.leader ? "*" : " "} ${node.id}  ${node.address || "-"}  ${state}`);
+  }
+  output.write(
+    `leader ${cluster.leader ?? "unknown"}, records ${grouped(cluster.head)} to ${grouped(cluster.tail - 1)} (tail ${grouped(cluster.tail)})`,
+  );
+}
