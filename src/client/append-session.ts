@@ -120,7 +120,7 @@ export class AppendSession {
    */
   #refusedFrom({ error, typed }: CallEnd): number {
     if (!typed || error?.outcome !== "none") return this.#inFlight.length;
-    const acknowledged = error.facts["acknowledged"];
+    const acknowledged = error.facts.acknowledged;
     if (typeof acknowledged !== "number" || acknowledged < this.#acknowledgedCount) return this.#inFlight.length;
     return Math.min(this.#inFlight.length, acknowledged - this.#acknowledgedCount);
   }

@@ -216,7 +216,7 @@ export class Appender {
     if (refused.length > 0 && !error.retryable) return this.#schedule();
 
     this.#fail(error);
-    const leader = error.facts["leader"];
+    const leader = error.facts.leader;
     const pointed = typeof leader === "string" && leader !== address && this.#nodes.learn(leader);
     const same = error.code === "OVERLOADED";
     if (pointed) this.#address = leader;

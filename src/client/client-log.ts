@@ -61,8 +61,8 @@ export class ClientLog implements Log {
     this.#address = nodes.addresses[0]!;
   }
 
-  append(record: RecordInput, options?: CallOptions): Promise<Appended>;
   append(records: readonly RecordInput[], options?: CallOptions): Promise<AppendedMany>;
+  append(record: RecordInput, options?: CallOptions): Promise<Appended>;
   async append(
     input: RecordInput | readonly RecordInput[],
     options: CallOptions = {},

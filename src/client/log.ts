@@ -15,8 +15,8 @@ export interface Log {
    * is sent again, for up to `deadlineMs`. Order is kept: of the calls that did not fail, an earlier one has the smaller
    * position. A failed call does not hold up the later ones: whoever wants that waits for each promise.
    */
-  append(record: RecordInput, options?: CallOptions): Promise<Appended>;
   append(records: readonly RecordInput[], options?: CallOptions): Promise<AppendedMany>;
+  append(record: RecordInput, options?: CallOptions): Promise<Appended>;
   /** As `append`, for a batch that `encodeBatch` or any protobuf library made. It travels alone and as it is. */
   appendBatch(batch: Uint8Array, options?: CallOptions): Promise<AppendedMany>;
   /** Reads from a position on. Nothing is asked of a node before the iteration begins; each iteration is a read of its own. */

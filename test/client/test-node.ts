@@ -1,0 +1,303 @@
+import { once } from "node:events";
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
+import { PaxlogError } from "../../src/base/errors.ts";
+import { limits } from "../../src/base/limits.ts";
+import {
+  appendStreamRequestCodec,
+  appendStreamResponseCodec,
+  checkTailResponseCodec,
+  clusterServicePaths,
+  logServicePaths,
+  type NodeStatus,
+  type ReadBatch,
+  type ReadRequest,
+  readRequestCodec,
+  readResponseCodec,
+  statusResponseCodec,
+} from "../../src/format/api-codec.ts";
+import { scanBatch } from "../../src/format/batch.ts";
+import { decodeBatch } from "../../src/format/batch-decode.ts";
+import { encodeErrorDetails, errorDetailsTrailer, grpcStatusOf } from "../../src/format/error-details.ts";
+import { hashing } from "../storage/hashing.ts";
+
+/** The log that all nodes of a test share: what is in it was "decided". */
+export class MemoryLog {
+  readonly batches: ReadBatch[] = [];
+  tail = 1;
+  readonly #listeners = new Set<() => void>();
+
+  append(batch: Uint8Array): ReadBatch {
+    const scan = scanBatch(batch);
+    if (scan.kind !== "ok") throw new Error(scan.reason);
+    const copy = Uint8Array.from(batch);
+    const stored = {
+      firstPosition: this.tail,
+      recordCount: scan.recordCount,
+      time: 1000 + this.batches.length,
+      batch: copy,
+      crc32c: hashing.crc32c(copy),
+    };
+    this.batches.push(stored);
+    this.tail += scan.recordCount;
+    for (const listener of [...this.#listeners]) listener();
+    return stored;
+  }
+
+  /** Values of all records as text, by position. */
+  values(): string[] {
+    return this.batches.flatMap((stored) =>
+      [...decodeBatch(stored.batch)].map((record) => Buffer.from(record.value).toString()),
+    );
+  }
+
+  onAppend(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
+
+/** What a node does with a batch that it was sent. */
+export type Verdict =
+  | { readonly kind: "acknowledge" }
+  /** Into the log, and no answer before `release`. */
+  | { readonly kind: "hold" }
+  /** The stream ends with the error; where `ordered`, the batch is in the log nevertheless. */
+  | { readonly kind: "fail"; readonly error: PaxlogError; readonly ordered?: boolean }
+  /** The stream ends with a plain gRPC status, as when a connection or a proxy dies. */
+  | { readonly kind: "break"; readonly ordered: boolean };
+
+type AppendCall = ServerDuplexStream<Buffer, Buffer>;
+type ReadCall = ServerWritableStream<Buffer, Buffer>;
+
+const identity = (bytes: Buffer): Buffer => bytes;
+const definition = (path: string, requestStream: boolean, responseStream: boolean) => ({
+  path,
+  requestStream,
+  responseStream,
+  requestSerialize: identity,
+  requestDeserialize: identity,
+  responseSerialize: identity,
+  responseDeserialize: identity,
+});
+
+/** A gRPC server with a script in place of a protocol. */
+export class TestNode {
+  readonly log: MemoryLog;
+  readonly reads: ReadRequest[] = [];
+  /** Record count of every batch that arrived, refused ones too, and bytes of it that are in flight. */
+  readonly arrived: number[] = [];
+  appendStreams = 0;
+  inFlightMax = 0;
+  inFlightBytesMax = 0;
+  readMessages = 0;
+  batchesPerMessage = 1;
+  /** Given the number of the batch on this node, from 0. */
+  script: (batch: number) => Verdict = () => ({ kind: "acknowledge" });
+  onRead: (request: ReadRequest, read: number) => PaxlogError | undefined = () => undefined;
+  /** After so many messages of a read its stream breaks. */
+  readBreaksAfter = Number.POSITIVE_INFINITY;
+  corruptChecksum = false;
+  onCheckTail: () => PaxlogError | "hang" | undefined = () => undefined;
+  #server: Server | undefined;
+  #port = 0;
+  #inFlightBytes = 0;
+  readonly #held: (() => void)[] = [];
+
+  constructor(log: MemoryLog = new MemoryLog()) {
+    this.log = log;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** On the port it had before, if it was started before. */
+  async start(): Promise<this> {
+    const server = new Server({
+      "grpc.max_receive_message_length": limits.messageBytesMax,
+      "grpc.max_send_message_length": limits.messageBytesMax,
+    });
+    server.addService(
+      {
+        appendStream: definition(logServicePaths.appendStream, true, true),
+        read: definition(logServicePaths.read, false, true),
+        checkTail: definition(logServicePaths.checkTail, false, false),
+        status: definition(clusterServicePaths.status, false, false),
+      },
+      {
+        appendStream: (call: AppendCall) => this.#appendStream(call),
+        read: (call: ReadCall) => void this.#read(call),
+        checkTail: (_call: unknown, answer: sendUnaryData<Buffer>) => this.#checkTail(answer),
+        status: (_call: unknown, answer: sendUnaryData<Buffer>) =>
+          answer(null, statusResponseCodec.encode(this.status())),
+      },
+    );
+    this.#port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) =>
+        error ? reject(error) : resolve(port),
+      );
+    });
+    this.#server = server;
+    return this;
+  }
+
+  /** As kill -9 does: connections are gone in the middle of anything. */
+  crash(): void {
+    this.#server?.forceShutdown();
+    this.#server = undefined;
+  }
+
+  /** Answers everything that is held. */
+  release(): void {
+    for (const answer of this.#held.splice(0)) answer();
+  }
+
+  status(): NodeStatus {
+    const numbers = {
+      head: 1,
+      tail: this.log.tail,
+      acceptedEnd: 1,
+      flushedEnd: 1,
+      decidedEnd: 1,
+      visibleEnd: 1,
+      syncs: 0,
+    };
+    const more = { leaderChanges: 0, uptimeMs: 1, memoryBytes: 1, entriesAppended: 0, pid: process.pid };
+    const words = { leader: "", leaderAddress: "", clusterId: "", ballot: "1.1.1", version: "0.1.0" };
+    return {
+      id: this.address,
+      role: "leader",
+      phase: "accept",
+      hashing: "portable",
+      nodes: [],
+      ...words,
+      ...numbers,
+      ...more,
+    };
+  }
+
+  #appendStream(call: AppendCall): void {
+    this.appendStreams += 1;
+    let acknowledged = 0;
+    let inFlight = 0;
+    call.on("data", (bytes: Buffer) => {
+      const request = appendStreamRequestCodec.decode(bytes);
+      if (request.kind !== "ok") throw new Error(request.reason);
+      const { batch, crc32c } = request.value;
+      if (hashing.crc32c(batch) !== crc32c) throw new Error("the checksum does not match the batch");
+      const scan = scanBatch(batch);
+      if (scan.kind !== "ok") throw new Error(scan.reason);
+      const verdict = this.script(this.arrived.length);
+      this.arrived.push(scan.recordCount);
+      inFlight += 1;
+      this.#inFlightBytes += batch.length;
+      this.inFlightMax = Math.max(this.inFlightMax, inFlight);
+      this.inFlightBytesMax = Math.max(this.inFlightBytesMax, this.#inFlightBytes);
+      const order = () => {
+        const stored = this.log.append(batch);
+        return () => {
+          inFlight -= 1;
+          this.#inFlightBytes -= batch.length;
+          acknowledged += 1;
+          call.write(appendStreamResponseCodec.encode({ acknowledged: [stored] }));
+        };
+      };
+      switch (verdict.kind) {
+        case "acknowledge":
+          return order()();
+        case "hold":
+          return void this.#held.push(order());
+        case "fail":
+          if (verdict.ordered === true) order();
+          return fail(call, verdict.error, { acknowledged });
+        case "break":
+          if (verdict.ordered) order();
+          return void call.emit("error", { code: status.UNAVAILABLE, details: "the connection is gone" });
+      }
+    });
+    call.on("end", () => call.end());
+    call.on("error", () => {});
+  }
+
+  async #read(call: ReadCall): Promise<void> {
+    const request = readRequestCodec.decode(call.request);
+    if (request.kind !== "ok") throw new Error(request.reason);
+    const { from, limit, follow } = request.value;
+    const error = this.onRead(request.value, this.reads.length);
+    this.reads.push(request.value);
+    call.on("error", () => {});
+    if (error !== undefined) return fail(call, error, {});
+    let next = from;
+    let sent = 0;
+    let messages = 0;
+    while (!call.cancelled && (limit === 0 || sent < limit)) {
+      const batches = this.log.batches
+        .filter((stored) => stored.firstPosition + stored.recordCount > next)
+        .slice(0, this.batchesPerMessage);
+      if (batches.length === 0 && !follow) break;
+      if (batches.length === 0) {
+        call.write(readResponseCodec.encode({ batches: [], tail: this.log.tail, caughtUp: true }));
+        await this.#appended(call);
+        continue;
+      }
+      if (messages === this.readBreaksAfter) {
+        // The next stream gets through: what matters is where it begins.
+        this.readBreaksAfter = Number.POSITIVE_INFINITY;
+        return void call.emit("error", { code: status.UNAVAILABLE, details: "the connection is gone" });
+      }
+      const last = batches.at(-1)!;
+      for (const stored of batches) sent += stored.recordCount - Math.max(0, next - stored.firstPosition);
+      next = last.firstPosition + last.recordCount;
+      const bent = this.corruptChecksum ? batches.map((stored) => ({ ...stored, crc32c: stored.crc32c ^ 1 })) : batches;
+      messages += 1;
+      this.readMessages += 1;
+      const room = call.write(
+        readResponseCodec.encode({ batches: bent, tail: this.log.tail, caughtUp: next === this.log.tail }),
+      );
+      if (!room) await Promise.race([once(call, "drain"), once(call, "cancelled")]);
+    }
+    call.end();
+  }
+
+  #appended(call: ReadCall): Promise<void> {
+    return new Promise((resolve) => {
+      const done = () => {
+        forget();
+        resolve();
+      };
+      const forget = this.log.onAppend(done);
+      call.once("cancelled", done);
+    });
+  }
+
+  #checkTail(answer: sendUnaryData<Buffer>): void {
+    const what = this.onCheckTail();
+    if (what === "hang") return;
+    if (what === undefined) answer(null, checkTailResponseCodec.encode({ head: 1, tail: this.log.tail }));
+    else answer(errorStatus(what, {}));
+  }
+}
+
+function errorStatus(error: PaxlogError, facts: Record<string, number>) {
+  const { code, message, outcome, retryable } = error;
+  const complete = new PaxlogError(code, message, { outcome, retryable, facts: { ...error.facts, ...facts } });
+  const metadata = new Metadata();
+  metadata.set(errorDetailsTrailer, encodeErrorDetails(complete));
+  return { name: code, code: grpcStatusOf(error), details: message, message, metadata };
+}
+
+function fail(call: AppendCall | ReadCall, error: PaxlogError, facts: Record<string, number>): void {
+  call.emit("error", errorStatus(error, facts));
+}
+
+export function notLeader(leader?: string): PaxlogError {
+  return new PaxlogError("NOT_LEADER", "this node does not lead", leader === undefined ? {} : { facts: { leader } });
+}
