@@ -86,7 +86,10 @@ export class SimNode implements CheckedNode {
   #incarnation = 0;
   #turnScheduled = false;
   #pausedUntilUs = 0;
+  /** What waits for the end of a pause. */
+  #continue: (() => void) | undefined;
   #tickDueUs = 0;
+  #tickIsDue = false;
   /** Effects to carry out before the process dies in the middle of a turn. */
   #effectsLeft = Number.POSITIVE_INFINITY;
   diskConditions: DiskConditions = fastDisk;
@@ -137,6 +140,8 @@ export class SimNode implements CheckedNode {
     this.#world.checks.opened(this, recovered);
     this.#process = this.#newProcess(store, recovered);
     this.#tickDueUs = 0;
+    this.#tickIsDue = false;
+    this.#continue = undefined;
     const process = this.#process;
     this.#world.clock.after(this.#random.between(1, 20) * 1000, () => {
       if (this.#process === process) this.#join(process);
@@ -233,7 +238,7 @@ export class SimNode implements CheckedNode {
 
   /** The process stands still: nothing is handled, and what arrives waits. */
   pause(durationUs: number): void {
-    this.#pausedUntilUs = Math.max(this.#pausedUntilUs, this.#world.clock.nowUs + durationUs);
+    if (this.isUp) this.#pausedUntilUs = Math.max(this.#pausedUntilUs, this.#world.clock.nowUs + durationUs);
   }
 
   get isPaused(): boolean {
@@ -242,7 +247,7 @@ export class SimNode implements CheckedNode {
 
   resume(): void {
     this.#pausedUntilUs = 0;
-    this.#scheduleTurn();
+    this.#continue?.();
   }
 
   // ---- Clients
@@ -274,10 +279,10 @@ export class SimNode implements CheckedNode {
     const process = this.#process;
     if (process === undefined || process.network === undefined || this.#turnScheduled) return;
     this.#turnScheduled = true;
-    const { clock, turnDelayUs } = this.#world;
-    clock.after(Math.max(this.#random.below(turnDelayUs + 1), this.#pausedUntilUs - clock.nowUs), () => {
+    this.#world.clock.after(this.#random.below(this.#world.turnDelayUs + 1), () => {
       this.#turnScheduled = false;
-      if (this.isPaused || this.#process !== process) this.#scheduleTurn();
+      if (this.#process !== process) this.#scheduleTurn();
+      else if (this.isPaused) this.#continueLater();
       else this.#turn(process);
     });
   }
@@ -287,18 +292,18 @@ export class SimNode implements CheckedNode {
     const { clock } = this.#world;
     const periodUs = Math.round(fromMs(tickMs) * this.drift);
     this.#tickDueUs = Math.max(this.#tickDueUs + periodUs, clock.nowUs);
-    const dueUs = this.#tickDueUs;
-    clock.after(Math.max(dueUs, this.#pausedUntilUs) - clock.nowUs, () => this.#tick(process, dueUs));
+    clock.after(this.#tickDueUs - clock.nowUs, () => {
+      if (this.#process !== process) return;
+      this.#tickIsDue = true;
+      if (this.isPaused) this.#continueLater();
+      else this.#tick(process);
+    });
   }
 
-  #tick(process: Process, dueUs: number): void {
-    if (this.#process !== process) return;
+  #tick(process: Process): void {
     const { clock } = this.#world;
-    if (this.isPaused) {
-      clock.after(this.#pausedUntilUs - clock.nowUs, () => this.#tick(process, dueUs));
-      return;
-    }
-    const loopLagMs = Math.round((clock.nowUs - dueUs) / 1000);
+    this.#tickIsDue = false;
+    const loopLagMs = Math.round((clock.nowUs - this.#tickDueUs) / 1000);
     const push = () => {
       if (this.#process === process) this.#push({ kind: "tick", wallMs: this.#wallMs(), loopLagMs });
     };
@@ -307,6 +312,24 @@ export class SimNode implements CheckedNode {
     else push();
     if (loopLagMs > 0) this.#tickDueUs = clock.nowUs;
     this.#tickLater(process);
+  }
+
+  /** When the pause is over, by itself or because somebody ends it: the turn, and the tick if one was missed. */
+  #continueLater(): void {
+    if (this.#continue !== undefined) return;
+    const process = this.#process;
+    const resume = (): void => {
+      if (this.#continue !== resume || this.isPaused) {
+        if (this.#continue === resume) this.#world.clock.after(this.#pausedUntilUs - this.#world.clock.nowUs, resume);
+        return;
+      }
+      this.#continue = undefined;
+      if (process === undefined || this.#process !== process) return;
+      this.#scheduleTurn();
+      if (this.#tickIsDue) this.#tick(process);
+    };
+    this.#continue = resume;
+    this.#world.clock.after(this.#pausedUntilUs - this.#world.clock.nowUs, resume);
   }
 
   #wallMs(): number {
