@@ -105,6 +105,9 @@ export class TestNode {
   /** After so many messages of a read its stream breaks. */
   readBreaksAfter = Number.POSITIVE_INFINITY;
   corruptChecksum = false;
+  /** Faults of a node: a refusal without the fact "acknowledged", an answer for another number of records. */
+  omitsAcknowledged = false;
+  answersWrongCount = false;
   onCheckTail: () => PaxlogError | "hang" | undefined = () => undefined;
   #server: Server | undefined;
   #port = 0;
@@ -207,7 +210,8 @@ export class TestNode {
           inFlight -= 1;
           this.#inFlightBytes -= batch.length;
           acknowledged += 1;
-          call.write(appendStreamResponseCodec.encode({ acknowledged: [stored] }));
+          const recordCount = stored.recordCount + (this.answersWrongCount ? 1 : 0);
+          call.write(appendStreamResponseCodec.encode({ acknowledged: [{ ...stored, recordCount }] }));
         };
       };
       switch (verdict.kind) {
@@ -217,7 +221,7 @@ export class TestNode {
           return void this.#held.push(order());
         case "fail":
           if (verdict.ordered === true) order();
-          return fail(call, verdict.error, { acknowledged });
+          return fail(call, verdict.error, this.omitsAcknowledged ? {} : { acknowledged });
         case "break":
           if (verdict.ordered) order();
           return void call.emit("error", { code: status.UNAVAILABLE, details: "the connection is gone" });
