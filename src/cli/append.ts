@@ -63,7 +63,9 @@ async function appendLines(file: string | undefined, options: AppendOptions, out
   return results.exitCode;
 }
 
-type Outcome = { readonly kind: "appended"; readonly position: number } | { readonly kind: "failed"; readonly error: PaxlogError };
+type Outcome =
+  | { readonly kind: "appended"; readonly position: number }
+  | { readonly kind: "failed"; readonly error: PaxlogError };
 
 function appended(log: Log, record: RecordInput): Promise<Outcome> {
   return log.append(record).then(
@@ -131,7 +133,10 @@ class OrderedResults {
     // An unknown outcome is what the caller must know most.
     if (this.exitCode === exitCodes.ok || code === exitCodes.unknown) this.exitCode = code;
     if (this.#output.json) {
-      this.#drained = this.#output.result({ line, error: error.code, outcome: error.outcome, message: error.message }, "");
+      this.#drained = this.#output.result(
+        { line, error: error.code, outcome: error.outcome, message: error.message },
+        "",
+      );
     } else {
       this.#output.note(`paxlog: line ${line}: ${error.message} (${error.code}, outcome ${error.outcome})`);
     }

@@ -1,5 +1,5 @@
 import { assert, defined } from "../base/assert.ts";
-import { type ErrorCode, type ErrorFacts, PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { type ErrorCode, type ErrorFacts, type Outcome, PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
 import type { AppendAnswer, Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
@@ -282,7 +282,7 @@ export class Engine implements LogBackend {
     );
   }
 
-  #failure(code: Exclude<ErrorCode, "NOT_LEADER">, outcome: "none" | "unknown"): PaxlogError {
+  #failure(code: Exclude<ErrorCode, "NOT_LEADER">, outcome: Outcome): PaxlogError {
     const message =
       code === "LEADER_LOST"
         ? `node ${this.#facts.name} lost its leadership before this append was decided: it may be in the log, now or later; read to find out`
@@ -304,25 +304,27 @@ export class Engine implements LogBackend {
   }
 
   /** Rejects everything and takes no further part. What the core holds may have happened; what waits in the queue has not. */
-  stop(error: PaxlogError): void {
+  stop(reason: PaxlogError): void {
     if (this.#stopped !== undefined) return;
-    this.#stopped = error;
+    const none = withOutcome(reason, "none");
+    const unknown = withOutcome(reason, "unknown");
+    this.#stopped = none;
     this.#ticker.stop();
     this.#inbox = [];
-    const unknown = new PaxlogError(error.code, error.message, {
-      cause: error,
-      outcome: "unknown",
-      facts: error.facts,
-    });
     for (const done of this.#ordered.values()) done({ kind: "failed", error: unknown });
     this.#ordered.clear();
     for (let waiting = this.#proposals.take(); waiting !== undefined; waiting = this.#proposals.take()) {
-      waiting.done({ kind: "failed", error });
+      waiting.done({ kind: "failed", error: none });
     }
-    this.#reads.fail(error);
+    this.#reads.fail(none);
     for (const listener of [...this.#tailListeners]) listener();
-    this.#onStop(error);
+    this.#onStop(reason);
   }
+}
+
+function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
+  const { retryable, facts } = error;
+  return new PaxlogError(error.code, error.message, { cause: error, outcome, retryable, facts });
 }
 
 /** Never within the call that is refused. */

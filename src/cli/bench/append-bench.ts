@@ -100,7 +100,11 @@ export async function benchAppend(options: AppendBenchOptions): Promise<AppendBe
 function verify(result: AppendLoadResult, tailMoved: number): void {
   const failure = result.failures[0];
   if (failure !== undefined) {
-    throw new PaxlogError(failure.code, `${result.failures.length} appends failed; the first: ${failure.message}`, failure);
+    throw new PaxlogError(
+      failure.code,
+      `${result.failures.length} appends failed; the first: ${failure.message}`,
+      failure,
+    );
   }
   if (tailMoved >= result.acknowledgedRecords) return;
   throw new PaxlogError(

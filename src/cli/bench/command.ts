@@ -31,12 +31,25 @@ function benchAppendCommand(): Command {
   return new Command("append")
     .description("measure appends: every one is synced on a majority of the nodes before it is answered")
     .option("--to <addresses>", "client addresses of a running cluster: HOST:PORT,...", addressList)
-    .option("--nodes <count>", "run so many nodes here for the measurement, and remove them after it (default: 3)", wholeNumber({ min: 1, max: limits.votersMax }))
+    .option(
+      "--nodes <count>",
+      "run so many nodes here for the measurement, and remove them after it (default: 3)",
+      wholeNumber({ min: 1, max: limits.votersMax }),
+    )
     .option("--size <bytes>", "size of a record", wholeNumber({ min: 1, max: limits.recordBytesMax - 64 }), 100)
-    .option("--in-flight <records>", "records that are sent and not answered, at most", wholeNumber({ min: 1, max: 10_000_000 }), 32_000)
+    .option(
+      "--in-flight <records>",
+      "records that are sent and not answered, at most",
+      wholeNumber({ min: 1, max: 10_000_000 }),
+      32_000,
+    )
     .option("--duration <seconds>", "how long to measure", wholeNumber({ min: 1, max: 86_400 }), 10)
     .option("--warmup <seconds>", "load before the measurement", wholeNumber({ min: 0, max: 3600 }), 2)
-    .option("--rate <records>", "records a second, sent at fixed times; as fast as they are answered unless given", wholeNumber({ min: 1 }))
+    .option(
+      "--rate <records>",
+      "records a second, sent at fixed times; as fast as they are answered unless given",
+      wholeNumber({ min: 1 }),
+    )
     .option("--json", "print the result as one JSON object")
     .addHelpText(
       "after",
@@ -55,7 +68,10 @@ Examples:
 
 async function runAppendBench(options: BenchOptions, output: Output): Promise<number> {
   if (options.to !== undefined && options.nodes !== undefined) {
-    throw new PaxlogError("INVALID_ARGUMENT", "give either --to for a running cluster or --nodes for one of its own, not both");
+    throw new PaxlogError(
+      "INVALID_ARGUMENT",
+      "give either --to for a running cluster or --nodes for one of its own, not both",
+    );
   }
   if (options.to !== undefined) {
     report(await measure(options.to, options, output), output);
@@ -81,7 +97,10 @@ async function measure(addresses: string, options: BenchOptions, output: Output)
   const log = await connect(addresses, {
     // The load bounds itself; the client must not bound it further.
     inFlightBytes: Math.max(limits.clientInFlightBytes, Math.min(2 * plannedBytes, 1024 * limits.clientInFlightBytes)),
-    inFlightBatches: Math.max(limits.clientInFlightBatches, Math.min(options.inFlight, 1024 * limits.clientInFlightBatches)),
+    inFlightBatches: Math.max(
+      limits.clientInFlightBatches,
+      Math.min(options.inFlight, 1024 * limits.clientInFlightBatches),
+    ),
   });
   try {
     return await benchAppend({

@@ -34,7 +34,8 @@ export class Checker {
     const expected = this.#records[number];
     if (expected === undefined) throw demoFailed(`position ${position} holds what nobody appended`);
     if (this.readAt[number] !== 0) throw demoFailed(`record ${number} is at ${this.readAt[number]} and at ${position}`);
-    if (!equalBytes(value, expected.value as Uint8Array)) throw demoFailed(`the bytes at position ${position} were changed`);
+    if (!equalBytes(value, expected.value as Uint8Array))
+      throw demoFailed(`the bytes at position ${position} were changed`);
     this.readAt[number] = position;
   }
 
@@ -42,7 +43,9 @@ export class Checker {
   verify(acknowledgedAt: Float64Array): void {
     for (const [number, position] of acknowledgedAt.entries()) {
       if (position !== 0 && this.readAt[number] !== position) {
-        throw demoFailed(`record ${number} was acknowledged at ${position} and is at ${this.readAt[number] || "no position"}`);
+        throw demoFailed(
+          `record ${number} was acknowledged at ${position} and is at ${this.readAt[number] || "no position"}`,
+        );
       }
     }
   }

@@ -15,7 +15,9 @@ const segmentBytes = 8 * 1024 * 1024;
 
 export function demoCommand(): Command {
   return new Command("demo")
-    .description("show the main job: three nodes, 220,000 records, a leader that is killed, and proof that nothing was lost")
+    .description(
+      "show the main job: three nodes, 220,000 records, a leader that is killed, and proof that nothing was lost",
+    )
     .option("--dir <dir>", "where the nodes keep their data; removed at the end", "./.paxlog-demo")
     .addHelpText(
       "after",

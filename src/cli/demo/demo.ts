@@ -12,14 +12,18 @@ import { demoFailed, Writer } from "./writer.ts";
 /** Runs the demonstration on a cluster that was not started yet. Throws where the log does not keep a promise. */
 export async function runDemo(cluster: LocalCluster, output: Output, open: typeof connect): Promise<"done"> {
   const records = flightRecords();
-  output.write(`paxlog: ${grouped(records.length)} records to append; data in ${cluster.nodes.map((node) => node.dir).join(", ")}`);
+  output.write(
+    `paxlog: ${grouped(records.length)} records to append; data in ${cluster.nodes.map((node) => node.dir).join(", ")}`,
+  );
   await Promise.all(cluster.nodes.map((node) => cluster.start(node)));
   const log = await open(cluster.clientAddresses);
   const abort = new AbortController();
   try {
     const leader = await untilLeader(cluster, log);
     const reader = cluster.nodes.find((node) => node !== leader)!;
-    output.write(`three nodes run: ${nodeList(cluster)}; ${leader.id} leads; reading on ${reader.id} while records arrive`);
+    output.write(
+      `three nodes run: ${nodeList(cluster)}; ${leader.id} leads; reading on ${reader.id} while records arrive`,
+    );
 
     const readerLog = await open(reader.clientAddress);
     const checker = new Checker(records);
@@ -75,7 +79,9 @@ class Kill {
       if (count < this.#atCount) return;
       this.killedMs = performance.now();
       const pid = this.#leader.process?.pid;
-      this.#output.write(`${grouped(count)} records are acknowledged: kill -9 of the leader ${this.#leader.id} (process ${pid})`);
+      this.#output.write(
+        `${grouped(count)} records are acknowledged: kill -9 of the leader ${this.#leader.id} (process ${pid})`,
+      );
       void this.#cluster.kill(this.#leader).then(() => {
         this.#gone = true;
       });
@@ -114,7 +120,9 @@ async function verifyRestarted(
   try {
     await checker.follow(log, "local", signal);
     checker.verify(writer.acknowledgedAt);
-    output.write(`${node.id} was started again on its data and caught up: the same ${grouped(checker.count)} records at the same positions`);
+    output.write(
+      `${node.id} was started again on its data and caught up: the same ${grouped(checker.count)} records at the same positions`,
+    );
   } finally {
     await log.close();
   }

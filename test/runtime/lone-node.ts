@@ -1,0 +1,102 @@
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { MessageChannel } from "node:worker_threads";
+import { PaxlogError } from "../../src/base/errors.ts";
+import { limits } from "../../src/base/limits.ts";
+import type { Uid } from "../../src/base/types.ts";
+import { Replica } from "../../src/core/replica.ts";
+import { encodeBatch } from "../../src/format/batch-encode.ts";
+import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
+import { loadHashing } from "../../src/native/hashing.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { Engine } from "../../src/runtime/engine.ts";
+import { History } from "../../src/runtime/history.ts";
+import { noPeers } from "../../src/runtime/no-peers.ts";
+import { StorageLink } from "../../src/runtime/storage-link.ts";
+import { StorageThread } from "../../src/runtime/storage-thread.ts";
+import { LogSequencer } from "../../src/sequencer/sequencer.ts";
+import type { Disk } from "../../src/storage/disk.ts";
+import { NodeDisk } from "../../src/storage/node-disk.ts";
+import { LogReader } from "../../src/storage/reader.ts";
+import { Store } from "../../src/storage/store.ts";
+import type { AppendResult } from "../../src/transport/backend.ts";
+
+export const hashing = await loadHashing("portable");
+
+export interface LoneNode {
+  readonly engine: Engine;
+  readonly storage: StorageLink;
+  /** Resolves with the reason when the engine stops by itself. */
+  readonly stopped: Promise<PaxlogError>;
+  close(): Promise<void>;
+}
+
+/** The real parts of a node that is alone, in one thread: engine, core, store on a real directory. No gRPC. */
+export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): Promise<LoneNode> {
+  const { port1, port2 } = new MessageChannel();
+  const segmentBytes = limits.segmentBytesMin;
+  const store = Store.open({ disk, dir, hashing, randomBytes, name: "node", segmentBytes });
+  new StorageThread({ store, port: port1, report: [], onClosed: async () => {} });
+  const storage = new StorageLink(port2);
+  const opened = await storage.opened();
+  const reader = new LogReader(disk, dir, hashing, opened.layout);
+  storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
+  const members = [{ name: "node", peerAddress: "" }];
+  const replica = new Replica({
+    recovered: opened.recovered,
+    members,
+    clientAddress: "127.0.0.1:1",
+    freshClusterId: randomBytes(16).toString("hex") as Uid,
+    firstHash: (clusterId) => firstHash(clusterId, hashing),
+    makeEntry: makeEntryMaker(hashing),
+    sequencer: new LogSequencer(),
+    tickMs: limits.roundMs / limits.ticksPerRound,
+    ticksPerRound: limits.ticksPerRound,
+  });
+  let onStop: (error: PaxlogError) => void = () => {};
+  const stopped = new Promise<PaxlogError>((resolve) => {
+    onStop = resolve;
+  });
+  const engine = new Engine({
+    replica,
+    history: new History(replica.log, reader),
+    storage,
+    clock: systemClock,
+    facts: { name: "node", clientAddress: "127.0.0.1:1", members, hashing: "portable", version: "0" },
+    onStop,
+  });
+  engine.start(noPeers);
+  return {
+    engine,
+    storage,
+    stopped,
+    close: async () => {
+      engine.stop(new PaxlogError("CLOSED", "closed by the test"));
+      await storage.close();
+      reader.close();
+      port1.close();
+    },
+  };
+}
+
+/** Appends once the node leads: a node that has just started refuses with outcome "none". */
+export async function appendWhenLed(engine: Engine, values: readonly string[]): Promise<AppendResult> {
+  for (let tries = 0; ; tries++) {
+    const result = await append(engine, values);
+    if (result.kind === "acknowledged" || result.error.code !== "NOT_LEADER" || tries > 200) return result;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export function append(engine: Engine, values: readonly string[]): Promise<AppendResult> {
+  const batch = encodeBatch(values.map((value) => ({ value })));
+  const checked = { batch, crc32c: hashing.crc32c(batch), recordCount: values.length };
+  return new Promise((resolve) => engine.append(checked, resolve));
+}
+
+export function makeTempDir(): { readonly dir: string; remove(): void } {
+  const dir = mkdtempSync(join(tmpdir(), "paxlog-test-"));
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
