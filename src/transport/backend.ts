@@ -8,7 +8,8 @@ export type { NodeStatus, PeerStatus } from "../format/api-codec.ts";
 export interface LogBackend {
   /**
    * Takes a checked batch. `done` is called exactly once; for one caller in the order of its calls. Everything that is refused
-   * without being ordered is answered with outcome "none".
+   * without being ordered is answered with outcome "none". After a failure the same caller's later batches that it already
+   * handed over must fail too: of what was sent a prefix is in the log.
    */
   append(batch: CheckedBatch, done: (result: AppendResult) => void): void;
   /** False while the queue of proposals is full: streams stop reading until `whenRoom` calls back. */

@@ -6,7 +6,11 @@ import type { HelloMessage, Message } from "../core/message.ts";
 export interface PeerHandlers {
   /** This node's Hello as of now; opens every stream in both directions. */
   hello(): HelloMessage;
-  /** Messages in the order of their stream. Every entry in them is verified. */
+  /**
+   * Messages in the order of their stream. Every entry in them is verified. Heartbeats are given only while a bulk stream is up
+   * whose Hello named the same uid and incarnation; the Hellos of heartbeat streams are not given at all. A refusal is given
+   * with the number of its stream, whether a link was up there or not.
+   */
   onMessage(from: NodeId, stream: number, message: Message): void;
   /** A bulk stream's Hellos were exchanged, or it ended. The peer's Hello is given to onMessage after `up` is told. */
   onLink(peer: NodeId, direction: "dialed" | "incoming", stream: number, up: boolean): void;

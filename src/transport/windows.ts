@@ -110,14 +110,16 @@ export async function checkServerWindow(address: Address): Promise<string | unde
 /** What is wrong with the windows that a client with these options opens to servers; undefined where nothing is. */
 export async function checkClientWindow(options: ClientOptions): Promise<string | undefined> {
   const probe = http2.createServer();
-  const announced = new Promise<Windows>((resolve, reject) => {
-    probe.once("session", (session) => announcedWindows(session).then(resolve, reject));
-  });
   await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
   const { port } = probe.address() as AddressInfo;
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options);
+  const announced = new Promise<Windows>((resolve, reject) => {
+    probe.once("session", (session) => announcedWindows(session).then(resolve, reject));
+    client.waitForReady(Date.now() + limits.handshakeMs, (error) => {
+      if (error !== undefined) reject(error);
+    });
+  });
   try {
-    client.waitForReady(Date.now() + limits.handshakeMs, () => {});
     return complaint("client", await announced);
   } catch (cause) {
     return `the HTTP/2 windows of a client could not be checked: ${String(cause)}`;

@@ -222,6 +222,24 @@ describe("AppendStream", () => {
     expect(backend.waitingMax).toBe(4);
   });
 
+  test("stops reading while its caller takes no answers", async () => {
+    const { stream, answers, ended } = appendStream();
+    const count = 20_000;
+    stream.once("data", () => stream.pause());
+    for (let index = 0; index < count; index++) stream.write(request("r"));
+    stream.end();
+    let before = -1;
+    while (backend.batches.length !== before) {
+      before = backend.batches.length;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    expect(backend.batches.length).toBeGreaterThan(0);
+    expect(backend.batches.length).toBeLessThan(count);
+    stream.resume();
+    expect(await ended).toBeUndefined();
+    expect(answers.length).toBe(count);
+  });
+
   test("shares the room among streams without going above it", async () => {
     backend.roomMax = 3;
     const streams = Array.from({ length: 8 }, () => appendStream());

@@ -193,8 +193,8 @@ describe("messages", () => {
     const seconds = (performance.now() - begin) / 1000;
     console.log(`Accepts of 1 MiB within one process: ${Math.round((count * 1.048576) / seconds)} MB/s`);
     await until("nothing waits", () => a.network!.bufferedBytes(b.id) === 0);
-    // Both ends share this one thread and verify with the portable hashes; closed windows would give far less than this.
-    expect((count * 1.048576) / seconds).toBeGreaterThan(30);
+    // Both ends share this one thread, and other tests its processor: only a collapse shows here.
+    expect((count * 1.048576) / seconds).toBeGreaterThan(10);
   });
 
   test("on heartbeat streams pass while bulk is stuck behind megabytes", async () => {
