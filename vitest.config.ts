@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+/** Where the gate wants a report for machines beside the one for people. */
+const reportFile = process.env.VITEST_JSON ?? "";
+
 export default defineConfig({
   test: {
     // Native addons and worker threads of the same process abort under the threads pool.
@@ -8,5 +11,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     maxWorkers: 2,
+    ...(reportFile === "" ? {} : { reporters: ["default", ["json", { outputFile: reportFile }]] }),
   },
 });
