@@ -14,6 +14,7 @@ import {
   writevSync,
 } from "node:fs";
 import { type Disk, DiskError, type DiskFile } from "./disk.ts";
+import { parentOf } from "./paths.ts";
 
 /** The most pieces that one writev takes (IOV_MAX of Linux). */
 const piecesMax = 1024;
@@ -33,7 +34,7 @@ export class NodeDisk implements Disk {
   }
 
   makeDirectory(path: string): void {
-    call("mkdir", path, () => mkdirSync(path, { recursive: true, mode: 0o700 }));
+    call("mkdir", path, () => makeDirectories(path));
   }
 
   list(path: string): string[] {
@@ -117,6 +118,22 @@ class NodeFile implements DiskFile {
 
   close(): void {
     call("close", this.path, () => closeSync(this.#descriptor));
+  }
+}
+
+/** Makes a directory and its parents. By hand: mkdir's own recursion never ends below some special file systems. */
+function makeDirectories(path: string): void {
+  const make = (): void => {
+    mkdirSync(path, { mode: 0o700 });
+  };
+  try {
+    make();
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "EEXIST" && statSync(path).isDirectory()) return;
+    if (code !== "ENOENT" || parentOf(path) === path) throw cause;
+    makeDirectories(parentOf(path));
+    make();
   }
 }
 

@@ -1,0 +1,137 @@
+import { defined } from "../../src/base/assert.ts";
+import { limits } from "../../src/base/limits.ts";
+import type { Hash, NodeId, Position, Slot, Ticket, Uid } from "../../src/base/types.ts";
+import { type Ballot, noBallot } from "../../src/core/ballot.ts";
+import type { DurableState, Genesis } from "../../src/core/durable.ts";
+import { type Entry, nextPositionOf } from "../../src/core/entry.ts";
+import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
+import { flattenWrite, type StoreWrite } from "../../src/storage/write.ts";
+import { hashing } from "./hashing.ts";
+
+const makeEntry = makeEntryMaker(hashing);
+export const clusterId = "0123456789abcdef0123456789abcdef" as Uid;
+
+/**
+ * Plays the core: makes writes that follow the rules, and keeps what the log must hold when all of them are durable. The plain
+ * array that a store is compared with.
+ */
+export class Scribe {
+  entries: Entry[] = [];
+  state: DurableState = { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot };
+  logBallot: Ballot = noBallot;
+  decidedEnd = 1 as Slot;
+  #ticket = 0;
+  #time = 1_700_000_000_000;
+
+  get end(): Slot {
+    return (this.entries.length + 1) as Slot;
+  }
+
+  hashBefore(slot: number): Hash {
+    return slot === 1 ? firstHash(clusterId, hashing) : defined(this.entries[slot - 2], "an entry").hash;
+  }
+
+  positionAt(slot: number): Position {
+    return slot === 1 ? (1 as Position) : nextPositionOf(defined(this.entries[slot - 2], "an entry"));
+  }
+
+  /** The next ticket. */
+  ticket(): Ticket {
+    this.#ticket += 1;
+    return this.#ticket as Ticket;
+  }
+
+  genesis(nodeUid: Uid): StoreWrite {
+    const genesis: Genesis = {
+      clusterId,
+      nodeId: 1 as NodeId,
+      members: [
+        { nodeId: 1 as NodeId, nodeUid, name: "n1", peerAddress: "127.0.0.1:7201", clientAddress: "127.0.0.1:7101" },
+      ],
+    };
+    return this.superblock({ genesis });
+  }
+
+  superblock(change: Partial<DurableState> = {}): StoreWrite {
+    this.state = { ...this.state, ...change };
+    return flattenWrite({
+      kind: "writeSuperblock",
+      ticket: this.ticket(),
+      state: this.state,
+      decidedEnd: this.decidedEnd,
+    });
+  }
+
+  promise(n: number): StoreWrite {
+    return this.superblock({ promised: { configId: 1, n, nodeId: 1 as NodeId } });
+  }
+
+  /** Entries of `size` bytes of batch each, at the end of the log. */
+  append(count: number, size = 50): StoreWrite {
+    const firstSlot = this.end;
+    const prevHash = this.hashBefore(firstSlot);
+    const entries = this.#make(count, size);
+    return flattenWrite({
+      kind: "appendGroup",
+      ticket: this.ticket(),
+      firstSlot,
+      prevHash,
+      entries,
+      decidedEnd: this.decidedEnd,
+    });
+  }
+
+  /** Voids [from, end) and puts `count` other entries there, in the ballot that was promised. */
+  replace(from: number, count: number, size = 50): StoreWrite {
+    const firstSlot = from as Slot;
+    const prevHash = this.hashBefore(from);
+    this.entries.length = from - 1;
+    const entries = this.#make(count, size);
+    this.logBallot = this.state.promised;
+    return flattenWrite({
+      kind: "replaceGroup",
+      ticket: this.ticket(),
+      ballot: this.state.promised,
+      firstSlot,
+      prevHash,
+      entries,
+      decidedEnd: this.decidedEnd,
+    });
+  }
+
+  /** Everything up to here is decided; at least what the window demands. */
+  decide(end: number): void {
+    this.decidedEnd = Math.max(this.decidedEnd, Math.min(end, this.end)) as Slot;
+  }
+
+  #make(count: number, size: number): Entry[] {
+    const made: Entry[] = [];
+    for (let index = 0; index < count; index += 1) {
+      const slot = this.end;
+      this.#time += 1;
+      const batch = new Uint8Array(size);
+      for (let at = 0; at < size; at += 1) batch[at] = (this.#time * 31 + at * 7) & 0xff;
+      const control = size === 0;
+      const entry = makeEntry(
+        {
+          slot,
+          originBallot: this.state.promised,
+          floor: Math.max(1, this.decidedEnd, slot - limits.windowSlots + 1) as Slot,
+          kind: control ? "noop" : "batch",
+          firstPosition: this.positionAt(slot),
+          recordCount: control ? 0 : 1 + (this.#time % 3),
+          time: this.#time,
+          session: 0,
+          serial: 0,
+          batchChecksum: hashing.crc32c(batch),
+          guardLength: 0,
+          prevHash: this.hashBefore(slot),
+        },
+        { batch, guards: new Uint8Array(0) },
+      );
+      made.push(entry);
+      this.entries.push(entry);
+    }
+    return made;
+  }
+}
