@@ -48,13 +48,18 @@ export class Checks {
     const { base, state } = recovered;
     check(
       base.slot <= this.#ledger.end,
-      () => `${node.name} recovers decidedEnd ${base.slot}, but only slots below ${this.#ledger.end} were ever decided (P7)`,
+      () =>
+        `${node.name} recovers decidedEnd ${base.slot}, but only slots below ${this.#ledger.end} were ever decided (P7)`,
     );
     const expected = this.#ledger.hashBefore(base.slot);
-    check(base.slot === 1 || expected === base.hash, () => `${node.name} recovers a log that differs from the history below ${base.slot}`);
+    check(
+      base.slot === 1 || expected === base.hash,
+      () => `${node.name} recovers a log that differs from the history below ${base.slot}`,
+    );
     check(
       compareBallots(state.acceptedBallot, state.promised) <= 0,
-      () => `${node.name} recovers accepted ${showBallot(state.acceptedBallot)} above promised ${showBallot(state.promised)} (P4)`,
+      () =>
+        `${node.name} recovers accepted ${showBallot(state.acceptedBallot)} above promised ${showBallot(state.promised)} (P4)`,
     );
     this.#progress.set(node.id, {
       incarnation: node.incarnation,
@@ -68,11 +73,26 @@ export class Checks {
   stepped(node: CheckedNode, replica: Pick<Replica, "log" | "view">): void {
     const view = replica.view;
     const progress = this.#progress.get(node.id)!;
-    check(view.decidedEnd >= progress.decidedEnd, () => `${node.name}: decidedEnd goes back from ${progress.decidedEnd} to ${view.decidedEnd}`);
-    check(view.visibleEnd >= progress.visibleEnd, () => `${node.name}: visibleEnd goes back from ${progress.visibleEnd} to ${view.visibleEnd}`);
-    check(compareBallots(view.promised, progress.promised) >= 0, () => `${node.name}: the promise goes back to ${showBallot(view.promised)}`);
-    check(compareBallots(view.acceptedBallot, view.promised) <= 0, () => `${node.name}: accepted ${showBallot(view.acceptedBallot)} above the promise (P4)`);
-    check(view.visibleEnd <= view.decidedEnd && view.visibleEnd <= view.flushedEnd, () => `${node.name} shows what is not decided and durable`);
+    check(
+      view.decidedEnd >= progress.decidedEnd,
+      () => `${node.name}: decidedEnd goes back from ${progress.decidedEnd} to ${view.decidedEnd}`,
+    );
+    check(
+      view.visibleEnd >= progress.visibleEnd,
+      () => `${node.name}: visibleEnd goes back from ${progress.visibleEnd} to ${view.visibleEnd}`,
+    );
+    check(
+      compareBallots(view.promised, progress.promised) >= 0,
+      () => `${node.name}: the promise goes back to ${showBallot(view.promised)}`,
+    );
+    check(
+      compareBallots(view.acceptedBallot, view.promised) <= 0,
+      () => `${node.name}: accepted ${showBallot(view.acceptedBallot)} above the promise (P4)`,
+    );
+    check(
+      view.visibleEnd <= view.decidedEnd && view.visibleEnd <= view.flushedEnd,
+      () => `${node.name} shows what is not decided and durable`,
+    );
     for (let slot = progress.decidedEnd; slot < view.decidedEnd; slot = slotPlus(slot, 1)) {
       const entry = replica.log.at(slot);
       check(entry !== undefined, () => `${node.name} decides slot ${slot}, which it does not hold`);
@@ -128,7 +148,8 @@ export class Checks {
       case "prepare":
         check(
           sameBallot(node.shadow.promised, message.n),
-          () => `${node.name} sends Prepare ${showBallot(message.n)} while ${showBallot(node.shadow.promised)} is durably promised (P1)`,
+          () =>
+            `${node.name} sends Prepare ${showBallot(message.n)} while ${showBallot(node.shadow.promised)} is durably promised (P1)`,
         );
         return;
       case "accepted":
@@ -142,7 +163,10 @@ export class Checks {
         return;
       case "accept":
       case "syncEnd":
-        check(message.decidedEnd <= this.#ledger.end, () => `${node.name} sends decidedEnd ${message.decidedEnd}, which is not decided`);
+        check(
+          message.decidedEnd <= this.#ledger.end,
+          () => `${node.name} sends decidedEnd ${message.decidedEnd}, which is not decided`,
+        );
         return;
       case "entries":
         this.#checkEntries(node, message);
@@ -155,11 +179,18 @@ export class Checks {
   #checkPromise(node: CheckedNode, message: PromiseMessage): void {
     const { shadow } = node;
     const what = () => `${node.name} sends Promise ${showBallot(message.n)}`;
-    check(sameBallot(shadow.promised, message.n), () => `${what()} while ${showBallot(shadow.promised)} is durably promised (P1)`);
-    check(message.acceptedEnd === shadow.end, () => `${what()} with end ${message.acceptedEnd}; its durable log ends at ${shadow.end}`);
+    check(
+      sameBallot(shadow.promised, message.n),
+      () => `${what()} while ${showBallot(shadow.promised)} is durably promised (P1)`,
+    );
+    check(
+      message.acceptedEnd === shadow.end,
+      () => `${what()} with end ${message.acceptedEnd}; its durable log ends at ${shadow.end}`,
+    );
     check(
       sameBallot(message.acceptedBallot, shadow.acceptedBallot),
-      () => `${what()} with accepted ${showBallot(message.acceptedBallot)}; durable is ${showBallot(shadow.acceptedBallot)}`,
+      () =>
+        `${what()} with accepted ${showBallot(message.acceptedBallot)}; durable is ${showBallot(shadow.acceptedBallot)}`,
     );
     for (const { slot, hash } of message.window) {
       check(hash === shadow.hashAt(slot), () => `${what()} with slot ${slot} that is not durable so`);
@@ -169,15 +200,24 @@ export class Checks {
   #checkAccepted(node: CheckedNode, message: AcceptedMessage): void {
     const { shadow } = node;
     const what = () => `${node.name} sends Accepted ${showBallot(message.n)} up to ${message.matchedEnd}`;
-    check(sameBallot(shadow.promised, message.n), () => `${what()} while ${showBallot(shadow.promised)} is durably promised (P2)`);
-    check(sameBallot(shadow.logBallot, message.n), () => `${what()} while the last durable REPLACE is of ${showBallot(shadow.logBallot)} (P2)`);
+    check(
+      sameBallot(shadow.promised, message.n),
+      () => `${what()} while ${showBallot(shadow.promised)} is durably promised (P2)`,
+    );
+    check(
+      sameBallot(shadow.logBallot, message.n),
+      () => `${what()} while the last durable REPLACE is of ${showBallot(shadow.logBallot)} (P2)`,
+    );
     check(
       sameBallot(shadow.superblockAcceptedBallot, message.n),
       () => `${what()} while the superblock says accepted ${showBallot(shadow.superblockAcceptedBallot)} (P3)`,
     );
     check(message.matchedEnd <= shadow.end, () => `${what()}; its durable log ends at ${shadow.end} (P2)`);
     const last = message.matchedEnd - 1;
-    check(last === 0 || shadow.hashAt(last as Slot) === message.hash, () => `${what()} with the hash of another log (P2)`);
+    check(
+      last === 0 || shadow.hashAt(last as Slot) === message.hash,
+      () => `${what()} with the hash of another log (P2)`,
+    );
   }
 
   /** What a learner may take is decided, and every entry that leaves a node is as the history has it. */
@@ -185,7 +225,10 @@ export class Checks {
     for (const entry of message.entries) {
       if (entry.slot >= message.visibleEnd) continue;
       const known = this.#ledger.entryAt(entry.slot);
-      check(known?.hash === entry.hash, () => `${node.name} teaches slot ${entry.slot} otherwise than the history has it`);
+      check(
+        known?.hash === entry.hash,
+        () => `${node.name} teaches slot ${entry.slot} otherwise than the history has it`,
+      );
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Hash, Position, Slot } from "../base/types.ts";
-import { type Entry, nextPositionOf } from "../core/entry.ts";
 import type { AppendAnswer } from "../core/effect.ts";
+import { type Entry, nextPositionOf } from "../core/entry.ts";
 
 /** A broken promise of the product, found by a check. */
 export class Violation extends Error {
@@ -67,7 +67,10 @@ export class Ledger {
   decided(node: string, entry: Entry): { readonly isNew: boolean } {
     const known = this.entryAt(entry.slot);
     if (known !== undefined) {
-      check(known.hash === entry.hash, () => `${node} shows ${describe(entry)} as decided, the one history has ${describe(known)}`);
+      check(
+        known.hash === entry.hash,
+        () => `${node} shows ${describe(entry)} as decided, the one history has ${describe(known)}`,
+      );
       return { isNew: false };
     }
     const last = this.#entries[this.#entries.length - 1];
@@ -92,7 +95,10 @@ export class Ledger {
     const append = id === undefined ? undefined : this.#appends.get(id);
     check(append !== undefined, () => `nobody appended what ${describe(entry)} holds`);
     check(append.slot === undefined, () => `append ${append.id} is in slots ${append.slot} and ${entry.slot}`);
-    check(append.fate !== "none", () => `append ${append.id} was refused with outcome none and is decided in slot ${entry.slot}`);
+    check(
+      append.fate !== "none",
+      () => `append ${append.id} was refused with outcome none and is decided in slot ${entry.slot}`,
+    );
     append.slot = entry.slot;
   }
 
@@ -108,7 +114,10 @@ export class Ledger {
       return;
     }
     if (answer.kind === "failed") {
-      check(append.slot === undefined, () => `append ${id} is answered ${answer.code}, outcome none, but is decided in slot ${append.slot}`);
+      check(
+        append.slot === undefined,
+        () => `append ${id} is answered ${answer.code}, outcome none, but is decided in slot ${append.slot}`,
+      );
       append.fate = "none";
       return;
     }
@@ -116,8 +125,11 @@ export class Ledger {
     check(slot !== undefined, () => `append ${id} is acknowledged at position ${answer.firstPosition} but not decided`);
     const entry = this.entryAt(slot)!;
     check(
-      entry.firstPosition === answer.firstPosition && entry.recordCount === answer.recordCount && entry.time === answer.time,
-      () => `append ${id} is acknowledged at ${answer.firstPosition} (${answer.recordCount} records), but is in ${describe(entry)}`,
+      entry.firstPosition === answer.firstPosition &&
+        entry.recordCount === answer.recordCount &&
+        entry.time === answer.time,
+      () =>
+        `append ${id} is acknowledged at ${answer.firstPosition} (${answer.recordCount} records), but is in ${describe(entry)}`,
     );
     append.fate = "acknowledged";
     this.#acknowledged += 1;
@@ -126,7 +138,11 @@ export class Ledger {
 
   /** A linearizable read that began when the floor was `floor` shows what is before `tail`. */
   readEnds(node: string, floor: Position, tail: Position): void {
-    check(tail >= floor, () => `${node} serves a linearizable read up to ${tail}; when it began, ${floor} was already acknowledged or read`);
+    check(
+      tail >= floor,
+      () =>
+        `${node} serves a linearizable read up to ${tail}; when it began, ${floor} was already acknowledged or read`,
+    );
     this.#raiseFloor(tail);
   }
 
@@ -135,4 +151,5 @@ export class Ledger {
   }
 }
 
-const describe = (entry: Entry): string => `slot ${entry.slot} (${entry.kind}, position ${entry.firstPosition}, hash ${entry.hash.slice(0, 8)})`;
+const describe = (entry: Entry): string =>
+  `slot ${entry.slot} (${entry.kind}, position ${entry.firstPosition}, hash ${entry.hash.slice(0, 8)})`;

@@ -34,7 +34,10 @@ export class RunFailure extends Error {
   constructor(seed: number, cluster: Cluster, cause: unknown) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const last = cluster.trace.last().join("\n  ");
-    super(`seed ${seed}, step ${cluster.steps}, ${cluster.clock.nowUs / 1000} ms: ${reason}\n  ${last}\n  ${cluster.describe()}`, { cause });
+    super(
+      `seed ${seed}, step ${cluster.steps}, ${cluster.clock.nowUs / 1000} ms: ${reason}\n  ${last}\n  ${cluster.describe()}`,
+      { cause },
+    );
     this.seed = seed;
   }
 }

@@ -1,6 +1,6 @@
 import { assertNever } from "../base/assert.ts";
 import type { Hash, Slot, Ticket } from "../base/types.ts";
-import { compareBallots, largerBallot, noBallot, sameBallot, showBallot, type Ballot } from "../core/ballot.ts";
+import { type Ballot, compareBallots, largerBallot, noBallot, sameBallot, showBallot } from "../core/ballot.ts";
 import type { DurableState, Recovered } from "../core/durable.ts";
 import type { AppendGroupEffect, Effect, ReplaceGroupEffect, WriteSuperblockEffect } from "../core/effect.ts";
 

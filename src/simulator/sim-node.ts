@@ -136,7 +136,9 @@ export class SimNode implements CheckedNode {
     this.disk.crashAfter(Number.POSITIVE_INFINITY);
     this.#incarnation += 1;
     const { recovered } = store;
-    this.#trace(`starts, incarnation ${recovered.identity.incarnation}, end ${recovered.base.slot + recovered.window.length}`);
+    this.#trace(
+      `starts, incarnation ${recovered.identity.incarnation}, end ${recovered.base.slot + recovered.window.length}`,
+    );
     this.#world.checks.opened(this, recovered);
     this.#process = this.#newProcess(store, recovered);
     this.#tickDueUs = 0;
@@ -255,7 +257,8 @@ export class SimNode implements CheckedNode {
   /** Takes an append, as the engine's queue does. */
   propose(proposal: Proposal): void {
     const process = this.#process;
-    if (process?.network === undefined) return this.#world.clients.answered(proposal.requestId, { kind: "failed", code: "NOT_LEADER", outcome: "none" });
+    if (process?.network === undefined)
+      return this.#world.clients.answered(proposal.requestId, { kind: "failed", code: "NOT_LEADER", outcome: "none" });
     process.appends.add(proposal.requestId);
     process.proposals.push(proposal);
     this.#scheduleTurn();
@@ -474,4 +477,3 @@ export class SimNode implements CheckedNode {
 
 const isChatterEffect = (effect: Effect): boolean =>
   effect.kind === "send" && (effect.message.kind === "heartbeat" || effect.message.kind === "heartbeatReply");
-

@@ -1,4 +1,4 @@
-import { writeU64, readU64, viewOf } from "../base/bytes.ts";
+import { readU64, viewOf, writeU64 } from "../base/bytes.ts";
 import type { Hashing } from "../base/hashing.ts";
 import type { Position } from "../base/types.ts";
 import type { AppendAnswer } from "../core/effect.ts";
@@ -25,7 +25,8 @@ export interface WorkloadPlan {
   readonly largeBytesTotal: number;
 }
 
-const runningMax = 256;
+/** Appends without an answer at one node, at most: an old leader that is cut off keeps them for long. */
+const runningPerNodeMax = 128;
 const idBytes = 8;
 
 /** The append that an entry's payload came from: its number leads the payload. */
@@ -45,7 +46,8 @@ export class Workload implements NodeClients {
   readonly #plan: WorkloadPlan;
   /** A request's number names the append too: none is used twice. */
   #lastRequest = 0;
-  #running = 0;
+  /** The node that each unanswered append was given to. */
+  readonly #running = new Map<number, SimNode>();
   #bytes = 0;
   /** The floor at the time when a read began. */
   readonly #reads = new Map<number, Position>();
@@ -94,7 +96,7 @@ export class Workload implements NodeClients {
 
   /** Whether an append has no answer yet. */
   get isWaiting(): boolean {
-    return this.#running > 0;
+    return this.#running.size > 0;
   }
 
   #visit(): void {
@@ -103,8 +105,9 @@ export class Workload implements NodeClients {
       this.read(node);
       return;
     }
-    const count = this.#random.between(1, this.#plan.burstMax);
-    for (let i = 0; i < count && this.#running < runningMax; i += 1) this.append(node);
+    const room = runningPerNodeMax - [...this.#running.values()].filter((busy) => busy === node).length;
+    const count = Math.min(room, this.#random.between(1, this.#plan.burstMax));
+    for (let i = 0; i < count; i += 1) this.append(node);
   }
 
   /** Mostly the node that says that it leads; at times any, which must refuse. */
@@ -123,7 +126,7 @@ export class Workload implements NodeClients {
     writeU64(viewOf(batch), 0, id);
     this.#bytes += batch.length;
     this.#ledger.appendBegins(id);
-    this.#running += 1;
+    this.#running.set(id, node);
     node.propose({
       requestId: id,
       payload: { batch, guards: emptyPayload.guards },
@@ -140,7 +143,7 @@ export class Workload implements NodeClients {
   }
 
   answered(requestId: number, answer: AppendAnswer | "lost"): void {
-    this.#running -= 1;
+    this.#running.delete(requestId);
     this.#ledger.appendEnds(requestId, answer);
     if (answer === "lost") this.#coverage.count("appendLost");
     else if (answer.kind === "failed") this.#coverage.count(`append.${answer.code}`);
