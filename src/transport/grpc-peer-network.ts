@@ -185,7 +185,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
     }
     links[place] = stream;
     if (stream.lane === "heartbeats") return;
-    this.#options.log(`a ${direction} stream to ${links.node.name} is up`);
+    this.#options.log(`the stream ${direction === "dialed" ? "to" : "from"} ${links.node.name} is up`);
     this.#options.handlers.onLink(peer, direction, stream.number, true);
     this.#options.handlers.onMessage(peer, stream.number, hello);
   }

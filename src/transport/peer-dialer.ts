@@ -91,8 +91,9 @@ export class PeerDialer {
     events.onOpen(peer.nodeId, stream, message);
   }
 
-  #ended(stream: PeerStream, reason: string): void {
+  #ended(stream: PeerStream, why: string): void {
     const { peer, lane, events, log } = this.#options;
+    const reason = withoutTimes(why);
     clearTimeout(this.#timer);
     this.#client?.close();
     this.#stream = undefined;
@@ -114,4 +115,9 @@ export class PeerDialer {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#dial(), delayMs);
   }
+}
+
+/** grpc-js puts the time of day into some errors, which would make each of them new, and an empty note at the end of others. */
+function withoutTimes(reason: string): string {
+  return reason.replace(/ \(\d{4}-\d{2}-\d{2}T[^)]*\)/g, "").replace(/\.? *Resolution note: *$/, "");
 }
