@@ -108,6 +108,8 @@ export class TestNode {
   /** Faults of a node: a refusal without the fact "acknowledged", an answer for another number of records. */
   omitsAcknowledged = false;
   answersWrongCount = false;
+  /** Answers count as given and do not arrive, as when gRPC drops them in favour of an error behind them. */
+  losesAnswers = false;
   onCheckTail: () => PaxlogError | "hang" | undefined = () => undefined;
   #server: Server | undefined;
   #port = 0;
@@ -210,6 +212,7 @@ export class TestNode {
           inFlight -= 1;
           this.#inFlightBytes -= batch.length;
           acknowledged += 1;
+          if (this.losesAnswers) return;
           const recordCount = stored.recordCount + (this.answersWrongCount ? 1 : 0);
           call.write(appendStreamResponseCodec.encode({ acknowledged: [{ ...stored, recordCount }] }));
         };
