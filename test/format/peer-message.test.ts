@@ -11,7 +11,9 @@ import { laneOf, type Message, type MessageKind } from "../../src/core/message.t
 import { makeEntryMaker } from "../../src/format/entry.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import { decodeEnvelope, encodeEnvelope } from "../../src/format/peer-message.ts";
-import { hashing } from "../storage/hashing.ts";
+import { loadHashing } from "../../src/native/hashing.ts";
+
+const hashing = await loadHashing();
 
 const makeEntry = makeEntryMaker(hashing);
 

@@ -25,20 +25,12 @@ import {
   statusResponseCodec,
 } from "../../src/format/api-codec.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
+import { loadHashing } from "../../src/native/hashing.ts";
 import { type ClientServer, startClientServer } from "../../src/transport/client-server.ts";
-import { hashing } from "../storage/hashing.ts";
 import { MemoryBackend } from "./memory-backend.ts";
-import {
-  appendOf,
-  batchOf,
-  call,
-  connectTo,
-  endOf,
-  openAppendStream,
-  openRead,
-  until,
-  valueOf,
-} from "./test-client.ts";
+import { appendOf, batchOf, call, connectTo, endOf, openAppendStream, openRead, until, unwrap } from "./test-client.ts";
+
+const hashing = await loadHashing();
 
 let backend: MemoryBackend;
 let server: ClientServer;
@@ -70,7 +62,7 @@ const read = (request: Partial<ReadRequest> = {}) =>
 async function readAll(request: Partial<ReadRequest> | Buffer): Promise<ReadResponse[]> {
   const stream = Buffer.isBuffer(request) ? openRead(client, request) : read(request);
   const responses: ReadResponse[] = [];
-  stream.on("data", (bytes: Buffer) => responses.push(valueOf(readResponseCodec.decode(bytes))));
+  stream.on("data", (bytes: Buffer) => responses.push(unwrap(readResponseCodec.decode(bytes))));
   const failure = await endOf(stream);
   if (failure !== undefined) throw failure;
   return responses;
@@ -183,7 +175,7 @@ describe("AppendStream", () => {
     let messages = 0;
     stream.on("data", (bytes: Buffer) => {
       messages += 1;
-      answers.push(...valueOf(appendStreamResponseCodec.decode(bytes)).acknowledged);
+      answers.push(...unwrap(appendStreamResponseCodec.decode(bytes)).acknowledged);
     });
     return { stream, answers, ended: endOf(stream), messages: () => messages };
   }
@@ -387,7 +379,7 @@ describe("Read", () => {
     put(2);
     const stream = read({ from: 4, follow: true });
     const responses: ReadResponse[] = [];
-    stream.on("data", (bytes: Buffer) => responses.push(valueOf(readResponseCodec.decode(bytes))));
+    stream.on("data", (bytes: Buffer) => responses.push(unwrap(readResponseCodec.decode(bytes))));
     const ended = endOf(stream);
     await until("it caught up", () => responses.length === 1);
     expect(responses[0]).toEqual({ batches: [], tail: 3, caughtUp: true });
@@ -404,7 +396,7 @@ describe("Read", () => {
   test("that follows while appends come misses and repeats nothing", async () => {
     const stream = read({ follow: true });
     const positions: number[] = [];
-    stream.on("data", (bytes: Buffer) => positions.push(...positionsOf([valueOf(readResponseCodec.decode(bytes))])));
+    stream.on("data", (bytes: Buffer) => positions.push(...positionsOf([unwrap(readResponseCodec.decode(bytes))])));
     const ended = endOf(stream);
     const appends = openAppendStream(client);
     appends.on("data", () => {});
@@ -430,7 +422,7 @@ describe("Read", () => {
     const ended = endOf(stream);
     let received = 0;
     stream.on("data", (bytes: Buffer) => {
-      received += valueOf(readResponseCodec.decode(bytes)).batches.length;
+      received += unwrap(readResponseCodec.decode(bytes)).batches.length;
       if (received === 1) stream.pause();
     });
     let before = -1;

@@ -11,11 +11,13 @@ import { limits } from "../../src/base/limits.ts";
 import type { NodeId, Slot } from "../../src/base/types.ts";
 import { laneOf, type Message } from "../../src/core/message.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../src/format/peer-message.ts";
+import { loadHashing } from "../../src/native/hashing.ts";
 import { GrpcPeerNetwork } from "../../src/transport/grpc-peer-network.ts";
 import { peerServicePaths } from "../../src/transport/peer-service.ts";
-import { hashing } from "../storage/hashing.ts";
 import { entriesOf, freePort, makeNodes, oneOfEach, TestNode, zeroHash } from "./peer-nodes.ts";
 import { until } from "./test-client.ts";
+
+const hashing = await loadHashing();
 
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {

@@ -3,9 +3,11 @@ import type { Hash, NodeId, Position, Slot, Uid } from "../../src/base/types.ts"
 import type { Entry } from "../../src/core/entry.ts";
 import type { HelloMessage, Message } from "../../src/core/message.ts";
 import { makeEntryMaker } from "../../src/format/entry.ts";
+import { loadHashing } from "../../src/native/hashing.ts";
 import { GrpcPeerNetwork } from "../../src/transport/grpc-peer-network.ts";
 import type { PeerHandlers } from "../../src/transport/peer-network.ts";
-import { hashing } from "../storage/hashing.ts";
+
+const hashing = await loadHashing();
 
 export interface Link {
   readonly peer: NodeId;

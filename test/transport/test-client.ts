@@ -11,7 +11,9 @@ import { type AppendRequest, type Codec, logServicePaths } from "../../src/forma
 import { decodeErrorDetails, errorDetailsTrailer } from "../../src/format/error-details.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import type { Decoded } from "../../src/format/wire-value.ts";
-import { hashing } from "../storage/hashing.ts";
+import { loadHashing } from "../../src/native/hashing.ts";
+
+const hashing = await loadHashing();
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
@@ -40,7 +42,7 @@ export function call<Request, Response>(
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(path, identity, identity, bytes, (error: ServiceError | null, answer?: Buffer) => {
       if (error !== null) reject(failureOf(error));
-      else resolve(valueOf(response.decode(answer!)));
+      else resolve(unwrap(response.decode(answer!)));
     });
   });
 }
@@ -63,7 +65,7 @@ export function endOf(
   });
 }
 
-export function valueOf<T>(decoded: Decoded<T>): T {
+export function unwrap<T>(decoded: Decoded<T>): T {
   if (decoded.kind === "malformed") throw new Error(decoded.reason);
   return decoded.value;
 }
