@@ -75,8 +75,8 @@ export class Leader {
     // Only the latest shows the log as it is; one that was overtaken on the way is dropped.
     if (known !== undefined && (incarnation - known.incarnation || counter - known.counter) <= 0) return;
     this.#promises.set(from, promise);
-    if (this.#replication !== undefined) this.#replication.sync(from, promise);
-    else this.#chooseIfReady();
+    if (this.#replication === undefined) this.#chooseIfReady();
+    else if (!this.#replication.sync(from, promise)) this.outranked = true;
   }
 
   onAccepted(from: NodeId, message: AcceptedMessage): void {
@@ -194,7 +194,7 @@ export class Leader {
     ctx.phase = "accept";
     this.#replication = new Replication(ctx, this.n);
     for (const [node, promise] of this.#promises) {
-      if (node !== ctx.self) this.#replication.sync(node, promise);
+      if (node !== ctx.self && !this.#replication.sync(node, promise)) this.outranked = true;
     }
   }
 }

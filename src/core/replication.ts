@@ -69,15 +69,16 @@ export class Replication {
     this.#followers.delete(follower);
   }
 
-  /** Answers a Promise with a sync, if memory and bounds allow; a follower too far behind learns first, by itself. */
-  sync(follower: NodeId, promise: PromiseMessage): void {
+  /**
+   * Answers a Promise with a sync, if memory and bounds allow; a follower too far behind learns first, by itself. Returns false
+   * if the Promise shows decided entries that this leader's log lacks or contradicts: a larger ballot has decided them, and the
+   * follower learnt them without promising it (C18).
+   */
+  sync(follower: NodeId, promise: PromiseMessage): boolean {
     const { log } = this.#ctx;
     this.#followers.delete(follower);
-    if (promise.decidedEnd < log.memoryBegin || promise.decidedEnd > log.acceptedEnd) return;
-    if (log.hashBefore(promise.decidedEnd) !== promise.decidedHash) {
-      this.#ctx.stop("INVARIANT_BROKEN", `node ${follower} decided another history below slot ${promise.decidedEnd}`);
-      return;
-    }
+    if (promise.decidedEnd < log.memoryBegin) return true;
+    if (log.hashBefore(promise.decidedEnd) !== promise.decidedHash) return false;
     let fromSlot = promise.decidedEnd;
     while (
       fromSlot < promise.acceptedEnd &&
@@ -87,6 +88,7 @@ export class Replication {
     }
     const entries = this.#syncEntries(fromSlot);
     if (entries !== undefined) this.#sendSync(follower, promise, fromSlot, entries);
+    return true;
   }
 
   /**

@@ -332,3 +332,45 @@ describe("C17", () => {
     expect(replace.entries).toHaveLength(4);
   });
 });
+
+describe("C18", () => {
+  test("a late Promise that shows another decided history makes the leader give its ballot up, not stop", () => {
+    const cluster = electedCluster(5);
+    const old = cluster.leader;
+    const [second, third, fourth, learner] = followersOf(cluster) as [TestNode, TestNode, TestNode, TestNode];
+    const isolate = (node: TestNode, others: readonly TestNode[]) => {
+      for (const other of others) {
+        cluster.cut.add(`${node.id}>${other.id}`);
+        cluster.cut.add(`${other.id}>${node.id}`);
+      }
+    };
+    // The old leader is cut off with an undecided entry. The learner hears one follower only, and no Prepare.
+    isolate(old, [second, third, fourth, learner]);
+    isolate(learner, [third, fourth]);
+    cluster.loses = kindIs("prepare", learner.id);
+    cluster.propose(old.id, "never decided");
+    for (let round = 0; round < 12 && !(third.view.established || fourth.view.established); round += 1) {
+      cluster.run(1);
+    }
+    const next = third.view.established ? third : fourth;
+    expect(next.view.established).toBe(true);
+    cluster.propose(next.id, "decided");
+    cluster.run(6);
+    expect(learner.logText).toBe("decided");
+    expect(learner.view.promised).toEqual(old.view.promised);
+    // The old leader meets the learner, which still follows its ballot.
+    isolate(learner, [second]);
+    cluster.loses = () => false;
+    cluster.cut.delete(`${old.id}>${learner.id}`);
+    cluster.cut.delete(`${learner.id}>${old.id}`);
+    cluster.connect(old.id, learner.id);
+    cluster.run(4);
+    expect(old.stops).toEqual([]);
+    cluster.cut.clear();
+    cluster.run(10);
+    for (const node of cluster.nodes) {
+      expect(node.stops).toEqual([]);
+      expect(node.logText).toBe("decided");
+    }
+  });
+});

@@ -117,6 +117,8 @@ export class TestCluster {
   wires: Wire[] = [];
   /** Directed links that lose everything: "from>to". */
   readonly cut = new Set<string>();
+  /** Messages that a test loses on the way. */
+  loses: (wire: Wire) => boolean = () => false;
   readonly #streams = new Map<string, number>();
   #streamCount = 0;
   #requestCount = 0;
@@ -321,7 +323,9 @@ export class TestCluster {
   #post(from: NodeId, to: NodeId, message: Message): void {
     if (this.cut.has(`${from}>${to}`)) return;
     const stream = this.#streams.get(`${from}>${to}`);
-    if (stream !== undefined) this.wires.push({ from, to, stream, message });
+    if (stream === undefined) return;
+    const wire = { from, to, stream, message };
+    if (!this.loses(wire)) this.wires.push(wire);
   }
 }
 
