@@ -42,14 +42,24 @@ Examples:
 async function readRecords(options: ReadCommandOptions, output: Output): Promise<number> {
   const stop = new AbortController();
   untilStopped().then(() => stop.abort());
-  const log = await connect(options.to, { signal: stop.signal });
+  try {
+    await readUntil(stop.signal, options, output);
+  } catch (cause) {
+    // Whoever stops a reader has seen enough: that is no failure.
+    if (!stop.signal.aborted) throw cause;
+  }
+  return exitCodes.ok;
+}
+
+async function readUntil(signal: AbortSignal, options: ReadCommandOptions, output: Output): Promise<void> {
+  const log = await connect(options.to, { signal });
   try {
     const reading = log.read({
       from: options.from,
       limit: options.limit,
       follow: options.follow === true,
       freshness: options.local === true ? "local" : "linearizable",
-      signal: stop.signal,
+      signal,
     });
     for await (const batch of reading.batches()) {
       if (!(output.json ? writeJson(batch, output) : writeValues(batch))) await output.drained();
@@ -58,7 +68,6 @@ async function readRecords(options: ReadCommandOptions, output: Output): Promise
   } finally {
     await log.close();
   }
-  return exitCodes.ok;
 }
 
 /** A whole batch in one write: a write per record would cost more than all the rest. */

@@ -12,6 +12,9 @@ interface StatusCommandOptions {
   readonly json?: true;
 }
 
+/** Whoever asks for the status wants to know soon that nobody answers. */
+const statusMsMax = 3_000;
+
 export function statusCommand(): Command {
   return new Command("status")
     .description("show the nodes of a cluster, and who leads")
@@ -33,7 +36,7 @@ Examples:
 }
 
 async function showStatus(options: StatusCommandOptions, output: Output): Promise<number> {
-  const log = await connect(options.to);
+  const log = await connect(options.to, { deadlineMs: statusMsMax });
   try {
     const cluster = await clusterStatus(log, options.to.split(","));
     if (output.json) output.result({ ...cluster }, "");

@@ -28,13 +28,18 @@ async function run(): Promise<void> {
 }
 
 function recoveryReport(store: Store, tookMs: number): string {
-  const { identity, base, window, state } = store.recovered;
-  if (state.genesis === undefined) return `the directory ${config.dir} is new`;
+  const { identity, base, window } = store.recovered;
+  if (identity.incarnation === 1) return `the directory ${config.dir} is new`;
   const end = base.slot + window.length;
   return (
-    `recovered ${config.dir} in ${Math.round(tookMs)} ms: slots up to ${end}, of which ${window.length} are not known to be decided; ` +
-    `opened ${identity.incarnation} times`
+    `recovered ${config.dir}, opened for the ${ordinal(identity.incarnation)} time, in ${Math.round(tookMs)} ms: ` +
+    `slots below ${end}, the last ${window.length} of them not known to be decided`
   );
+}
+
+function ordinal(count: number): string {
+  const teen = count % 100 >= 11 && count % 100 <= 13;
+  return `${count}${teen ? "th" : (["th", "st", "nd", "rd"][count % 10] ?? "th")}`;
 }
 
 run().catch((cause: unknown) => {
