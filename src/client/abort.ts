@@ -1,11 +1,12 @@
 import { PaxlogError } from "../base/errors.ts";
 
 /**
- * Calls `callback` once if the signal is aborted, until the returned function is called. A thousand calls that share a signal
+ * Calls `callback` once when the signal is aborted, and soon where it already is, until the returned function is called. A thousand calls that share a signal
  * share one listener on it: Node warns of a leak where a signal has more than ten.
  */
 export function onAbort(signal: AbortSignal | undefined, callback: () => void): () => void {
   if (signal === undefined) return nothing;
+  if (signal.aborted) return soon(callback);
   let callbacks = listening.get(signal);
   if (callbacks === undefined) {
     const all = new Set<() => void>();
@@ -19,6 +20,17 @@ export function onAbort(signal: AbortSignal | undefined, callback: () => void): 
   const own = callbacks;
   own.add(callback);
   return () => own.delete(callback);
+}
+
+/** Never within the call: the caller does not have the returned function yet. */
+function soon(callback: () => void): () => void {
+  let wanted = true;
+  queueMicrotask(() => {
+    if (wanted) callback();
+  });
+  return () => {
+    wanted = false;
+  };
 }
 
 const listening = new WeakMap<AbortSignal, Set<() => void>>();

@@ -132,10 +132,10 @@ export class Reader {
       const event = await stream.next();
       if (this.#isDone()) return;
       if (event.kind === "end") return await this.#onEnd(event.end);
-      this.#answered = true;
-      this.#failures = 0;
       const fault = yield* this.#take(event.response);
       if (fault !== undefined) return await this.#failed(fault);
+      this.#answered = true;
+      this.#failures = 0;
       if (this.#isDone()) return;
       this.#tellCaughtUp(event.response);
     }

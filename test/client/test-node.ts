@@ -98,6 +98,7 @@ export class TestNode {
   inFlightMax = 0;
   inFlightBytesMax = 0;
   readMessages = 0;
+  readsOpen = 0;
   batchesPerMessage = 1;
   /** Given the number of the batch on this node, from 0. */
   script: (batch: number) => Verdict = () => ({ kind: "acknowledge" });
@@ -240,6 +241,10 @@ export class TestNode {
     const { from, limit, follow } = request.value;
     const error = this.onRead(request.value, this.reads.length);
     this.reads.push(request.value);
+    this.readsOpen += 1;
+    call.on("close", () => {
+      this.readsOpen -= 1;
+    });
     call.on("error", () => {});
     if (error !== undefined) return fail(call, error, {});
     let next = from;
