@@ -148,16 +148,12 @@ describe("a crash", () => {
   );
 
   test.each(survivals)("at any operation of a recovery that leaves %s comes to the same verdict", (_name, keeps) => {
-    // A torn group: its header and some of its sectors are there.
-    const disk = new CrashDisk();
-    disk.operationsLeft = total - 8;
-    const { stages, confirmed } = run(disk);
-    const torn = () => disk.crashed((sector) => sector % 2 === 0, disk.unsyncedChanges);
+    const { disk, stages, confirmed } = withTornEnd(total);
+    const torn = () => disk.crashed(everySecond, disk.unsyncedChanges);
     const probe = torn();
-    const before = probe.operations;
     openStore(dir, probe);
-    const operations = probe.operations - before;
-    expect(operations).toBeGreaterThan(8);
+    expect(probe.list(`${dir}/trash`)).toHaveLength(1);
+    const { operations } = probe;
     for (let cut = 0; cut < operations; cut += 1) {
       const cutDisk = torn();
       cutDisk.operationsLeft = cut;
@@ -168,6 +164,21 @@ describe("a crash", () => {
     }
   });
 });
+
+const everySecond = (sector: number): boolean => sector % 2 === 0;
+
+/** The latest cut that leaves a group of which some sectors were written. */
+function withTornEnd(total: number) {
+  for (let cut = total; cut > 0; cut -= 1) {
+    const disk = new CrashDisk();
+    disk.operationsLeft = cut;
+    const { stages, confirmed } = run(disk);
+    const left = disk.crashed(everySecond, disk.unsyncedChanges);
+    openStore(dir, left);
+    if (left.list(`${dir}/trash`).length > 0) return { disk, stages, confirmed };
+  }
+  throw new Error("no cut leaves a torn end");
+}
 
 function openingOperations(): number {
   const disk = new CrashDisk();
