@@ -1,4 +1,4 @@
-import { PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { type ErrorCode, PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { BatchBuilder } from "../format/batch-encode.ts";
@@ -7,6 +7,16 @@ import { AppendSession, failUnknown, type SessionEnd } from "./append-session.ts
 import type { Nodes } from "./nodes.ts";
 import { type AppendPayload, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
 import type { Settings } from "./settings.ts";
+
+/** What is wrong with a batch wherever it is sent. Anything else that refuses it is the node's trouble. */
+const batchFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "INVALID_ARGUMENT",
+  "RECORD_TOO_LARGE",
+  "BATCH_TOO_LARGE",
+  "BATCH_MALFORMED",
+  "CHECKSUM_MISMATCH",
+  "UNKNOWN_LOG",
+]);
 
 /**
  * Turns calls into batches and brings them to the leader.
@@ -206,15 +216,14 @@ export class Appender {
   async #onSessionEnd(address: string, { error, unknown, refused }: SessionEnd): Promise<void> {
     this.#session = undefined;
     failUnknown(unknown, error);
-    let again = refused;
-    if (refused.length > 0 && !error.retryable) {
+    const [first, ...behind] = refused;
+    if (first !== undefined && batchFaults.has(error.code)) {
       // It is the first one's own fault; those behind it were refused for being there.
-      for (const item of refused[0]!.items) item.fail(error);
-      again = refused.slice(1);
+      for (const item of first.items) item.fail(error);
+      this.#waiting.returnToFront(behind.flatMap((batch) => batch.items));
+      return this.#schedule();
     }
-    this.#waiting.returnToFront(again.flatMap((batch) => batch.items));
-    if (refused.length > 0 && !error.retryable) return this.#schedule();
-
+    this.#waiting.returnToFront(refused.flatMap((batch) => batch.items));
     this.#fail(error);
     const leader = error.facts.leader;
     const pointed = typeof leader === "string" && leader !== address && this.#nodes.learn(leader);

@@ -65,8 +65,15 @@ function endOf(received: StatusObject, address: string): CallEnd {
   if (received.code === status.OK) return { error: undefined, typed: false };
   const [details] = received.metadata.get(errorDetailsTrailer);
   const error = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;
-  if (error !== undefined) return { error, typed: true };
+  if (error !== undefined) return { error: asSeenFromHere(error), typed: true };
   return { error: untypedError(received, address), typed: false };
+}
+
+/** CLOSED is what this library says of itself; of a node that stops, its user hears that it is not available. */
+function asSeenFromHere(error: PaxlogError): PaxlogError {
+  if (error.code !== "CLOSED") return error;
+  const { message, outcome, facts } = error;
+  return new PaxlogError("UNAVAILABLE", message, { outcome, facts, cause: error });
 }
 
 /** What gRPC itself has to say: a connection that was refused or lost, a deadline, a server that is no paxlog node. */

@@ -124,6 +124,23 @@ describe("outcome none", () => {
   });
 });
 
+describe("outcome none by the trouble of one node", () => {
+  test.each(["CLOSED", "STORAGE_FAILED"] as const)(
+    "a leader that refuses with %s is left for another",
+    async (code) => {
+      const one = await node();
+      const other = await node(one.log);
+      one.script = () => ({ kind: "fail", error: new PaxlogError(code, "this node is of no use") });
+      const log = await open([one, other], { deadlineMs: 300 });
+      expect(await log.append({ value: "a" })).toMatchObject({ position: 1 });
+      other.script = one.script;
+      const error = await errorOf(log.append({ value: "b" }));
+      expect(error).toMatchObject({ code: code === "CLOSED" ? "UNAVAILABLE" : code, outcome: "none" });
+      expect(one.log.values()).toEqual(["a"]);
+    },
+  );
+});
+
 describe("outcome unknown", () => {
   const cases: readonly [string, Verdict, string, number][] = [
     ["the stream breaks after the batch was ordered", { kind: "break", ordered: true }, "UNAVAILABLE", 1],
