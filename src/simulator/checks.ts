@@ -5,6 +5,7 @@ import type { Effect } from "../core/effect.ts";
 import type { Entry } from "../core/entry.ts";
 import type { AcceptedMessage, Message, PromiseMessage } from "../core/message.ts";
 import type { Replica, ReplicaView } from "../core/replica.ts";
+import type { Coverage } from "./coverage.ts";
 import { check, type Ledger } from "./ledger.ts";
 import type { Shadow } from "./shadow.ts";
 
@@ -17,7 +18,6 @@ export interface CheckedNode {
 }
 
 interface Progress {
-  readonly incarnation: number;
   decidedEnd: Slot;
   visibleEnd: Slot;
   promised: Ballot;
@@ -31,25 +31,40 @@ export class Checks {
   readonly #ledger: Ledger;
   readonly #shadows: () => readonly Shadow[];
   readonly #acceptQuorum: number;
+  readonly #coverage: Coverage;
+  readonly #outcomesOnly: boolean;
   readonly #progress = new Map<NodeId, Progress>();
   /** Who leads a ballot: one incarnation of one node (P10). */
   readonly #leaders = new Map<string, string>();
 
-  constructor(ledger: Ledger, shadows: () => readonly Shadow[], voterCount: number) {
-    this.#ledger = ledger;
-    this.#shadows = shadows;
-    this.#acceptQuorum = Math.floor(voterCount / 2) + 1;
+  constructor(options: {
+    readonly ledger: Ledger;
+    readonly shadows: () => readonly Shadow[];
+    readonly voterCount: number;
+    readonly coverage: Coverage;
+    /** Only what clients and readers can see is checked: the one history, and the answers. */
+    readonly outcomesOnly: boolean;
+  }) {
+    this.#ledger = options.ledger;
+    this.#shadows = options.shadows;
+    this.#acceptQuorum = Math.floor(options.voterCount / 2) + 1;
+    this.#coverage = options.coverage;
+    this.#outcomesOnly = options.outcomesOnly;
   }
 
   /** A node opened its directory: nothing that was durable or shown is gone, nothing in it contradicts the history. */
   opened(node: CheckedNode, recovered: Recovered): void {
-    const fault = node.shadow.recovered(recovered);
-    check(fault === undefined, () => `${node.name}: ${fault}`);
     const { base, state } = recovered;
+    this.#progress.set(node.id, { decidedEnd: base.slot, visibleEnd: base.slot, promised: state.promised });
+    if (this.#outcomesOnly) return;
+    const found = node.shadow.recovered(recovered);
+    check(typeof found !== "string", () => `${node.name}: ${found}`);
+    this.#coverage.add("unreportedWriteSurvived", found.survived);
+    this.#coverage.add("unreportedWriteLost", found.lost);
     check(
       base.slot <= this.#ledger.end,
       () =>
-        `${node.name} recovers decidedEnd ${base.slot}, but only slots below ${this.#ledger.end} were ever decided (P7)`,
+        `${node.name} recovers decidedEnd ${base.slot}, but nothing from ${this.#ledger.end} on was ever decided (P7)`,
     );
     const expected = this.#ledger.hashBefore(base.slot);
     check(
@@ -61,57 +76,66 @@ export class Checks {
       () =>
         `${node.name} recovers accepted ${showBallot(state.acceptedBallot)} above promised ${showBallot(state.promised)} (P4)`,
     );
-    this.#progress.set(node.id, {
-      incarnation: node.incarnation,
-      decidedEnd: base.slot,
-      visibleEnd: base.slot,
-      promised: state.promised,
-    });
   }
 
   /** After each step of a node. */
   stepped(node: CheckedNode, replica: Pick<Replica, "log" | "view">): void {
     const view = replica.view;
     const progress = this.#progress.get(node.id)!;
-    check(
-      view.decidedEnd >= progress.decidedEnd,
-      () => `${node.name}: decidedEnd goes back from ${progress.decidedEnd} to ${view.decidedEnd}`,
-    );
-    check(
-      view.visibleEnd >= progress.visibleEnd,
-      () => `${node.name}: visibleEnd goes back from ${progress.visibleEnd} to ${view.visibleEnd}`,
-    );
-    check(
-      compareBallots(view.promised, progress.promised) >= 0,
-      () => `${node.name}: the promise goes back to ${showBallot(view.promised)}`,
-    );
-    check(
-      compareBallots(view.acceptedBallot, view.promised) <= 0,
-      () => `${node.name}: accepted ${showBallot(view.acceptedBallot)} above the promise (P4)`,
-    );
-    check(
-      view.visibleEnd <= view.decidedEnd && view.visibleEnd <= view.flushedEnd,
-      () => `${node.name} shows what is not decided and durable`,
-    );
-    for (let slot = progress.decidedEnd; slot < view.decidedEnd; slot = slotPlus(slot, 1)) {
-      const entry = replica.log.at(slot);
-      check(entry !== undefined, () => `${node.name} decides slot ${slot}, which it does not hold`);
-      if (this.#ledger.decided(node.name, entry).isNew) this.#checkQuorum(node.name, entry);
+    this.#checkDecided(node, replica.log, progress.decidedEnd, view.decidedEnd);
+    if (!this.#outcomesOnly) {
+      this.#checkMonotone(node, view, progress);
+      this.#checkShown(node, progress.visibleEnd, view.visibleEnd);
+      this.#checkLeader(node, view);
     }
-    for (let slot = progress.visibleEnd; slot < view.visibleEnd; slot = slotPlus(slot, 1)) {
+    progress.decidedEnd = view.decidedEnd;
+    progress.visibleEnd = view.visibleEnd;
+    progress.promised = view.promised;
+  }
+
+  #checkDecided(node: CheckedNode, log: Replica["log"], from: Slot, end: Slot): void {
+    for (let slot = from; slot < end; slot = slotPlus(slot, 1)) {
+      const entry = log.at(slot);
+      check(entry !== undefined, () => `${node.name} decides slot ${slot}, which it does not hold`);
+      const { isNew } = this.#ledger.decided(node.name, entry);
+      if (isNew && !this.#outcomesOnly) this.#checkQuorum(node.name, entry);
+    }
+  }
+
+  #checkMonotone(node: CheckedNode, view: ReplicaView, before: Progress): void {
+    const { decidedEnd, visibleEnd, flushedEnd, promised, acceptedBallot } = view;
+    check(
+      decidedEnd >= before.decidedEnd,
+      () => `${node.name}: decidedEnd goes back from ${before.decidedEnd} to ${decidedEnd}`,
+    );
+    check(
+      visibleEnd >= before.visibleEnd,
+      () => `${node.name}: visibleEnd goes back from ${before.visibleEnd} to ${visibleEnd}`,
+    );
+    check(visibleEnd <= decidedEnd, () => `${node.name} shows ${visibleEnd}, but decidedEnd is ${decidedEnd}`);
+    check(visibleEnd <= flushedEnd, () => `${node.name} shows ${visibleEnd}, but flushedEnd is ${flushedEnd}`);
+    check(
+      compareBallots(promised, before.promised) >= 0,
+      () => `${node.name}: the promise goes back to ${showBallot(promised)} (P1)`,
+    );
+    check(
+      compareBallots(acceptedBallot, promised) <= 0,
+      () => `${node.name}: accepted ${showBallot(acceptedBallot)} above promised ${showBallot(promised)} (P4)`,
+    );
+  }
+
+  #checkShown(node: CheckedNode, from: Slot, end: Slot): void {
+    for (let slot = from; slot < end; slot = slotPlus(slot, 1)) {
       check(
         node.shadow.hashAt(slot) === this.#ledger.entryAt(slot)?.hash,
         () => `${node.name} shows slot ${slot}, which is not durable there`,
       );
     }
-    progress.decidedEnd = view.decidedEnd;
-    progress.visibleEnd = view.visibleEnd;
-    progress.promised = view.promised;
-    this.#checkLeader(node, view);
   }
 
   /** All that was ever decided is durable on a quorum. */
   decidedIsOnQuorum(): void {
+    if (this.#outcomesOnly) return;
     for (let slot = firstSlot; slot < this.#ledger.end; slot = slotPlus(slot, 1)) {
       this.#checkQuorum("the cluster", this.#ledger.entryAt(slot)!);
     }
@@ -137,6 +161,7 @@ export class Checks {
 
   /** Before the effects of a turn are carried out: what is said must be true on disk already (P1 to P3). */
   beforeEffects(node: CheckedNode, effects: readonly Effect[]): void {
+    if (this.#outcomesOnly) return;
     for (const effect of effects) if (effect.kind === "send") this.#checkMessage(node, effect.message);
   }
 

@@ -3,6 +3,7 @@ import { limits } from "../base/limits.ts";
 import { nodeId, type Slot } from "../base/types.ts";
 import { Replica, type ReplicaOptions } from "../core/replica.ts";
 import { firstHash, makeEntryMaker } from "../format/entry.ts";
+import type { Disk } from "../storage/disk.ts";
 import { Checks } from "./checks.ts";
 import { fromMs, VirtualClock } from "./clock.ts";
 import { Coverage } from "./coverage.ts";
@@ -24,6 +25,10 @@ export interface ClusterOptions {
   readonly segmentBytes?: number;
   /** The replica, or a mutant of it that the checks must catch. */
   readonly makeReplica?: (options: ReplicaOptions) => ReplicaPart;
+  /** What stands between the store and the disk: a fault that the checks must catch. */
+  readonly wrapDisk?: (disk: Disk) => Disk;
+  /** Only what clients and readers can see is checked. */
+  readonly outcomesOnly?: boolean;
   readonly watch?: ((line: string) => void) | undefined;
   readonly onCrash?: (node: SimNode) => void;
 }
@@ -60,7 +65,13 @@ export class Cluster {
       nodes: () => nodes,
       plan: options.workload,
     });
-    this.checks = new Checks(this.ledger, () => nodes.map((node) => node.shadow), nodeCount);
+    this.checks = new Checks({
+      ledger: this.ledger,
+      shadows: () => nodes.map((node) => node.shadow),
+      voterCount: nodeCount,
+      coverage,
+      outcomesOnly: options.outcomesOnly ?? false,
+    });
     const world: SimWorld = {
       clock,
       network: this.network,
@@ -69,7 +80,11 @@ export class Cluster {
       coverage,
       clients: this.workload,
       members: ids.map((id) => ({ name: `n${id}`, peerAddress: `n${id}:1` })),
-      openStore: makeOpenNodeStore(hashing, options.segmentBytes ?? limits.segmentBytesMin),
+      openStore: makeOpenNodeStore({
+        hashing,
+        segmentBytes: options.segmentBytes ?? limits.segmentBytesMin,
+        wrapDisk: options.wrapDisk ?? ((disk) => disk),
+      }),
       makeReplica: options.makeReplica ?? ((replicaOptions) => new Replica(replicaOptions)),
       replicaOptions: { firstHash: (clusterId) => firstHash(clusterId, hashing), makeEntry: makeEntryMaker(hashing) },
       turnEventsMax: options.turnEventsMax ?? 8,

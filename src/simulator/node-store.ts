@@ -1,5 +1,7 @@
 import type { Hashing } from "../base/hashing.ts";
 import type { Recovered } from "../core/durable.ts";
+import type { StoreCounters } from "../storage/counters.ts";
+import type { Disk } from "../storage/disk.ts";
 import { LogReader } from "../storage/reader.ts";
 import { Store } from "../storage/store.ts";
 import type { Random } from "./random.ts";
@@ -10,6 +12,7 @@ import type { OpenedStore } from "./sim-storage.ts";
 export interface NodeStore extends OpenedStore {
   readonly recovered: Recovered;
   readonly reader: LogReader;
+  readonly counters: StoreCounters;
 }
 
 export type OpenNodeStore = (options: {
@@ -18,16 +21,24 @@ export type OpenNodeStore = (options: {
   readonly random: Random;
 }) => NodeStore;
 
-const dir = "/data";
+/** Where a node's directory is on its disk. */
+export const storeDir = "/data";
 
-export function makeOpenNodeStore(hashing: Hashing, segmentBytes: number): OpenNodeStore {
-  return ({ disk, name, random }) => {
+export function makeOpenNodeStore(options: {
+  readonly hashing: Hashing;
+  readonly segmentBytes: number;
+  readonly wrapDisk: (disk: Disk) => Disk;
+}): OpenNodeStore {
+  const { hashing, segmentBytes } = options;
+  return ({ disk: simulated, name, random }) => {
+    const disk = options.wrapDisk(simulated);
     const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => random.below(256));
-    const store = Store.open({ disk, dir, hashing, randomBytes, name, segmentBytes });
-    const reader = new LogReader(disk, dir, hashing, store.layout);
+    const store = Store.open({ disk, dir: storeDir, hashing, randomBytes, name, segmentBytes });
+    const reader = new LogReader(disk, storeDir, hashing, store.layout);
     return {
       recovered: store.recovered,
       reader,
+      counters: store.counters,
       get pending() {
         return store.pending;
       },

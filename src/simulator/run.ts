@@ -1,21 +1,18 @@
-import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import type { ReplicaOptions } from "../core/replica.ts";
 import { fromMs } from "./clock.ts";
-import { Cluster } from "./cluster.ts";
+import { Cluster, type ClusterOptions } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { drawPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { calmNetwork } from "./sim-network.ts";
-import type { ReplicaPart, SimNode } from "./sim-node.ts";
+import type { SimNode } from "./sim-node.ts";
 
-export interface RunOptions {
-  readonly seed: number;
-  readonly hashing: Hashing;
-  readonly makeReplica?: (options: ReplicaOptions) => ReplicaPart;
-  readonly watch?: ((line: string) => void) | undefined;
-}
+/** The seed says everything else; the rest is for tests of the checks themselves. */
+export type RunOptions = Pick<
+  ClusterOptions,
+  "seed" | "hashing" | "watch" | "makeReplica" | "wrapDisk" | "outcomesOnly"
+>;
 
 export interface RunReport {
   readonly seed: number;
@@ -50,15 +47,12 @@ const progressBounds = { acknowledgeUs: fromMs(10 * limits.roundMs + 1000), conv
 
 /** One seed, one run: faults strike a cluster under load, then they end and it must make progress. */
 export function runSeed(options: RunOptions): RunReport {
-  const { seed, hashing } = options;
+  const { seed } = options;
   const plan = drawPlan(new Random(seed).fork());
   let faults: Faults | undefined;
   const cluster = new Cluster({
     ...plan,
-    seed,
-    hashing,
-    watch: options.watch,
-    ...(options.makeReplica === undefined ? {} : { makeReplica: options.makeReplica }),
+    ...options,
     onCrash: (node) => faults?.restartLater(node),
   });
   const { clock, network, nodes, coverage, trace, random } = cluster;

@@ -15,6 +15,12 @@ interface Content {
   superblock: DurableState | undefined;
 }
 
+/** Writes that storage had not reported when the node crashed: how many were found again. */
+export interface Survivors {
+  readonly survived: number;
+  readonly lost: number;
+}
+
 /**
  * What one node's disk must hold: the yardstick of the checks, worked out from what the core submitted and what storage reported
  * durable, and from nothing else. After a crash the disk must hold everything that was reported, and of what was not a
@@ -76,14 +82,14 @@ export class Shadow {
    * The node opened its directory again. Finds how many of the unreported writes survived; says what is wrong where no prefix of
    * them explains what was found.
    */
-  recovered(found: Recovered): string | undefined {
+  recovered(found: Recovered): Survivors | string {
     const pending = this.#pending;
     this.#pending = [];
     for (let survived = 0; ; survived += 1) {
       if (this.#explains(found)) {
         // What recovery reports is durable: the superblock was brought up to the log before the node begins (PROTOCOL 3).
         this.#durable.superblock = found.state;
-        return undefined;
+        return { survived, lost: pending.length - survived };
       }
       const next = pending[survived];
       if (next === undefined) return this.#describe(found, pending.length);

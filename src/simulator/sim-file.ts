@@ -5,6 +5,24 @@ export const sectorBytes = 512;
 const sectorsPerPage = pageBytes / sectorBytes;
 const zeroPage = new Uint8Array(pageBytes);
 
+const slabPages = 64;
+
+/** Pages of zeros, cut from larger pieces: a buffer of its own for each costs more than what is done with it. */
+class PageMaker {
+  #slab = new Uint8Array(0);
+  #used = slabPages;
+
+  make(): Uint8Array {
+    if (this.#used === slabPages) {
+      this.#slab = new Uint8Array(slabPages * pageBytes);
+      this.#used = 0;
+    }
+    this.#used += 1;
+    return this.#slab.subarray((this.#used - 1) * pageBytes, this.#used * pageBytes);
+  }
+}
+const pages = new PageMaker();
+
 /** How much of what was not synced a power cut leaves: all, nothing, or any subset of pages, some of them torn. */
 export type Survival = "all" | "none" | "some";
 
@@ -48,7 +66,7 @@ export class SimFile {
       const number = Math.floor((offset + done) / pageBytes);
       const within = (offset + done) % pageBytes;
       const count = Math.min(pageBytes - within, bytes.length - done);
-      const page = new Uint8Array(pageBytes);
+      const page = pages.make();
       const before = count === pageBytes ? undefined : this.#pages.get(number);
       if (before !== undefined) page.set(before);
       page.set(bytes.subarray(done, done + count), within);

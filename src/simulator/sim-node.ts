@@ -3,8 +3,8 @@ import type { NodeId, Position, Ticket, Uid } from "../base/types.ts";
 import type { Recovered } from "../core/durable.ts";
 import type { AppendAnswer, Effect, SendEntriesEffect } from "../core/effect.ts";
 import type { Event, Proposal } from "../core/event.ts";
-import type { EntriesMessage } from "../core/message.ts";
-import type { Replica, ReplicaOptions } from "../core/replica.ts";
+import type { EntriesMessage, Message, PromiseId } from "../core/message.ts";
+import type { Replica, ReplicaOptions, ReplicaView } from "../core/replica.ts";
 import { carryOut, type EffectTargets } from "../runtime/effects.ts";
 import { History } from "../runtime/history.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
@@ -14,7 +14,7 @@ import { fromMs, type VirtualClock } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
 import { describeEffect, describeEvent, isChatter } from "./describe.ts";
 import { Violation } from "./ledger.ts";
-import type { NodeStore, OpenNodeStore } from "./node-store.ts";
+import { type NodeStore, type OpenNodeStore, storeDir } from "./node-store.ts";
 import type { Random } from "./random.ts";
 import { Shadow } from "./shadow.ts";
 import { SimDisk, SimulatedCrash } from "./sim-disk.ts";
@@ -64,6 +64,8 @@ interface Process {
   tail: Position;
   inbox: Event[];
   proposals: Proposal[];
+  /** The Promise sent last: a SyncBegin must name it. */
+  latestPromise: PromiseId | undefined;
   /** Requests that are not answered yet: they are lost with the process. */
   readonly appends: Set<number>;
   readonly reads: Set<number>;
@@ -84,6 +86,7 @@ export class SimNode implements CheckedNode {
   readonly #random: Random;
   #process: Process | undefined;
   #incarnation = 0;
+  #tornEnds = "";
   #turnScheduled = false;
   #pausedUntilUs = 0;
   /** What waits for the end of a pause. */
@@ -136,6 +139,7 @@ export class SimNode implements CheckedNode {
     this.disk.crashAfter(Number.POSITIVE_INFINITY);
     this.#incarnation += 1;
     const { recovered } = store;
+    this.#noteTornEnds();
     this.#trace(
       `starts, incarnation ${recovered.identity.incarnation}, end ${recovered.base.slot + recovered.window.length}`,
     );
@@ -161,6 +165,14 @@ export class SimNode implements CheckedNode {
       this.disk.crash();
       return undefined;
     }
+  }
+
+  /** A torn end is copied to trash/ before the log goes on behind it. */
+  #noteTornEnds(): void {
+    const trash = `${storeDir}/trash`;
+    const names = this.disk.exists(trash) ? this.disk.list(trash).join() : "";
+    if (names !== this.#tornEnds && names !== "") this.#world.coverage.count("tornEnd");
+    this.#tornEnds = names;
   }
 
   #newProcess(store: NodeStore, recovered: Recovered): Process {
@@ -196,6 +208,7 @@ export class SimNode implements CheckedNode {
       tail: replica.log.positionAt(replica.view.visibleEnd),
       inbox: [],
       proposals: [],
+      latestPromise: undefined,
       appends: new Set(),
       reads: new Set(),
     };
@@ -220,6 +233,7 @@ export class SimNode implements CheckedNode {
     this.#process = undefined;
     this.#effectsLeft = Number.POSITIVE_INFINITY;
     this.#pausedUntilUs = 0;
+    this.#world.coverage.add("segmentBegun", process.store.counters.segments);
     process.storage.kill();
     if (process.network !== undefined) this.#world.network.detach(this.id);
     this.disk.crash(survival);
@@ -358,12 +372,28 @@ export class SimNode implements CheckedNode {
 
   #step(process: Process, event: Event, effects: Effect[]): void {
     this.#trace(`<- ${describeEvent(event)}`, isChatter(event));
+    const before = process.replica.view;
     try {
       process.replica.step(event, effects);
     } catch (error) {
       throw this.#failure(`fails at ${describeEvent(event)}`, error);
     }
     this.#world.checks.stepped(this, process.replica);
+    if (event.kind === "receive") this.#countReceived(process, event.message, before);
+  }
+
+  #countReceived(process: Process, message: Message, before: ReplicaView): void {
+    const { coverage } = this.#world;
+    const after = process.replica.view;
+    if (message.kind === "entries" && after.decidedEnd > before.decidedEnd) coverage.count("learnt");
+    if (before.role === "follower" && before.phase === "prepare" && after.phase === "accept")
+      coverage.count("syncTaken");
+    const latest = process.latestPromise;
+    if (message.kind === "syncBegin") {
+      const { incarnation, counter } = message.promiseId;
+      const isLatest = latest?.incarnation === incarnation && latest.counter === counter;
+      if (!isLatest) coverage.count("syncBeginStale");
+    }
   }
 
   #propose(process: Process, effects: Effect[]): void {
@@ -386,7 +416,7 @@ export class SimNode implements CheckedNode {
   #carryOut(process: Process, effects: readonly Effect[]): void {
     for (const effect of effects) this.#trace(`-> ${describeEffect(effect)}`, isChatterEffect(effect));
     this.#world.checks.beforeEffects(this, effects);
-    this.#countEffects(effects);
+    this.#countEffects(process, effects);
     try {
       carryOut(effects, this.#targets(process, effects));
     } catch (error) {
@@ -449,7 +479,7 @@ export class SimNode implements CheckedNode {
     return process.history.entriesFor(effect);
   }
 
-  #countEffects(effects: readonly Effect[]): void {
+  #countEffects(process: Process, effects: readonly Effect[]): void {
     const { coverage } = this.#world;
     for (const effect of effects) {
       if (effect.kind === "replaceGroup") {
@@ -458,6 +488,7 @@ export class SimNode implements CheckedNode {
         if (effect.entries.length === 0) coverage.count("replaceEmpty");
       } else if (effect.kind === "send") {
         coverage.count(`sent.${effect.message.kind}`);
+        if (effect.message.kind === "promise") process.latestPromise = effect.message.promiseId;
       } else if (effect.kind === "readReady" || effect.kind === "readRefused") {
         coverage.count(effect.kind);
       }
