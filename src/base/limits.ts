@@ -94,6 +94,8 @@ export const limits = {
   linearizeMs: 5_000,
   /** Handed to one peer's stream and not yet taken by its socket; above it messages to that peer are dropped. */
   peerBufferBytes: 24 * MiB,
+  /** Buffers between engine and storage that wait for their next use. */
+  freeBufferBytes: 16 * MiB,
   /** A clean stop takes at most this long; what is not done by then is ended. */
   closeMs: 5_000,
 

@@ -40,10 +40,14 @@ export function unpackError(data: ErrorData): PaxlogError {
 export type PackedWrite = PackedGroup | SuperblockWrite;
 export type PackedGroup = Omit<GroupWrite, "bytes"> & { readonly bytesBegin: number; readonly bytesEnd: number };
 
-/** All writes of one turn of the engine, in order. The buffer is handed over (transferred), so its bytes are copied once. */
+/**
+ * All writes of one turn of the engine, in order. The buffer is handed over (transferred), so its bytes are copied once; it comes
+ * back with the commit that makes the last of them durable.
+ */
 export interface SubmitMessage {
   readonly kind: "submit";
-  readonly buffer: ArrayBuffer;
+  /** undefined where no write has bytes. */
+  readonly buffer: ArrayBuffer | undefined;
   readonly writes: readonly PackedWrite[];
 }
 
@@ -69,6 +73,8 @@ export interface OpenedMessage {
 export interface DurableMessage extends Commit {
   readonly kind: "durable";
   readonly counters: StoreCounters;
+  /** Buffers of submissions that are durable as a whole, handed back. */
+  readonly buffers: readonly ArrayBuffer[];
 }
 
 /** Storage failed: it is poisoned, and nothing that was not reported durable ever will be. */

@@ -4,6 +4,7 @@ import type { PaxlogError } from "../base/errors.ts";
 import type { Ticket } from "../base/types.ts";
 import { noCounts, type StoreCounters } from "../storage/counters.ts";
 import type { StoreWrite } from "../storage/write.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import {
   type DurableMessage,
   type FromStorage,
@@ -20,6 +21,7 @@ export class StorageLink {
   #opened: OpenedMessage | undefined;
   #counters: StoreCounters = noCounts();
   #entriesAppended = 0;
+  readonly #buffers = new BufferPool();
   #failed: PaxlogError | undefined;
 
   /** Where groups lie now, for readers of segments; told before `onDurable`. */
@@ -56,9 +58,9 @@ export class StorageLink {
 
   /** Hands over writes, in the order in which they must become durable. */
   submit(writes: readonly StoreWrite[]): void {
-    const message = packWrites(writes);
+    const message = packWrites(writes, this.#buffers);
     for (const write of writes) if (write.kind === "append") this.#entriesAppended += write.endSlot - write.firstSlot;
-    this.#post(message, [message.buffer]);
+    this.#post(message, message.buffer === undefined ? [] : [message.buffer]);
   }
 
   /** Resolves when what was submitted is written, the directory is marked as cleanly closed, and its lock is free. */
@@ -82,6 +84,7 @@ export class StorageLink {
         return this.#onOpened(message);
       case "durable":
         this.#counters = message.counters;
+        for (const buffer of message.buffers) this.#buffers.give(buffer);
         this.onCommitted(message);
         return this.onDurable(message.ticket);
       case "failed":
@@ -97,12 +100,10 @@ export class StorageLink {
 }
 
 /** The bytes of all writes in one buffer: the one copy between the engine's entries and the disk. */
-export function packWrites(writes: readonly StoreWrite[]): SubmitMessage {
-  let length = 0;
-  for (const write of writes) {
-    if (write.kind !== "superblock") for (const piece of write.bytes) length += piece.length;
-  }
-  const bytes = new Uint8Array(length);
+export function packWrites(writes: readonly StoreWrite[], buffers: BufferPool): SubmitMessage {
+  const length = writes.reduce((sum, write) => sum + lengthOf(write), 0);
+  const buffer = length === 0 ? undefined : buffers.take(length);
+  const bytes = buffer === undefined ? noBytes : new Uint8Array(buffer);
   let end = 0;
   const packed = writes.map((write): PackedWrite => {
     if (write.kind === "superblock") return write;
@@ -114,14 +115,21 @@ export function packWrites(writes: readonly StoreWrite[]): SubmitMessage {
     const { bytes: _, ...group } = write;
     return { ...group, bytesBegin, bytesEnd: end };
   });
-  return { kind: "submit", buffer: bytes.buffer, writes: packed };
+  return { kind: "submit", buffer, writes: packed };
 }
 
 /** The writes as they were before they were packed, over the message's buffer. */
 export function unpackWrites(message: SubmitMessage): StoreWrite[] {
+  const bytes = message.buffer === undefined ? noBytes : new Uint8Array(message.buffer);
   return message.writes.map((write): StoreWrite => {
     if (write.kind === "superblock") return write;
     const { bytesBegin, bytesEnd, ...group } = write;
-    return { ...group, bytes: [new Uint8Array(message.buffer, bytesBegin, bytesEnd - bytesBegin)] };
+    return { ...group, bytes: [bytes.subarray(bytesBegin, bytesEnd)] };
   });
+}
+
+const noBytes = new Uint8Array(0);
+
+function lengthOf(write: StoreWrite): number {
+  return write.kind === "superblock" ? 0 : write.bytes.reduce((sum, piece) => sum + piece.length, 0);
 }

@@ -1,8 +1,9 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
+import type { Ticket } from "../base/types.ts";
 import type { Store } from "../storage/store.ts";
-import { type FromStorage, packError, type ToStorage } from "./channel.ts";
+import { type FromStorage, packError, type SubmitMessage, type ToStorage } from "./channel.ts";
 import { unpackWrites } from "./storage-link.ts";
 
 export interface StorageThreadOptions {
@@ -21,6 +22,8 @@ export interface StorageThreadOptions {
  */
 export class StorageThread {
   readonly #options: StorageThreadOptions;
+  /** Of submissions that are not durable as a whole, in order. */
+  readonly #buffers: { readonly buffer: ArrayBuffer; readonly lastTicket: Ticket }[] = [];
   #idleTimer: NodeJS.Timeout | undefined;
   #closing = false;
   #poisoned = false;
@@ -49,6 +52,7 @@ export class StorageThread {
     switch (message.kind) {
       case "submit":
         for (const write of unpackWrites(message)) this.#options.store.submit(write);
+        this.#noteBuffer(message);
         return;
       case "close":
         this.#closing = true;
@@ -68,9 +72,21 @@ export class StorageThread {
   #commitAll(): void {
     const { store } = this.#options;
     for (let commit = store.commit(); commit !== undefined; commit = store.commit()) {
-      this.#post({ kind: "durable", ...commit, counters: { ...store.counters } });
+      const buffers = this.#buffersDurable(commit.ticket);
+      this.#post({ kind: "durable", ...commit, counters: { ...store.counters }, buffers }, buffers);
       this.#drain();
     }
+  }
+
+  #noteBuffer({ buffer, writes }: SubmitMessage): void {
+    const last = writes[writes.length - 1];
+    if (buffer !== undefined && last !== undefined) this.#buffers.push({ buffer, lastTicket: last.ticket });
+  }
+
+  /** The buffers that no write needs any more. */
+  #buffersDurable(ticket: Ticket): ArrayBuffer[] {
+    const count = this.#buffers.findIndex(({ lastTicket }) => lastTicket > ticket);
+    return this.#buffers.splice(0, count < 0 ? this.#buffers.length : count).map(({ buffer }) => buffer);
   }
 
   /** An idle moment proves the last group durable, and is the time for work ahead. */
@@ -107,7 +123,7 @@ export class StorageThread {
     );
   }
 
-  #post(message: FromStorage): void {
-    this.#options.port.postMessage(message);
+  #post(message: FromStorage, transfer: readonly ArrayBuffer[] = []): void {
+    this.#options.port.postMessage(message, transfer);
   }
 }
