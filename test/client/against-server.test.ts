@@ -1,0 +1,39 @@
+/** Goal: the client library and the product's own gRPC services understand each other. Method: both for real, over a log in memory. */
+import { afterEach, expect, test } from "vitest";
+import { connect } from "../../src/client/connect.ts";
+import { loadHashing } from "../../src/native/hashing.ts";
+import { startClientServer } from "../../src/transport/client-server.ts";
+import { MemoryBackend } from "../transport/memory-backend.ts";
+import { collect, errorOf, text } from "./fixture.ts";
+
+const endings: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+test("what is appended is read back, followed, bounded and refused in the same words", async () => {
+  const hashing = await loadHashing();
+  const backend = new MemoryBackend();
+  const server = await startClientServer({ listen: "127.0.0.1:0", backend, hashing, log: () => {} });
+  endings.push(() => server.close());
+  const log = await connect(server.address);
+  endings.push(() => log.close());
+
+  const following = collect(log.read({ follow: true }), (record) => record.position, 1002);
+  expect(await log.append({ value: "a", type: "T", tags: ["x"] })).toMatchObject({ position: 1 });
+  const many = Array.from({ length: 1000 }, (_, index) => ({ value: `${index}` }));
+  expect(await log.append(many)).toMatchObject({ first: 2, last: 1001 });
+  expect(await log.append({ value: "z" })).toMatchObject({ position: 1002 });
+  expect(await following).toEqual(Array.from({ length: 1002 }, (_, index) => index + 1));
+  expect(await collect(log.read({ from: 1000, limit: 3 }), (record) => text(record.value))).toEqual([
+    "998",
+    "999",
+    "z",
+  ]);
+  expect(await log.tail()).toEqual({ head: 1, tail: 1003 });
+  expect((await log.status()).tail).toBe(1003);
+  expect(await errorOf(collect(log.read({ from: 1004 }), () => 0))).toMatchObject({
+    code: "POSITION_PAST_TAIL",
+    outcome: "none",
+  });
+});
