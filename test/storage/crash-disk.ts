@@ -138,7 +138,7 @@ export class CrashDisk implements Disk {
       },
       sync: () => {
         this.operation(path);
-        inode.durable = Buffer.from(inode.current);
+        for (const { offset, bytes } of inode.pending) inode.durable = written(inode.durable, offset, bytes);
         inode.pending = [];
       },
       resize: (length) => {
