@@ -103,7 +103,7 @@ export class Membership {
     const genesis = this.genesis;
     if (genesis?.clusterId !== message.clusterId || genesis.members[from - 1]?.nodeUid !== message.nodeUid) return;
     this.#acks.add(from);
-    if (this.#isMaker && this.#ctx.peers.every((peer) => this.#acks.has(peer))) this.learnStarted();
+    this.#startIfAcknowledged();
   }
 
   onStarted(message: StartedMessage): void {
@@ -124,9 +124,9 @@ export class Membership {
 
   /** A round passed: say again what may have been lost. */
   onRound(): void {
-    if (this.genesis !== undefined && !this.started && this.#isMaker) {
-      for (const peer of this.#ctx.peers) if (!this.#acks.has(peer)) this.#sendGenesis(peer);
-    }
+    if (this.genesis === undefined || this.started || !this.#isMaker) return;
+    this.#startIfAcknowledged();
+    for (const peer of this.#ctx.peers) if (!this.#acks.has(peer)) this.#sendGenesis(peer);
   }
 
   onGenesisDurable(): void {
@@ -134,7 +134,7 @@ export class Membership {
     const { clusterId } = this.genesis!;
     this.#ctx.log.setFirstHash(this.#ctx.options.firstHash(clusterId));
     if (this.#isMaker) {
-      if (this.#ctx.peers.length === 0) this.learnStarted();
+      this.#startIfAcknowledged();
       for (const peer of this.#ctx.peers) this.#sendGenesis(peer);
     } else {
       this.#acknowledge(this.#ctx.voters[0]!);
@@ -160,6 +160,11 @@ export class Membership {
     this.#writing = true;
     const genesis = { clusterId: options.freshClusterId, nodeId: this.#ctx.self, members: this.#members() };
     this.#ctx.writeSuperblock({ genesis }, "genesis");
+  }
+
+  /** All members have the genesis durably (a single node has nobody to wait for): the cluster starts. */
+  #startIfAcknowledged(): void {
+    if (this.#isMaker && this.#ctx.peers.every((peer) => this.#acks.has(peer))) this.learnStarted();
   }
 
   #members(): Member[] {

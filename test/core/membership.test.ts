@@ -52,6 +52,18 @@ describe("genesis", () => {
     expect(new Set(cluster.nodes.map((node) => node.view.clusterId)).size).toBe(1);
   });
 
+  test("of a single node goes on after a crash between the genesis and the start", () => {
+    const cluster = new TestCluster(1);
+    cluster.tick(1);
+    cluster.flush(1, 1);
+    expect(cluster.node(1).disk.state).toMatchObject({ started: false });
+    expect(cluster.node(1).disk.state.genesis).toBeDefined();
+    cluster.crash(1);
+    cluster.restart(1);
+    cluster.run(3);
+    expect(cluster.node(1).view).toMatchObject({ started: true, role: "leader", established: true });
+  });
+
   test("a lost Started is made good by the first heartbeat", () => {
     const cluster = new TestCluster(3);
     cluster.connectAll();
