@@ -20,6 +20,8 @@ export const limits = {
   windowBytes: 32 * MiB,
   /** Decided entries that a replica keeps in memory for followers and readers that are a little behind. */
   cacheBytes: 48 * MiB,
+  /** What an entry in memory takes beside its bytes, about. */
+  entryOverheadBytes: 512,
   /** Entries of one Accept, sync chunk, Entries or Read answer: as many as fit, at least one. */
   messageEntryBytes: 1 * MiB,
   /** Largest gRPC message, either way. */

@@ -12,7 +12,7 @@ export class Log {
   /** The chain before the first entry in memory. Moves when old decided entries are dropped. */
   #base: LogBase;
   /** Entries in slot order; those below #begin were dropped and wait for the array to be compacted. */
-  #entries: Entry[] = [];
+  #entries: (Entry | undefined)[] = [];
   #begin = 0;
   #bytes = 0;
   readonly #cacheBytes: number;
@@ -45,21 +45,23 @@ export class Log {
       assert(entry.slot === this.acceptedEnd, `entry ${entry.slot} does not continue the log at ${this.acceptedEnd}`);
       assert(entry.prevHash === this.hashBefore(entry.slot), `entry ${entry.slot} does not continue the chain`);
       this.#entries.push(entry);
-      this.#bytes += entry.bytes.length;
+      this.#bytes += costOf(entry);
     }
   }
 
   /** Drops everything at or above `from`. The caller asserts that nothing decided is cut (P11). */
   cut(from: Slot): void {
     assert(from >= this.#base.slot, `cut at ${from} below the memory's begin ${this.#base.slot}`);
-    while (this.acceptedEnd > from) this.#bytes -= this.#entries.pop()!.bytes.length;
+    while (this.acceptedEnd > from) this.#bytes -= costOf(this.#entries.pop()!);
   }
 
   /** Forgets the oldest entries below `end` until the rest fits the cache. */
   dropBelow(end: Slot): void {
     while (this.#bytes > this.#cacheBytes && this.#base.slot < end) {
       const entry = this.#entries[this.#begin]!;
-      this.#bytes -= entry.bytes.length;
+      // Let go of now: the array is compacted later.
+      this.#entries[this.#begin] = undefined;
+      this.#bytes -= costOf(entry);
       this.#base = {
         slot: slotPlus(entry.slot, 1),
         hash: entry.hash,
@@ -75,7 +77,7 @@ export class Log {
     }
   }
 
-  /** Bytes of the entries in memory. */
+  /** What the entries in memory take, the objects around their bytes included. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -142,4 +144,9 @@ export class Log {
   get last(): Entry | undefined {
     return this.#entries.length > this.#begin ? this.#entries[this.#entries.length - 1] : undefined;
   }
+}
+
+/** Small entries are mostly objects: a bound on their bytes alone would let them take a multiple of it. */
+function costOf(entry: Entry): number {
+  return entry.bytes.length + limits.entryOverheadBytes;
 }

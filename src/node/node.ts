@@ -202,7 +202,7 @@ function startWorker(name: "engine" | "storage", start: WorkerStart): Worker {
 
 /** Heaps in megabytes. Batches live outside of them, in buffers that the limits bound. */
 const workerLimits = {
-  engine: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 },
+  engine: { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 32 },
   storage: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 },
 } as const;
 
