@@ -93,7 +93,7 @@ export class Faults {
         this.#crash(node);
         return;
       case "crashLeader":
-        for (const one of this.#nodes) if (one.replica?.view.role === "leader") this.#crash(one);
+        for (const leader of this.#leaders()) this.#crash(leader);
         return;
       case "crashAll":
         for (const one of this.#nodes) this.#crash(one);
@@ -110,6 +110,9 @@ export class Faults {
       case "partition":
         this.#partition();
         return;
+      case "cutLeader":
+        for (const leader of this.#leaders()) this.#isolate(leader);
+        return;
       case "oneWayCut":
         this.#oneWayCut();
         return;
@@ -120,7 +123,10 @@ export class Faults {
         for (const [from, to] of this.#pairs(0.3)) this.#network.reset(from, to);
         return;
       case "pause":
-        node.pause(this.#random.pick([fromMs(20), fromMs(200), fromMs(1000), fromMs(3000)]));
+        this.#pause(node);
+        return;
+      case "pauseLeader":
+        for (const leader of this.#leaders()) this.#pause(leader);
         return;
       case "stall":
         this.#stall(node);
@@ -137,6 +143,15 @@ export class Faults {
     if (!node.isUp) return;
     node.crash();
     this.restartLater(node);
+  }
+
+  /** Those that think that they lead. */
+  #leaders(): SimNode[] {
+    return this.#nodes.filter((node) => node.replica?.view.role === "leader");
+  }
+
+  #pause(node: SimNode): void {
+    node.pause(this.#random.pick([fromMs(20), fromMs(200), fromMs(1000), fromMs(3000)]));
   }
 
   #stall(node: SimNode): void {
@@ -156,6 +171,17 @@ export class Faults {
 
   #oneWayCut(): void {
     this.#cutForAWhile(this.#pairs(this.#random.pick([0.2, 0.5])));
+  }
+
+  /** Clients still reach a leader that its peers do not: it goes on proposing what will never be decided. */
+  #isolate(node: SimNode): void {
+    const kept = this.#random.chance(0.3) ? this.#random.pick(this.#nodes).id : undefined;
+    const ways: [NodeId, NodeId][] = [];
+    for (const { id } of this.#nodes) if (id !== node.id && id !== kept) ways.push([id, node.id], [node.id, id]);
+    const isOneWay = this.#random.chance(0.3);
+    const cut = isOneWay ? ways.filter(() => this.#random.chance(0.5)) : ways;
+    // Long enough for another leader to be elected meanwhile.
+    this.#cutForAWhile(cut, this.#random.between(fromMs(200), fromMs(2500)));
   }
 
   /** Two sides, a chain, a star, or any graph: what is not linked in the drawn shape is cut both ways. */
@@ -180,9 +206,9 @@ export class Faults {
     this.#cutForAWhile(pairs);
   }
 
-  #cutForAWhile(pairs: readonly [NodeId, NodeId][]): void {
+  #cutForAWhile(pairs: readonly [NodeId, NodeId][], durationUs = this.#outage()): void {
     for (const [from, to] of pairs) this.#network.cut(from, to);
-    this.#clock.after(this.#outage(), () => {
+    this.#clock.after(durationUs, () => {
       for (const [from, to] of pairs) this.#network.heal(from, to);
     });
   }

@@ -14,6 +14,8 @@ export interface NetworkConditions {
   readonly tailRate: number;
   readonly tailUs: number;
   readonly lossRate: number;
+  /** Messages that vanish from a stream that goes on: what a full send buffer does. */
+  readonly dropRate: number;
   readonly duplicateRate: number;
   /** Messages that do not wait for those before them on the stream. */
   readonly reorderRate: number;
@@ -30,6 +32,7 @@ export const calmNetwork: NetworkConditions = {
   tailRate: 0,
   tailUs: 0,
   lossRate: 0,
+  dropRate: 0,
   duplicateRate: 0,
   reorderRate: 0,
   lateRate: 0,
@@ -249,6 +252,10 @@ export class SimNetwork {
     if (this.#isLost(from, to)) {
       this.#onCount("messageLost");
       this.#break(connection);
+      return;
+    }
+    if (this.#random.chance(this.conditions.dropRate)) {
+      this.#onCount("messageDropped");
       return;
     }
     const arrive = (isCopy: boolean): void => {

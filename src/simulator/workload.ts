@@ -16,6 +16,8 @@ export interface WorkloadPlan {
   readonly visitMeanUs: number;
   /** Appends that one visit brings, at most. */
   readonly burstMax: number;
+  /** Appends without an answer at one node, at most: an old leader that is cut off keeps them for long. */
+  readonly waitingMax: number;
   /** Part of the visits that read instead. */
   readonly readRate: number;
   /** Part of the appends that are large, and how large they are. */
@@ -25,8 +27,6 @@ export interface WorkloadPlan {
   readonly largeBytesTotal: number;
 }
 
-/** Appends without an answer at one node, at most: an old leader that is cut off keeps them for long. */
-const runningPerNodeMax = 128;
 const idBytes = 8;
 
 /** The append that an entry's payload came from: its number leads the payload. */
@@ -105,9 +105,15 @@ export class Workload implements NodeClients {
       this.read(node);
       return;
     }
-    const room = runningPerNodeMax - [...this.#running.values()].filter((busy) => busy === node).length;
+    const room = this.#plan.waitingMax - this.#waitingAt(node);
     const count = Math.min(room, this.#random.between(1, this.#plan.burstMax));
     for (let i = 0; i < count; i += 1) this.append(node);
+  }
+
+  #waitingAt(node: SimNode): number {
+    let count = 0;
+    for (const busy of this.#running.values()) if (busy === node) count += 1;
+    return count;
   }
 
   /** Mostly the node that says that it leads; at times any, which must refuse. */

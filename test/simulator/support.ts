@@ -13,6 +13,7 @@ export const roundUs = fromMs(limits.roundMs);
 export const lightLoad: WorkloadPlan = {
   visitMeanUs: fromMs(30),
   burstMax: 2,
+  waitingMax: 100,
   readRate: 0.2,
   largeRate: 0,
   largeBytesMax: 1,
