@@ -1,4 +1,4 @@
-import { assert } from "../base/assert.ts";
+import { assert, assertSafe } from "../base/assert.ts";
 import type { ErrorCode, ErrorFacts } from "../base/errors.ts";
 import { firstSlot, maxSlot, minSlot, type NodeId, nodeId, type Slot } from "../base/types.ts";
 import { type Ballot, compareBallots, showBallot } from "./ballot.ts";
@@ -17,6 +17,9 @@ export type Role = "leader" | "follower";
  * it lacks. accept: in step with the ballot.
  */
 export type Phase = "recover" | "prepare" | "sync" | "accept";
+
+/** Two million restarts with four billion requests each stay below 2^53. */
+const requestsPerIncarnation = 2 ** 32;
 
 /** The state that all parts of a replica share, with the few doors through which it moves. */
 export class Context {
@@ -44,6 +47,7 @@ export class Context {
   #flushedEnd: Slot;
   #shownEnd: Slot;
   #promiseCount = 0;
+  #requestCount = 0;
   /** The promise found at start: a ballot led by this incarnation is greater (P10). */
   readonly promisedAtStart: Ballot;
 
@@ -118,6 +122,16 @@ export class Context {
   get oldestSyncMs(): number {
     const since = this.writes.oldestSince;
     return since === undefined ? 0 : (this.ticks - since) * this.options.tickMs;
+  }
+
+  /**
+   * Names a question to a peer (Fetch, ReadIndex, Probe). Never used twice by a node, restarts included: an answer to the question
+   * of an earlier incarnation may come in on a new stream, and must not pass for the answer to a new one (C19).
+   */
+  nextRequestId(): number {
+    this.#requestCount += 1;
+    assert(this.#requestCount < requestsPerIncarnation, "requests of one incarnation");
+    return assertSafe(this.identity.incarnation * requestsPerIncarnation + this.#requestCount, "request id");
   }
 
   nextPromiseId(): PromiseId {

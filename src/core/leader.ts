@@ -148,7 +148,7 @@ export class Leader {
   #request(fetch: LogFetch): void {
     const ctx = this.#ctx;
     const prevHash = fetch.suffix[fetch.suffix.length - 1]?.hash ?? ctx.log.hashBefore(fetch.nextSlot)!;
-    fetch.requestId = this.#learner.nextRequestId();
+    fetch.requestId = ctx.nextRequestId();
     ctx.send(fetch.from, { kind: "fetch", requestId: fetch.requestId, fromSlot: fetch.nextSlot, prevHash, n: this.n });
   }
 

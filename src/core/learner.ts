@@ -13,7 +13,6 @@ export class Learner {
   readonly #ctx: Context;
   readonly #follower: Follower;
   readonly #election: Election;
-  #requestCount = 0;
   #request: { readonly id: number; readonly to: NodeId; readonly sinceTick: number } | undefined;
   /** A fetch that waits until enough of what was learnt is on disk. */
   #postponed: NodeId | undefined;
@@ -22,11 +21,6 @@ export class Learner {
     this.#ctx = ctx;
     this.#follower = follower;
     this.#election = election;
-  }
-
-  nextRequestId(): number {
-    this.#requestCount += 1;
-    return this.#requestCount;
   }
 
   /** Whether entries are flowing in: the leader need not be asked for a Prepare before they end. */
@@ -142,7 +136,7 @@ export class Learner {
       this.#postponed = to;
       return;
     }
-    const id = this.nextRequestId();
+    const id = ctx.nextRequestId();
     this.#request = { id, to, sinceTick: ctx.ticks };
     const fromSlot = ctx.decidedEnd;
     const prevHash = ctx.log.hashBefore(fromSlot)!;

@@ -38,7 +38,6 @@ export class Reads {
   #indexRequest: IndexRequest | undefined;
   /** Reads with an index, until this node shows everything below it. */
   #indexed: { readonly read: Read; readonly r: Slot }[] = [];
-  #lastId = 0;
 
   constructor(ctx: Context) {
     this.#ctx = ctx;
@@ -132,8 +131,7 @@ export class Reads {
   #beginProbe(leader: Leader): void {
     const ctx = this.#ctx;
     if (this.#probe !== undefined || this.#waiting.length === 0 || leader.replication?.established !== true) return;
-    this.#lastId += 1;
-    const message: ProbeMessage = { kind: "probe", n: leader.n, probeId: this.#lastId };
+    const message: ProbeMessage = { kind: "probe", n: leader.n, probeId: ctx.nextRequestId() };
     this.#probe = { message, acks: new Set(), reads: this.#waiting, r: ctx.decidedEnd };
     this.#waiting = [];
     ctx.send(ctx.peers, message);
@@ -155,10 +153,10 @@ export class Reads {
   #askLeader(leaderNode: NodeId | undefined): void {
     if (this.#indexRequest !== undefined || this.#waiting.length === 0) return;
     if (leaderNode === undefined || leaderNode === this.#ctx.self) return;
-    this.#lastId += 1;
-    this.#indexRequest = { requestId: this.#lastId, to: leaderNode, reads: this.#waiting };
+    const requestId = this.#ctx.nextRequestId();
+    this.#indexRequest = { requestId, to: leaderNode, reads: this.#waiting };
     this.#waiting = [];
-    this.#ctx.send(leaderNode, { kind: "readIndex", requestId: this.#lastId });
+    this.#ctx.send(leaderNode, { kind: "readIndex", requestId });
   }
 
   #finishIndexed(): void {

@@ -374,3 +374,28 @@ describe("C18", () => {
     }
   });
 });
+
+describe("C19", () => {
+  test("an answer to the read of an earlier incarnation does not answer a read of the next one", () => {
+    const cluster = electedCluster(3);
+    const leader = cluster.leader;
+    const reader = followersOf(cluster)[0]!;
+    cluster.read(reader.id);
+    cluster.deliver(kindIs("readIndex"));
+    cluster.deliver(kindIs("probe"));
+    cluster.deliver(kindIs("probeAck"));
+    const [old] = cluster.wires.filter(kindIs("readIndexReply", reader.id));
+    expect(old).toBeDefined();
+    cluster.crash(reader.id);
+    cluster.propose(leader.id, "acknowledged meanwhile");
+    cluster.settle();
+    cluster.restart(reader.id);
+    cluster.run(4);
+    // It shows what it has; a new read must see the append, however late the old answer comes.
+    cluster.loses = (wire) => wire.to === reader.id && wire.message.kind !== "readIndexReply";
+    const read = cluster.read(reader.id);
+    cluster.inject(old!);
+    cluster.step(reader.id, { kind: "turnEnd" });
+    expect(reader.ready).not.toContain(read);
+  });
+});
