@@ -32,7 +32,7 @@ export async function runDemo(cluster: LocalCluster, output: Output, open: typeo
     reading.catch(() => {});
 
     const kill = new Kill(cluster, leader, records.length / 2, output);
-    const writer = new Writer(log, records, { onAcknowledged: (count) => kill.onAcknowledged(count) });
+    const writer = new Writer(log, records, { onAcknowledged: (count, sentMs) => kill.onAcknowledged(count, sentMs) });
     const began = performance.now();
     await Promise.race([writer.run(), rejected(reading)]);
     const seconds = (performance.now() - began) / 1000;
@@ -65,7 +65,7 @@ class Kill {
   killedMs: number | undefined;
   /** From the kill to the first acknowledgement by the next leader. */
   outageMs: number | undefined;
-  #gone = false;
+  #goneMs = Number.POSITIVE_INFINITY;
 
   constructor(cluster: LocalCluster, leader: LocalNode, atCount: number, output: Output) {
     this.#cluster = cluster;
@@ -74,7 +74,7 @@ class Kill {
     this.#output = output;
   }
 
-  onAcknowledged(count: number): void {
+  onAcknowledged(count: number, sentMs: number): void {
     if (this.killedMs === undefined) {
       if (count < this.#atCount) return;
       this.killedMs = performance.now();
@@ -83,20 +83,23 @@ class Kill {
         `${grouped(count)} records are acknowledged: kill -9 of the leader ${this.#leader.id} (process ${pid})`,
       );
       void this.#cluster.kill(this.#leader).then(() => {
-        this.#gone = true;
+        this.#goneMs = performance.now();
       });
       return;
     }
     // Answers that were on their way when the leader died are no sign of the next one.
-    if (this.#gone && this.outageMs === undefined) this.outageMs = performance.now() - this.killedMs;
+    if (sentMs > this.#goneMs) this.outageMs ??= performance.now() - this.killedMs;
   }
 }
 
 function reportWriting(writer: Writer, kill: Kill, successor: LocalNode, seconds: number, output: Output): void {
   const total = writer.acknowledgedAt.length;
   output.write(
-    `the log went on: ${successor.id} leads, first acknowledgement ${Math.round(kill.outageMs ?? 0)} ms after the kill; ` +
-      `the outcome of ${grouped(writer.unknown)} records was unknown, read back: ${grouped(writer.unknownFound)} are in the log, the others were appended again`,
+    `the log went on: ${successor.id} leads, first acknowledgement ${Math.round(kill.outageMs ?? 0)} ms after the kill`,
+  );
+  output.write(
+    `${grouped(writer.unknown)} records had no answer when the leader died, so their outcome was unknown; read back, ` +
+      `${grouped(writer.unknownFound)} of them are in the log and ${grouped(writer.unknown - writer.unknownFound)} are not: those were appended again`,
   );
   const milliseconds = (percentile: number) => (writer.latency.getValueAtPercentile(percentile) / 1000).toFixed(1);
   output.write(

@@ -14,8 +14,8 @@ interface Batch {
 }
 
 export interface WriterHooks {
-  /** After each acknowledgement: how many records are acknowledged so far. */
-  readonly onAcknowledged: (count: number) => void;
+  /** After each acknowledgement: how many records are acknowledged so far, and when this batch was sent. */
+  readonly onAcknowledged: (count: number, sentMs: number) => void;
 }
 
 /**
@@ -74,7 +74,7 @@ export class Writer {
       this.latency.recordValue(Math.max(1, Math.round((performance.now() - batch.sentMs) * 1000)));
       for (const [index, number] of batch.numbers.entries()) this.acknowledgedAt[number] = first + index;
       this.acknowledged += batch.numbers.length;
-      this.#hooks.onAcknowledged(this.acknowledged);
+      this.#hooks.onAcknowledged(this.acknowledged, batch.sentMs);
       return true;
     } catch (cause) {
       const error = toPaxlogError(cause);
