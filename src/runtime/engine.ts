@@ -149,7 +149,13 @@ export class Engine implements LogBackend {
   readBatches(from: Position, bytesMax: number): StoredBatch[] {
     if (this.#stopped !== undefined) throw this.#stopped;
     if (from >= this.#tail) return [];
-    return this.#history.batchesFrom(from, this.#visibleEnd, bytesMax);
+    try {
+      return this.#history.batchesFrom(from, this.#visibleEnd, bytesMax);
+    } catch (cause) {
+      // Visible entries are durable here. One that cannot be read is damaged, and nothing repairs it yet: the node stops by name.
+      this.stop(toPaxlogError(cause, "DAMAGED"));
+      throw cause;
+    }
   }
 
   onTail(listener: () => void): () => void {
