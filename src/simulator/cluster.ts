@@ -127,12 +127,28 @@ export class Cluster {
     this.runUntil(() => false, durationUs);
   }
 
-  /** Whether all live nodes show the same log, to its end. */
+  /** Whether all live nodes show the same log, to its end, and follow one leader in step. */
   get isConverged(): boolean {
-    return this.live.every((node) => {
-      const view = node.replica!.view;
-      return view.visibleEnd === this.ledger.end && view.acceptedEnd === this.ledger.end;
-    });
+    let leaders = 0;
+    for (const node of this.live) {
+      const { role, phase, visibleEnd, acceptedEnd } = node.replica!.view;
+      if (role === "leader") leaders += 1;
+      if (phase !== "accept" || visibleEnd !== this.ledger.end || acceptedEnd !== this.ledger.end) return false;
+    }
+    return leaders === 1;
+  }
+
+  /**
+   * Nothing is wrong with the cluster for so long: nobody takes the lead over from a leader that does its work. An election whose
+   * rounds still run may end first.
+   */
+  checkStable(durationUs: number): void {
+    this.run(fromMs(3 * limits.roundMs));
+    const before = this.coverage.of("leaderElected");
+    this.run(durationUs);
+    const changes = this.coverage.of("leaderElected") - before;
+    check(changes === 0, () => `${changes} changes of leader without need: ${this.describe()}`);
+    check(this.isConverged, () => `a calm cluster falls apart: ${this.describe()}`);
   }
 
   /**

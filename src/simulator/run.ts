@@ -71,6 +71,7 @@ export function runSeed(options: RunOptions): RunReport {
     const progress = cluster.checkProgress(progressBounds);
     coverage.max("acknowledgedAfterHealMsMax", Math.round(progress.acknowledgedUs / 1000));
     coverage.max("convergedAfterHealMsMax", Math.round(progress.convergedUs / 1000));
+    if (random.chance(0.3)) cluster.checkStable(fromMs(15 * limits.roundMs));
     cluster.checkDisks();
   } catch (error) {
     throw new RunFailure(seed, cluster, error);

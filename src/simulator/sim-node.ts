@@ -489,6 +489,7 @@ export class SimNode implements CheckedNode {
       } else if (effect.kind === "send") {
         coverage.count(`sent.${effect.message.kind}`);
         if (effect.message.kind === "promise") process.latestPromise = effect.message.promiseId;
+        if (effect.message.kind === "syncChunk" && effect.message.chunk > 0) coverage.count("syncOfManyChunks");
       } else if (effect.kind === "readReady" || effect.kind === "readRefused") {
         coverage.count(effect.kind);
       }
