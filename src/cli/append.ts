@@ -2,7 +2,6 @@ import { createReadStream } from "node:fs";
 import { Command } from "commander";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { connect } from "../client/connect.ts";
 import type { Log } from "../client/log.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
 import { addressList } from "./arguments.ts";
@@ -43,6 +42,7 @@ Examples:
 
 async function appendLines(file: string | undefined, options: AppendOptions, output: Output): Promise<number> {
   const input = file === undefined || file === "-" ? process.stdin : createReadStream(file);
+  const { connect } = await import("../client/connect.ts");
   const log = await connect(options.to);
   const results = new OrderedResults(output);
   try {

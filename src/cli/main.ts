@@ -11,6 +11,10 @@ import { readCommand } from "./read.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
 
+/**
+ * The commands, with their options. What a command needs to run is loaded when it runs: a node that starts after a crash does not
+ * wait for the client library, nor a client for the benchmarks.
+ */
 function program(): Command {
   const root = new Command("paxlog")
     .description("A replicated shared log: every acknowledged record is synced on a majority of nodes.")

@@ -54,9 +54,6 @@ export class Output {
     process.stderr.write(
       `${this.json ? JSON.stringify(errorObject(error)) : `paxlog: ${error.message} (${error.code})`}\n`,
     );
-    if (error.code === "INVARIANT_BROKEN" && process.env["PAXLOG_DEBUG"] !== undefined) {
-      process.stderr.write(`${error.stack}\n${error.cause instanceof Error ? error.cause.stack : ""}\n`);
-    }
   }
 }
 

@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { connect } from "../client/connect.ts";
 import type { LogBatch, LogRecord } from "../client/log-batch.ts";
 import { addressList, wholeNumber } from "./arguments.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -52,6 +51,7 @@ async function readRecords(options: ReadCommandOptions, output: Output): Promise
 }
 
 async function readUntil(signal: AbortSignal, options: ReadCommandOptions, output: Output): Promise<void> {
+  const { connect } = await import("../client/connect.ts");
   const log = await connect(options.to, { signal });
   try {
     const reading = log.read({

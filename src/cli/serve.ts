@@ -2,7 +2,7 @@ import { Command, Option } from "commander";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { type ClusterMember, defaultListen, type NodeConfig } from "../node/config.ts";
-import { type RunningNode, startNode } from "../node/node.ts";
+import type { RunningNode } from "../node/node.ts";
 import { memberList, wholeNumber } from "./arguments.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { Output } from "./output.ts";
@@ -59,6 +59,7 @@ Examples:
 async function serve(options: ServeOptions, output: Output): Promise<number> {
   const stopped = options.withParent === true ? Promise.race([untilStopped(), untilParentGone()]) : untilStopped();
   try {
+    const { startNode } = await import("../node/node.ts");
     const node = await startNode(configOf(options), {
       onNote: (text) => output.note(`${options.node ?? "node"}: ${text}`),
     });

@@ -1,6 +1,5 @@
 import { Command } from "commander";
 import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
-import { connect } from "../client/connect.ts";
 import type { Log } from "../client/log.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
 import { addressList } from "./arguments.ts";
@@ -36,6 +35,7 @@ Examples:
 }
 
 async function showStatus(options: StatusCommandOptions, output: Output): Promise<number> {
+  const { connect } = await import("../client/connect.ts");
   const log = await connect(options.to, { deadlineMs: statusMsMax });
   try {
     const cluster = await clusterStatus(log, options.to.split(","));
