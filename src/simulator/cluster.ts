@@ -11,7 +11,8 @@ import { check, Ledger } from "./ledger.ts";
 import { makeOpenNodeStore } from "./node-store.ts";
 import { Random } from "./random.ts";
 import { SimNetwork } from "./sim-network.ts";
-import { type ReplicaPart, SimNode, type SimWorld } from "./sim-node.ts";
+import { SimNode } from "./sim-node.ts";
+import type { ReplicaPart, SimWorld } from "./sim-world.ts";
 import { Trace } from "./trace.ts";
 import { appendOf, Workload, type WorkloadPlan } from "./workload.ts";
 
@@ -89,9 +90,8 @@ export class Cluster {
       replicaOptions: { firstHash: (clusterId) => firstHash(clusterId, hashing), makeEntry: makeEntryMaker(hashing) },
       turnEventsMax: options.turnEventsMax ?? 8,
       turnDelayUs: options.turnDelayUs ?? 50,
-      onCrash: options.onCrash ?? (() => {}),
     };
-    for (const id of ids) nodes.push(new SimNode(id, world, this.random.fork()));
+    for (const id of ids) nodes.push(new SimNode(id, world, this.random.fork(), options.onCrash ?? (() => {})));
   }
 
   get steps(): number {

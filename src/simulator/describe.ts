@@ -125,3 +125,6 @@ export const isChatter = (event: Event): boolean =>
   (event.kind === "tick" && event.loopLagMs === 0) ||
   event.kind === "turnEnd" ||
   (event.kind === "receive" && (event.message.kind === "heartbeat" || event.message.kind === "heartbeatReply"));
+
+export const isChatterEffect = (effect: Effect): boolean =>
+  effect.kind === "send" && (effect.message.kind === "heartbeat" || effect.message.kind === "heartbeatReply");

@@ -9,7 +9,8 @@ import type { VirtualClock } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
-import type { NodeClients, SimNode } from "./sim-node.ts";
+import type { SimNode } from "./sim-node.ts";
+import type { NodeClients } from "./sim-world.ts";
 
 export interface WorkloadPlan {
   /** Mean time between two visits of a client. */
@@ -159,11 +160,11 @@ export class Workload implements NodeClients {
     }
   }
 
-  readReady(requestId: number, node: SimNode, tail: Position): void {
+  readReady(requestId: number, node: string, tail: Position): void {
     const floor = this.#reads.get(requestId);
     if (floor === undefined) return;
     this.#reads.delete(requestId);
-    this.#ledger.readEnds(node.name, floor, tail);
+    this.#ledger.readEnds(node, floor, tail);
   }
 
   readLost(requestId: number): void {

@@ -6,7 +6,7 @@ import type { Effect } from "../../src/core/effect.ts";
 import type { Event } from "../../src/core/event.ts";
 import { Replica, type ReplicaOptions } from "../../src/core/replica.ts";
 import { type RunOptions, runSeed } from "../../src/simulator/run.ts";
-import type { ReplicaPart } from "../../src/simulator/sim-node.ts";
+import type { ReplicaPart } from "../../src/simulator/sim-world.ts";
 import type { Disk } from "../../src/storage/disk.ts";
 import { hashing } from "./support.ts";
 
