@@ -118,7 +118,9 @@ export const limits = {
   /** One attempt to connect to one node, and the pause after all were tried, at first and at last. */
   clientConnectMs: 2_000,
   clientRetryMsFirst: 25,
-  clientRetryMsMax: 500,
+  clientRetryMsMax: 200,
+  /** A node that comes back is found again this soon after it listens. */
+  clientRedialMsMax: 250,
   /** Messages of a read that wait for the reader: one for now and one to be ready next. */
   clientReadAheadMessages: 2,
   /** Addresses that one Log knows: those it was given and those of leaders it was sent to. */

@@ -86,7 +86,7 @@ const channelOptions = {
   "grpc.keepalive_time_ms": limits.clientKeepaliveMs,
   "grpc.keepalive_timeout_ms": limits.clientKeepaliveTimeoutMs,
   "grpc.initial_reconnect_backoff_ms": limits.redialMsFirst,
-  "grpc.max_reconnect_backoff_ms": limits.redialMsMax,
+  "grpc.max_reconnect_backoff_ms": limits.clientRedialMsMax,
   "grpc.enable_retries": 0,
   "grpc.enable_http_proxy": 0,
   "grpc.service_config_disable_resolution": 1,
