@@ -3,7 +3,7 @@
  * where it cannot be built, one line says why and its portable twin takes over. PAXLOG_SKIP_NATIVE=1 does not even try.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ const directory = dirname(script);
 const root = dirname(directory);
 const loader = join(directory, "index.cjs");
 const logFile = join(directory, "target/build.log");
+const outputDirectory = join(directory, "target/addon");
 const require = createRequire(import.meta.url);
 /** A build takes half a minute; one that waits for a network that is not there must not hold up an install. */
 const buildMsMax = 10 * 60_000;
@@ -23,7 +24,7 @@ else if (!cargoIsFound()) skip("no Rust was found (cargo, from https://rustup.rs
 else build();
 
 function skip(reason) {
-  console.log(`paxlog: checksums will be computed by portable code, the native addon was not built: ${reason}`);
+  console.log(`paxlog: checksums and files are left to portable code, the native addon was not built: ${reason}`);
 }
 
 /** Whether the addon is newer than its sources and is one that this machine can load. */
@@ -53,17 +54,24 @@ function build() {
     require("@napi-rs/cli/package.json").bin.napi,
   );
   const input = ["--manifest-path", join(directory, "Cargo.toml"), "--package-json-path", join(root, "package.json")];
-  const output = ["--output-dir", directory, "--platform", "--js", "index.cjs", "--dts", "index.d.cts"];
+  const output = ["--output-dir", outputDirectory, "--platform", "--js", "index.cjs", "--dts", "index.d.cts"];
+  mkdirSync(outputDirectory, { recursive: true });
   const done = spawnSync(process.execPath, [cli, "build", "--release", ...input, ...output, "--", "--locked"], {
     cwd: root,
     encoding: "utf8",
     env: { ...process.env, CARGO_NET_RETRY: "1", CARGO_TERM_COLOR: "never" },
     timeout: buildMsMax,
   });
-  if (done.status === 0) return;
+  if (done.status === 0) return putInPlace();
   const text = `${done.stdout ?? ""}${done.stderr ?? ""}`;
   mkdirSync(dirname(logFile), { recursive: true });
   writeFileSync(logFile, text);
   const reason = /^error.*$/m.exec(text)?.[0] ?? done.error?.message ?? `napi build exited with ${done.status}`;
   skip(`${reason} (all of it in ${relative(root, logFile)})`);
+}
+
+/** By renaming: a process that runs with the addon of before keeps that one. The loader comes last, being what isFresh looks at. */
+function putInPlace() {
+  const names = readdirSync(outputDirectory).sort((a, b) => Number(a === "index.cjs") - Number(b === "index.cjs"));
+  for (const name of names) renameSync(join(outputDirectory, name), join(directory, name));
 }

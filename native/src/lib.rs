@@ -1,8 +1,20 @@
-//! The native half of paxlog's hashing, as a Node addon. `src/native/hashing.ts` is its only caller and holds its portable
-//! twin; one suite of tests, `test/native/`, covers both.
+//! The native half of paxlog, as a Node addon: checksums and hashes, the scan of a batch, and files. `src/native/` holds the
+//! only callers and the portable twins; one suite of tests, `test/native/`, covers both.
 //!
-//! Every function takes a view of bytes and never keeps it. A view over a `SharedArrayBuffer` is read in place, so no other
+//! Every function takes views of bytes and never keeps one. A view over a `SharedArrayBuffer` is used in place, so no other
 //! thread may write the same bytes during the call: with us each part of an arena has one owner at a time.
+//! A panic never crosses into Node: it becomes an exception of the caller.
 
+mod batch;
+mod buffer;
 mod checksum;
+mod copy;
 mod hash;
+mod varint;
+
+#[cfg(target_os = "linux")]
+mod errno;
+#[cfg(target_os = "linux")]
+mod file;
+#[cfg(target_os = "linux")]
+mod lock;

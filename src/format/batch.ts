@@ -21,6 +21,7 @@
  * understand it differently: a field that the table does not have, a wire type that is not the field's, and a second occurrence
  * of a field that is not repeated. Tolerated: a dictionary that repeats a string or holds one that no record uses.
  */
+import type { BatchFault, BatchScan } from "../base/batch-tools.ts";
 import { limits } from "../base/limits.ts";
 import { isUtf8 } from "./utf8.ts";
 
@@ -45,19 +46,11 @@ export const idBytes = 16;
 const wireVarint = 0;
 const wireBytes = 2;
 
-export type BatchScan = { readonly kind: "ok"; readonly recordCount: number } | BatchFault;
-
-export type BatchFault =
-  | { readonly kind: "malformed"; readonly reason: string }
-  | {
-      readonly kind: "tooLarge";
-      readonly code: "RECORD_TOO_LARGE" | "BATCH_TOO_LARGE";
-      readonly reason: string;
-    };
+export type { BatchFault, BatchScan } from "../base/batch-tools.ts";
 
 /**
  * Checks a batch from end to end without an object per record: everything that batch.proto says, and all limits. Never throws.
- * What it finds "ok" every reader can decode.
+ * What it finds "ok" every reader can decode. The addon's scan (native/src/batch.rs) has the same verdicts, word for word.
  */
 export function scanBatch(bytes: Uint8Array): BatchScan {
   const fault = scratch.read(bytes);

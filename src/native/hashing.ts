@@ -1,21 +1,11 @@
-/**
- * The only loader of the addon, and its portable twin. test/native/ holds both to the same values.
- */
-import { createRequire } from "node:module";
+/** Checksums and hashes by the addon, and their portable twin. test/native/ holds both to the same values. */
 import { createCRC32, createXXHash128 } from "hash-wasm";
 import { assert } from "../base/assert.ts";
-import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import type { Hash } from "../base/types.ts";
+import { type Addon, chooseAddon, type NativeChoice } from "./addon.ts";
 
-/** "auto": the addon where it can be loaded, else the portable code. */
-export type HashingChoice = "auto" | "native" | "portable";
-
-/** What the addon exports; native/src/ says what each does. */
-interface Addon {
-  crc32c(bytes: Uint8Array, seed: number): number;
-  xxh3(bytes: Uint8Array): string;
-}
+export type HashingChoice = NativeChoice;
 
 /**
  * Loads checksums and hashes. Where the choice is "auto", the environment's PAXLOG_HASHING decides, if it is set. Each thread
@@ -23,49 +13,9 @@ interface Addon {
  * message), or where PAXLOG_HASHING is none of the three.
  */
 export async function loadHashing(choice: HashingChoice = "auto"): Promise<Hashing> {
-  const chosen = choice === "auto" ? choiceOfEnvironment() : choice;
-  if (chosen === "portable") return portableHashing();
-  const addon = loadAddon();
-  if (addon.kind === "ok") return nativeHashing(addon.addon);
-  if (chosen === "auto") return portableHashing();
-  throw new PaxlogError(
-    "INVALID_ARGUMENT",
-    `the native addon cannot be loaded; build it with \`npm run build:native\` or choose portable hashing: ${reasonsOf(addon.cause)}`,
-    { cause: addon.cause },
-  );
+  const addon = chooseAddon(choice);
+  return addon === undefined ? portableHashing() : nativeHashing(addon);
 }
-
-function choiceOfEnvironment(): HashingChoice {
-  const value = process.env.PAXLOG_HASHING ?? "";
-  if (value === "") return "auto";
-  if (value === "auto" || value === "native" || value === "portable") return value;
-  throw new PaxlogError("INVALID_ARGUMENT", `PAXLOG_HASHING must be auto, native or portable, is ${value}`);
-}
-
-type LoadedAddon =
-  | { readonly kind: "ok"; readonly addon: Addon }
-  | { readonly kind: "failed"; readonly cause: unknown };
-
-/** Both src/native/ and dist/native/ are two levels below the package, so the same path leads to native/. */
-function loadAddon(): LoadedAddon {
-  try {
-    return { kind: "ok", addon: createRequire(import.meta.url)("../../native/index.cjs") as Addon };
-  } catch (cause) {
-    return { kind: "failed", cause };
-  }
-}
-
-/** The generated loader tries several files, and its error carries what each said as a chain of causes. */
-function reasonsOf(error: unknown): string {
-  const reasons: string[] = [];
-  for (let cause = error; cause !== undefined && reasons.length < loadReasonsMax; ) {
-    reasons.push(cause instanceof Error ? cause.message : String(cause));
-    cause = cause instanceof Error ? cause.cause : undefined;
-  }
-  return reasons.join("; because: ");
-}
-
-const loadReasonsMax = 8;
 
 function nativeHashing(addon: Addon): Hashing {
   return checked({
