@@ -15,6 +15,11 @@ import type { Quorums } from "./quorum.ts";
 /** What the election must know of the rest of the replica at the end of a round. */
 export interface RoundInputs {
   readonly promised: Ballot;
+  /**
+   * This node promised another's larger ballot in this round. Its owner was alive then, whatever the replies say that were
+   * gathered before: taking over now would only depose a leader that has just begun.
+   */
+  readonly promisedInRound: boolean;
   /** Whether this node leads in phase accept: then Qa must hear it, otherwise Qp. */
   readonly accepting: boolean;
   /** The round's timer was late by more than T/2: do not take over on what may be our own deafness. */
@@ -129,7 +134,8 @@ export class Election {
     this.#adoptLargest();
     this.#judge(inputs);
     this.#giveWayIfSlow(inputs);
-    if (!this.#happy && !inputs.late && this.#round > this.#yieldUntilRound && this.#mayTakeOver()) this.takeBallot();
+    const mayTry = !inputs.late && !inputs.promisedInRound && this.#round > this.#yieldUntilRound;
+    if (!this.#happy && mayTry && this.#mayTakeOver()) this.takeBallot();
     // Rule 4. It is never taken as one's own unless this incarnation took it (P10).
     this.#leader = largerBallot(this.#leader, inputs.promised);
     this.#liftForShutOut();

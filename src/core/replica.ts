@@ -75,11 +75,13 @@ export class Replica {
   #leader: Leader | undefined;
   #ticksInRound = 0;
   #loopLagMsMax = 0;
+  #promisedAtRoundBegin: Ballot;
   #toldLeader: NodeId | undefined;
   #toldSelf = false;
 
   constructor(options: ReplicaOptions) {
     this.#ctx = new Context(options);
+    this.#promisedAtRoundBegin = this.#ctx.promising;
     this.#membership = new Membership(this.#ctx);
     this.#election = new Election(this.#ctx.self, this.#ctx.quorums, this.#ctx.promised);
     this.#follower = new Follower(this.#ctx);
@@ -219,6 +221,7 @@ export class Replica {
     const roundMs = ticksPerRound * tickMs;
     this.#election.endRound({
       promised: ctx.promising,
+      promisedInRound: ctx.promising.nodeId !== ctx.self && !sameBallot(ctx.promising, this.#promisedAtRoundBegin),
       accepting: this.#leader?.replication !== undefined,
       late: loopLagMs > roundMs / 2,
       slowMs: Math.max(ctx.oldestSyncMs, loopLagMs),
@@ -226,6 +229,7 @@ export class Replica {
       synced: this.#leader?.replication?.synced ?? new Set(),
     });
     this.#followElection();
+    this.#promisedAtRoundBegin = ctx.promising;
     this.#leader?.onRound((peer) => this.#election.report(peer)?.oldestSyncMs ?? 0);
     this.#learner.onRound(ticksPerRound);
     if (ctx.role === "follower" && ctx.phase === "recover" && !this.#learner.isLearning) {

@@ -97,6 +97,31 @@ describe("three nodes", () => {
     expect(cluster.nodes.map((node) => node.view.visibleEnd)).toEqual([3, 3, 3]);
   });
 
+  test("survivors whose rounds are staggered do not depose a leader that has just begun", () => {
+    const cluster = electedCluster(5);
+    const first = cluster.leader;
+    cluster.crash(first.id);
+    const survivors = cluster.nodes.filter((node) => node !== first);
+    // Each is two ticks behind the one before: rounds end one after another, judged by replies of before the takeover.
+    survivors.forEach((node, index) => {
+      cluster.tick(node.id, index * 2);
+    });
+    let changes = 0;
+    let leader: unknown;
+    for (let tick = 0; tick < 12 * 8; tick += 1) {
+      for (const node of survivors) {
+        cluster.tick(node.id);
+        cluster.settle();
+        const leading = survivors.filter((survivor) => survivor.view.established);
+        if (leading.length === 1 && leading[0] !== leader) {
+          changes += 1;
+          leader = leading[0];
+        }
+      }
+    }
+    expect(changes).toBe(1);
+  });
+
   test("a deposed leader answers unknown, never ok, and its unreplicated entry is replaced", () => {
     const cluster = electedCluster(3);
     const old = cluster.leader;
