@@ -14,6 +14,7 @@ export class Load {
   readonly #log: Log;
   #next = 0;
   #stopping = false;
+  #failure: unknown;
   #loops: Promise<void>[] = [];
   #markedMs = Number.POSITIVE_INFINITY;
   #onAfterMark: (ms: number) => void = () => {};
@@ -29,6 +30,7 @@ export class Load {
   async stop(): Promise<void> {
     this.#stopping = true;
     await Promise.all(this.#loops);
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Resolves once so many records are acknowledged. */
@@ -56,7 +58,10 @@ export class Load {
         this.lastAcknowledgedMs = performance.now();
         if (sentMs >= this.#markedMs) this.#onAfterMark(this.lastAcknowledgedMs);
       } catch (error) {
-        if (!(error instanceof PaxlogError) || !error.retryable) throw error;
+        if (!(error instanceof PaxlogError) || !error.retryable) {
+          this.#failure ??= error;
+          return;
+        }
         if (error.outcome === "unknown") this.unknown.add(value);
       }
     }
