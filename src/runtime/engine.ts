@@ -1,5 +1,5 @@
-import { assert, defined } from "../base/assert.ts";
-import { type ErrorCode, type ErrorFacts, type Outcome, PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { assert, assertNever, defined } from "../base/assert.ts";
+import { type Outcome, PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
 import type { AppendAnswer, Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
@@ -9,6 +9,7 @@ import type { Replica } from "../core/replica.ts";
 import { entryHeaderBytes } from "../format/entry.ts";
 import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
+import { leaderLost, notLeader, overloaded } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
@@ -59,6 +60,7 @@ export class Engine implements LogBackend {
   #leader: NodeId | undefined;
   #leaderChanges = 0;
   readonly #startedMs: number;
+  readonly #self: NodeId;
   #visibleEnd: Slot;
   /** Position after the last visible record. */
   #tail: Position;
@@ -74,6 +76,7 @@ export class Engine implements LogBackend {
     this.#onStop = options.onStop;
     this.#startedMs = options.clock.monotonicMs();
     this.#reads = new LinearReads(() => this.#requestId());
+    this.#self = options.replica.view.nodeId;
     this.#visibleEnd = options.replica.visibleEnd;
     this.#tail = options.replica.log.positionAt(this.#visibleEnd);
     this.#ticker = new Ticker({
@@ -81,8 +84,10 @@ export class Engine implements LogBackend {
       clock: options.clock,
       onTick: (lagMs) => this.#onTick(lagMs),
     });
-    this.#storage.onDurable = (ticket) => this.#push({ kind: "durable", ticket });
-    this.#storage.onFailed = (error) => this.stop(error);
+    this.#storage.attach({
+      onDurable: (ticket) => this.#push({ kind: "durable", ticket }),
+      onFailed: (error) => this.stop(error),
+    });
   }
 
   /** What the network between nodes calls. */
@@ -116,13 +121,7 @@ export class Engine implements LogBackend {
   append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
     if (this.#stopped !== undefined) return refuse(done, this.#stopped);
     if (!this.#proposals.offer({ batch, done })) {
-      return refuse(
-        done,
-        new PaxlogError(
-          "OVERLOADED",
-          "this node's queue of appends is full; send more slowly, or wait for answers before sending",
-        ),
-      );
+      return refuse(done, overloaded(this.#facts.name));
     }
     this.#scheduleTurn();
   }
@@ -211,7 +210,7 @@ export class Engine implements LogBackend {
       this.#replica.step({ kind: "turnEnd" }, this.#effects);
       carryOut(this.#effects, defined(this.#targets, "the engine's targets"));
       this.#effects.length = 0;
-      if (!this.#leads && this.#stopped === undefined) this.#refuseWaiting();
+      if (!this.#leads && !this.#isElect && this.#stopped === undefined) this.#refuseWaiting();
     } catch (cause) {
       // An assertion, or a fault of the program: what state the node is in is not known, so it must not go on.
       this.stop(toPaxlogError(cause));
@@ -238,6 +237,11 @@ export class Engine implements LogBackend {
     this.#replica.step({ kind: "propose", wallMs: this.#clock.wallMs(), proposals }, this.#effects);
   }
 
+  /** This node stands as the next leader. That is settled within a few syncs, which is sooner than callers could come back. */
+  get #isElect(): boolean {
+    return this.#leader === this.#self;
+  }
+
   /** Nothing may wait on a node that does not lead: its callers go to the leader. */
   #refuseWaiting(): void {
     if (this.#proposals.length === 0) return;
@@ -258,8 +262,7 @@ export class Engine implements LogBackend {
     const done = defined(this.#ordered.get(requestId), `the caller of append ${requestId}`);
     this.#ordered.delete(requestId);
     if (answer.kind === "acknowledged") return done(answer);
-    const error = answer.code === "NOT_LEADER" ? this.#notLeader() : this.#failure(answer.code, answer.outcome);
-    done({ kind: "failed", error });
+    done({ kind: "failed", error: this.#answerError(answer) });
   }
 
   #show(effect: ShowEffect): void {
@@ -276,31 +279,23 @@ export class Engine implements LogBackend {
     this.#leads = effect.self;
   }
 
+  #answerError(answer: Extract<AppendAnswer, { kind: "failed" }>): PaxlogError {
+    switch (answer.code) {
+      case "NOT_LEADER":
+        return this.#notLeader();
+      case "LEADER_LOST":
+        return leaderLost(this.#facts.name);
+      case "OVERLOADED":
+        return overloaded(this.#facts.name);
+      default:
+        return assertNever(answer.code);
+    }
+  }
+
   #notLeader(): PaxlogError {
-    const leader = this.#leaderFacts();
-    const address = leader["leader"];
-    return new PaxlogError(
-      "NOT_LEADER",
-      address === undefined
-        ? `node ${this.#facts.name} does not lead and knows no leader; try again shortly`
-        : `node ${this.#facts.name} does not lead; append to ${address}`,
-      { facts: leader },
-    );
-  }
-
-  #failure(code: Exclude<ErrorCode, "NOT_LEADER">, outcome: Outcome): PaxlogError {
-    const message =
-      code === "LEADER_LOST"
-        ? `node ${this.#facts.name} lost its leadership before this append was decided: it may be in the log, now or later; read to find out`
-        : "the leader has no room for this append; wait for answers before sending more";
-    return new PaxlogError(code, message, { outcome, facts: this.#leaderFacts() });
-  }
-
-  /** The leader's client address, if there is a leader, it is another node and its address is known. */
-  #leaderFacts(): ErrorFacts {
-    if (this.#leader === undefined || this.#leads) return {};
-    const address = this.#replica.view.peers.get(this.#leader)?.clientAddress;
-    return address === undefined ? {} : { leader: address };
+    const { peers } = this.#replica.view;
+    const address = this.#leader === undefined ? undefined : peers.get(this.#leader)?.clientAddress;
+    return notLeader(this.#facts.name, address);
   }
 
   // ---- The end

@@ -15,6 +15,14 @@ import {
   unpackError,
 } from "./channel.ts";
 
+/** What the engine hears of its writes. */
+export interface StorageHandlers {
+  /** Everything that was submitted with a ticket up to this one is durable. */
+  readonly onDurable: (ticket: Ticket) => void;
+  /** Storage takes nothing any more. */
+  readonly onFailed: (error: PaxlogError) => void;
+}
+
 /** The engine's end of the port to the storage thread. */
 export class StorageLink {
   readonly #port: MessagePort;
@@ -24,12 +32,13 @@ export class StorageLink {
   readonly #buffers = new BufferPool();
   #failed: PaxlogError | undefined;
 
+  #handlers: StorageHandlers | undefined;
+  #onOpened: (message: OpenedMessage) => void = () => {};
+  #onOpenFailed: (error: PaxlogError) => void = () => {};
+  #onClosed: () => void = () => {};
+
   /** Where groups lie now, for readers of segments; told before `onDurable`. */
   onCommitted: (message: DurableMessage) => void = () => {};
-  onDurable: (ticket: Ticket) => void = () => {};
-  onFailed: (error: PaxlogError) => void = () => {};
-  #onOpened: (message: OpenedMessage) => void = () => {};
-  #onClosed: () => void = () => {};
 
   constructor(port: MessagePort) {
     this.#port = port;
@@ -42,8 +51,15 @@ export class StorageLink {
       if (this.#opened !== undefined) return resolve(this.#opened);
       if (this.#failed !== undefined) return reject(this.#failed);
       this.#onOpened = resolve;
-      this.onFailed = reject;
+      this.#onOpenFailed = reject;
     });
+  }
+
+  /** From now on these are told what becomes of writes; of a failure also if it was before. */
+  attach(handlers: StorageHandlers): void {
+    this.#handlers = handlers;
+    const failed = this.#failed;
+    if (failed !== undefined) queueMicrotask(() => handlers.onFailed(failed));
   }
 
   /** Of the store, as of its last commit. */
@@ -86,11 +102,12 @@ export class StorageLink {
         this.#counters = message.counters;
         for (const buffer of message.buffers) this.#buffers.give(buffer);
         this.onCommitted(message);
-        return this.onDurable(message.ticket);
+        return this.#handlers?.onDurable(message.ticket);
       case "failed":
         this.#failed = unpackError(message.error);
+        this.#onOpenFailed(this.#failed);
         this.#onClosed();
-        return this.onFailed(this.#failed);
+        return this.#handlers?.onFailed(this.#failed);
       case "closed":
         return this.#onClosed();
       default:

@@ -1,0 +1,25 @@
+import { PaxlogError } from "../base/errors.ts";
+
+/** Nothing was ordered: the caller goes to the leader, where one is known. */
+export function notLeader(name: string, leaderAddress: string | undefined): PaxlogError {
+  if (leaderAddress === undefined) {
+    return new PaxlogError("NOT_LEADER", `node ${name} does not lead and knows no leader; try again shortly`);
+  }
+  return new PaxlogError("NOT_LEADER", `node ${name} does not lead; append to ${leaderAddress}`, {
+    facts: { leader: leaderAddress },
+  });
+}
+
+/** It was ordered and may have reached a majority. */
+export function leaderLost(name: string): PaxlogError {
+  const message = `node ${name} lost its leadership before this append was decided: it may be in the log, now or later; read to find out`;
+  return new PaxlogError("LEADER_LOST", message, { outcome: "unknown" });
+}
+
+/** Neither the queue nor the window has room. */
+export function overloaded(name: string): PaxlogError {
+  return new PaxlogError(
+    "OVERLOADED",
+    `node ${name} has no room for more appends; wait for answers before sending the next ones`,
+  );
+}
