@@ -89,7 +89,7 @@ describe("the power fails in every operation on a disk, one after another", () =
     const restart = { count: 0 };
     const load = {
       ...lightLoad,
-      visitMeanUs: fromMs(2),
+      visitMeanUs: fromMs(5),
       largeRate: 0.3,
       largeBytesMax: 200_000,
       largeBytesTotal: 3_000_000,
@@ -111,7 +111,7 @@ describe("the power fails in every operation on a disk, one after another", () =
       }
     }
     cluster.workload.start();
-    cluster.run(fromMs(1200));
+    cluster.run(fromMs(800));
     const operations = victim.disk.operations;
     victim.disarm();
     finish(cluster);

@@ -9,7 +9,7 @@ import { cutBothWays, linkOnly, roundUs, startedCluster, timeToAcknowledge } fro
 /** The bound of PROTOCOL 6. */
 const boundUs = 5 * roundUs;
 
-/** An append is acknowledged within the bound, and for 20 rounds afterwards nobody takes the lead over. Returns the leader. */
+/** An append is acknowledged within the bound, and for 15 rounds afterwards nobody takes the lead over. Returns the leader. */
 function expectStableLeader(cluster: Cluster): SimNode {
   const tookUs = timeToAcknowledge(cluster, 2 * boundUs);
   expect(tookUs, `no append was acknowledged: ${cluster.describe()}`).toBeDefined();
@@ -17,7 +17,7 @@ function expectStableLeader(cluster: Cluster): SimNode {
   cluster.run(3 * roundUs);
   const electionsBefore = cluster.coverage.of("leaderElected");
   const acknowledgedBefore = cluster.ledger.acknowledged;
-  cluster.run(20 * roundUs);
+  cluster.run(15 * roundUs);
   expect(cluster.coverage.of("leaderElected"), "leaders changed without need").toBe(electionsBefore);
   expect(cluster.ledger.acknowledged).toBeGreaterThan(acknowledgedBefore);
   return defined(cluster.leader, "the leader");
@@ -29,7 +29,7 @@ function inOrder(cluster: Cluster, leader: SimNode): [SimNode, ...SimNode[]] {
 }
 
 describe("quorum loss: the leader keeps one link, and only one other node reaches a majority", () => {
-  for (let seed = 1; seed <= 5; seed += 1) {
+  for (let seed = 1; seed <= 3; seed += 1) {
     test(`that node takes the lead over (seed ${seed})`, () => {
       const cluster = startedCluster({ seed, nodeCount: 5 });
       const [old, center] = inOrder(cluster, defined(cluster.leader, "the leader"));
@@ -41,7 +41,7 @@ describe("quorum loss: the leader keeps one link, and only one other node reache
 });
 
 describe("constrained election: only a node whose log is behind reaches a majority", () => {
-  for (let seed = 1; seed <= 5; seed += 1) {
+  for (let seed = 1; seed <= 3; seed += 1) {
     test(`it leads, and takes over what it lacks first (seed ${seed})`, () => {
       const cluster = startedCluster({ seed, nodeCount: 5 });
       const [, behind, ...rest] = inOrder(cluster, defined(cluster.leader, "the leader"));
@@ -59,7 +59,7 @@ describe("constrained election: only a node whose log is behind reaches a majori
 
 describe("chain: both ends reach the middle and not each other", () => {
   for (const place of ["at an end", "in the middle"] as const) {
-    for (let seed = 1; seed <= 5; seed += 1) {
+    for (let seed = 1; seed <= 3; seed += 1) {
       test(`a leader ${place} stays, and the far end gets what is decided (seed ${seed})`, () => {
         const cluster = startedCluster({ seed, nodeCount: 3 });
         const leader = defined(cluster.leader, "the leader");
@@ -100,7 +100,7 @@ describe("one-way cuts: every directed graph of three nodes", () => {
     [2, 1],
   ] as const;
   // The nodes are alike, so the leader is always number 0 here: with all graphs that is every graph from every leader.
-  for (let seed = 1; seed <= 2; seed += 1) {
+  for (let seed = 1; seed <= 1; seed += 1) {
     test(`a leader and a decided entry where a node reaches a quorum, safety everywhere (seed ${seed})`, () => {
       for (let graph = 0; graph < 64; graph += 1) {
         const cluster = startedCluster({ seed: seed * 1000 + graph, nodeCount: 3 });
