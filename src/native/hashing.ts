@@ -1,5 +1,4 @@
 /** Checksums and hashes by the addon, and their portable twin. test/native/ holds both to the same values. */
-import { createCRC32, createXXHash128 } from "hash-wasm";
 import { assert } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import type { Hash } from "../base/types.ts";
@@ -29,6 +28,8 @@ function nativeHashing(addon: Addon): Hashing {
 const castagnoli = 0x82f63b78;
 
 async function portableHashing(): Promise<Hashing> {
+  // Loaded only when needed: each thread of a node would spend a tenth of its start on it.
+  const { createCRC32, createXXHash128 } = await import("hash-wasm");
   const crc = await createCRC32(castagnoli);
   const xxh = await createXXHash128();
   // A saved state is a mark of the library's build and then the checksum so far, little-endian. `checked` makes sure of it.
