@@ -91,7 +91,10 @@ test("all writes of a turn are handed over at once, before anything is sent, in 
 
 test("nothing behind a stop is carried out, no write either", () => {
   const { done, targets } = recorder();
-  carryOut([append(1, [entry(1, 1)]), stop, append(2, [entry(2, 1)]), { kind: "send", to: [two], message: probe }], targets);
+  carryOut(
+    [append(1, [entry(1, 1)]), stop, append(2, [entry(2, 1)]), { kind: "send", to: [two], message: probe }],
+    targets,
+  );
   expect(done).toEqual(["submit append 1", "stop NODE_REPLACED"]);
 });
 

@@ -31,7 +31,14 @@ afterEach(() => {
 
 function openHistory(): { history: History; end: Slot; hashAt: (slot: number) => Hash } {
   const disk = new NodeDisk();
-  const store = Store.open({ disk, dir: temp.dir, hashing, randomBytes, name: "node", segmentBytes: limits.segmentBytesMin });
+  const store = Store.open({
+    disk,
+    dir: temp.dir,
+    hashing,
+    randomBytes,
+    name: "node",
+    segmentBytes: limits.segmentBytesMin,
+  });
   const reader = new LogReader(disk, temp.dir, hashing, store.layout);
   const { base, window } = store.recovered;
   const entries = reader.read(1 as Slot, reader.end, Number.MAX_SAFE_INTEGER);
@@ -78,7 +85,9 @@ test("a peer gets entries only if they continue the chain that it has", () => {
   const answer = ask(10, hashAt(10));
   expect(answer).toMatchObject({ requestId: 9, fromSlot: 10, visibleEnd: end });
   expect(answer.entries[0]!.slot).toBe(10);
-  expect(answer.entries.reduce((sum, entry) => sum + entry.bytes.length, 0)).toBeLessThanOrEqual(limits.messageEntryBytes);
+  expect(answer.entries.reduce((sum, entry) => sum + entry.bytes.length, 0)).toBeLessThanOrEqual(
+    limits.messageEntryBytes,
+  );
   expect(ask(10, hashAt(11)).entries).toEqual([]);
 });
 
