@@ -35,11 +35,13 @@ pub struct NativeFile {
     descriptor: AtomicI32,
 }
 
-/// Opens a file. Never through a symbolic link at the end of the path, and never for a program that this process starts.
+/// Opens a file. Never through a symbolic link at the end of a file's path, and never for a program that this process starts.
 #[napi(js_name = "openFile", catch_unwind)]
 pub fn open_file(path: String, options: OpenOptions) -> Result<NativeFile, FileError> {
     let path = CString::new(path).map_err(|_| errno::named(libc::EINVAL, "the path holds a zero byte"))?;
-    let mut flags = libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    let mut flags = libc::O_CLOEXEC;
+    // A directory may well be reached through a link; a file of ours that turns out to be one was put there by someone else.
+    flags |= if options.directory { libc::O_DIRECTORY } else { libc::O_NOFOLLOW };
     flags |= if options.write { libc::O_RDWR } else { libc::O_RDONLY };
     if options.create {
         flags |= libc::O_CREAT | libc::O_EXCL;
@@ -49,9 +51,6 @@ pub fn open_file(path: String, options: OpenOptions) -> Result<NativeFile, FileE
     }
     if options.data_sync {
         flags |= libc::O_DSYNC;
-    }
-    if options.directory {
-        flags |= libc::O_DIRECTORY;
     }
     // SAFETY: the path is a string with a zero at its end that outlives the call; a mode follows O_CREAT, as it must.
     let descriptor = retried(|| unsafe { libc::open(path.as_ptr(), flags, 0o600 as libc::c_uint) as isize })?;

@@ -18,6 +18,9 @@ export const limits = {
   windowSlots: 1024,
   /** ... and while the undecided bytes are at most this. */
   windowBytes: 32 * MiB,
+  /** A leader takes nothing more while so much waits for its own disk, even if the others decide without it. */
+  unflushedSlots: 16 * 1024,
+  unflushedBytes: 64 * MiB,
   /** Decided entries that a replica keeps in memory for followers and readers that are a little behind. */
   cacheBytes: 48 * MiB,
   /** What an entry in memory takes beside its bytes, about. */
@@ -37,6 +40,8 @@ export const limits = {
   replaceBytesMax: 32 * MiB + 3 * MiB,
   /** Groups start at multiples of this, and a synced block is never written again. */
   blockBytes: 4 * KiB,
+  /** Memory that direct writes are gathered in: the largest joined group in one write, larger ones in several. */
+  stagingBytes: 4 * MiB + 8 * KiB,
   segmentBytesDefault: 64 * MiB,
   segmentBytesMin: 1 * MiB,
   segmentBytesMax: 1024 * MiB,
@@ -95,7 +100,7 @@ export const limits = {
   linearReadsMax: 16_384,
   linearizeMs: 5_000,
   /** Handed to one peer's stream and not yet taken by its socket; above it messages to that peer are dropped. */
-  peerBufferBytes: 24 * MiB,
+  peerBufferBytes: 56 * MiB,
   /** Buffers between engine and storage that wait for their next use. */
   freeBufferBytes: 16 * MiB,
   /** A clean stop takes at most this long; what is not done by then is ended. */
@@ -135,4 +140,10 @@ assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch"
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.messageEntryBytes + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "entries fit a message");
 assert(limits.windowBytes + limits.batchBytesMax < limits.replaceBytesMax, "a window must fit one REPLACE group");
+assert(limits.stagingBytes % limits.blockBytes === 0, "staging holds whole blocks");
+assert(limits.replaceBytesMax + limits.messageBytesMax < limits.unflushedBytes, "a new leader has room at once");
+assert(
+  limits.inFlightBytesPerFollower + limits.messageBytesMax + limits.replaceBytesMax < limits.peerBufferBytes,
+  "a sync goes out whole behind what is in flight: cut short each time, it would never be taken",
+);
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

@@ -31,6 +31,7 @@ export interface Addon {
   xxh3(bytes: Uint8Array): string;
   /** 8 hexadecimal digits of the CRC32C, then 32 of the XXH3-128. */
   copyAndHash(source: Uint8Array, target: Uint8Array, offset: number, seed: number): string;
+  gather(target: Uint8Array, parts: readonly Uint8Array[]): number;
   scanBatch(
     bytes: Uint8Array,
     batchBytesMax: number,
@@ -87,7 +88,7 @@ function loadAddon(): LoadedAddon {
 
 /** An addon that an older build left behind would fail later, in the middle of its work. */
 function isWhole(addon: Partial<Addon>): addon is Addon {
-  const names = ["crc32c", "xxh3", "copyAndHash", "scanBatch", "offsetToBoundary"] as const;
+  const names = ["crc32c", "xxh3", "copyAndHash", "gather", "scanBatch", "offsetToBoundary"] as const;
   return names.every((name) => typeof addon[name] === "function");
 }
 

@@ -9,6 +9,8 @@ export interface NativeFiles {
   open(path: string, options: Partial<OpenOptions>): NativeFile;
   /** Memory that begins at a multiple of `boundary`, a power of two, and that threads can share. */
   allocateAligned(length: number, boundary: number): Uint8Array<SharedArrayBuffer>;
+  /** Copies all parts, one after another, to the begin of `target`; their length. */
+  gather(target: Uint8Array, parts: readonly Uint8Array[]): number;
   /** Bytes from the begin of the view to the next multiple of `boundary`. */
   offsetToBoundary(bytes: Uint8Array, boundary: number): number;
 }
@@ -29,6 +31,7 @@ function nativeFiles(addon: Addon): NativeFiles {
   const defaults: OpenOptions = { write: true, create: false, direct: false, dataSync: false, directory: false };
   return {
     open: (path, options) => openFile(path, { ...defaults, ...options }),
+    gather: (target, parts) => addon.gather(target, parts),
     offsetToBoundary: (bytes, boundary) => addon.offsetToBoundary(bytes, boundary),
     allocateAligned: (length, boundary) => {
       const whole = new Uint8Array(new SharedArrayBuffer(length + boundary));

@@ -7,7 +7,20 @@ import { logDirectory, parentOf, superblockPath, trashDirectory, unfinished } fr
 import { SuperblockStore } from "./superblock-store.ts";
 
 /** What a directory may hold whose formatting was cut short; all of it is made again. */
-const leftovers: ReadonlySet<string> = new Set(["LOCK", "log", "trash", `superblock${unfinished}`]);
+const leftovers: ReadonlySet<string> = new Set([
+  "LOCK",
+  "log",
+  "trash",
+  "write-mode",
+  `write-mode${unfinished}`,
+  `measure${unfinished}`,
+  `superblock${unfinished}`,
+]);
+
+/** Whether a directory holds a log, or nothing but what a formatting that was cut short leaves. */
+export function isOurs(disk: Disk, dir: string): boolean {
+  return disk.exists(superblockPath(dir)) || disk.list(dir).every((name) => leftovers.has(name));
+}
 
 /**
  * Formats a directory that is empty, and syncs one that is not. The superblock comes last and under its name only when it is

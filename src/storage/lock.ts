@@ -1,6 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { PaxlogError } from "../base/errors.ts";
+import type { NativeFile, NativeFiles } from "../native/files.ts";
 import { lockPath } from "./paths.ts";
 
 export interface DirectoryLock {
@@ -10,12 +11,13 @@ export interface DirectoryLock {
 
 /**
  * Holds a directory for one owner, on this machine: an abstract unix socket (Linux) named by device and inode, which the
- * kernel gives free with its process, so no lock outlives its owner. The LOCK file only tells who that is.
+ * kernel gives free with its process, so no lock outlives its owner. The LOCK file tells who that is. With the addon's `files` it
+ * is also locked itself (an open-file-description lock): sockets have no say between containers that share a directory.
  *
  * @throws PaxlogError DIRECTORY_IN_USE with the fact `pid` where it is known, for a second opener in the same process too;
  *   DIRECTORY_UNUSABLE where the directory is missing or may not be written.
  */
-export async function lockDirectory(dir: string): Promise<DirectoryLock> {
+export async function lockDirectory(dir: string, files?: NativeFiles): Promise<DirectoryLock> {
   let name: string;
   try {
     const { dev, ino } = statSync(dir, { bigint: true });
@@ -26,13 +28,44 @@ export async function lockDirectory(dir: string): Promise<DirectoryLock> {
   const server = await listen(name).catch((cause: NodeJS.ErrnoException) => {
     throw cause.code === "EADDRINUSE" ? inUse(dir) : notUsable(dir, cause);
   });
+  let file: NativeFile | undefined;
   try {
+    file = files === undefined ? undefined : lockFile(dir, files);
     writeFileSync(lockPath(dir), `${process.pid}\n`, { mode: 0o600 });
   } catch (cause) {
+    file?.close();
     await close(server);
-    throw notUsable(dir, cause);
+    throw cause instanceof PaxlogError ? cause : notUsable(dir, cause);
   }
-  return { release: () => close(server) };
+  return {
+    release: async () => {
+      file?.close();
+      await close(server);
+    },
+  };
+}
+
+/** The open LOCK, which holds its lock until it is closed. */
+function lockFile(dir: string, files: NativeFiles): NativeFile {
+  const path = lockPath(dir);
+  const file = openOrCreate(path, files);
+  try {
+    if (file.tryLock()) return file;
+  } catch (cause) {
+    file.close();
+    throw cause;
+  }
+  file.close();
+  throw inUse(dir);
+}
+
+function openOrCreate(path: string, files: NativeFiles): NativeFile {
+  try {
+    return files.open(path, {});
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+    return files.open(path, { create: true });
+  }
 }
 
 function listen(path: string): Promise<Server> {

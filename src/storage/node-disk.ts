@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { type Disk, DiskError, type DiskFile } from "./disk.ts";
 import { parentOf } from "./paths.ts";
+import { systemCall } from "./system-call.ts";
 
 /** The most pieces that one writev takes (IOV_MAX of Linux). */
 const piecesMax = 1024;
@@ -22,35 +23,35 @@ const piecesMax = 1024;
 /** The portable disk: node:fs, buffered, synced with fdatasync. */
 export class NodeDisk implements Disk {
   create(path: string): DiskFile {
-    return call("open", path, () => new NodeFile(path, openSync(path, "wx+", 0o600)));
+    return systemCall("open", path, () => new NodeFile(path, openSync(path, "wx+", 0o600)));
   }
 
   open(path: string, access: "read" | "write"): DiskFile {
-    return call("open", path, () => new NodeFile(path, openSync(path, access === "read" ? "r" : "r+")));
+    return systemCall("open", path, () => new NodeFile(path, openSync(path, access === "read" ? "r" : "r+")));
   }
 
   exists(path: string): boolean {
-    return call("stat", path, () => statSync(path, { throwIfNoEntry: false }) !== undefined);
+    return systemCall("stat", path, () => statSync(path, { throwIfNoEntry: false }) !== undefined);
   }
 
   makeDirectory(path: string): void {
-    call("mkdir", path, () => makeDirectories(path));
+    systemCall("mkdir", path, () => makeDirectories(path));
   }
 
   list(path: string): string[] {
-    return call("readdir", path, () => readdirSync(path).sort());
+    return systemCall("readdir", path, () => readdirSync(path).sort());
   }
 
   rename(from: string, to: string): void {
-    call("rename", from, () => renameSync(from, to));
+    systemCall("rename", from, () => renameSync(from, to));
   }
 
   remove(path: string): void {
-    call("unlink", path, () => unlinkSync(path));
+    systemCall("unlink", path, () => unlinkSync(path));
   }
 
   syncDirectory(path: string): void {
-    call("fsync", path, () => {
+    systemCall("fsync", path, () => {
       const descriptor = openSync(path, "r");
       try {
         fsyncSync(descriptor);
@@ -71,11 +72,11 @@ class NodeFile implements DiskFile {
   }
 
   size(): number {
-    return call("fstat", this.path, () => fstatSync(this.#descriptor).size);
+    return systemCall("fstat", this.path, () => fstatSync(this.#descriptor).size);
   }
 
   read(offset: number, target: Uint8Array): number {
-    return call("read", this.path, () => {
+    return systemCall("read", this.path, () => {
       let done = 0;
       while (done < target.length) {
         const count = readSync(this.#descriptor, target, done, target.length - done, offset + done);
@@ -87,7 +88,7 @@ class NodeFile implements DiskFile {
   }
 
   write(offset: number, parts: readonly Uint8Array[]): void {
-    call("write", this.path, () => {
+    systemCall("write", this.path, () => {
       let position = offset;
       for (let begin = 0; begin < parts.length; begin += piecesMax) {
         position += this.#writeAll(position, parts.slice(begin, begin + piecesMax));
@@ -109,15 +110,15 @@ class NodeFile implements DiskFile {
   }
 
   sync(): void {
-    call("fdatasync", this.path, () => fdatasyncSync(this.#descriptor));
+    systemCall("fdatasync", this.path, () => fdatasyncSync(this.#descriptor));
   }
 
   resize(length: number): void {
-    call("ftruncate", this.path, () => ftruncateSync(this.#descriptor, length));
+    systemCall("ftruncate", this.path, () => ftruncateSync(this.#descriptor, length));
   }
 
   close(): void {
-    call("close", this.path, () => closeSync(this.#descriptor));
+    systemCall("close", this.path, () => closeSync(this.#descriptor));
   }
 }
 
@@ -148,17 +149,4 @@ function withoutFirst(parts: readonly Uint8Array[], count: number): Uint8Array[]
   const left = parts.slice(index);
   if (skip > 0) left[0] = left[0]!.subarray(skip);
   return left;
-}
-
-/** Runs a call to the system; what it throws becomes a DiskError with the errno as it is. */
-function call<T>(syscall: string, path: string, run: () => T): T {
-  try {
-    return run();
-  } catch (cause) {
-    if (cause instanceof DiskError) throw cause;
-    const code = (cause as NodeJS.ErrnoException).code;
-    // What carries no errno is a mistake in this program (a bad argument), not an answer of the system.
-    if (code === undefined || code.startsWith("ERR_")) throw cause;
-    throw new DiskError(code, syscall, path, cause);
-  }
 }

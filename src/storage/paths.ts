@@ -5,6 +5,8 @@ export const unfinished = ".new";
 
 export const lockPath = (dir: string): string => `${dir}/LOCK`;
 export const superblockPath = (dir: string): string => `${dir}/superblock`;
+export const writeModePath = (dir: string): string => `${dir}/write-mode`;
+export const measurePath = (dir: string): string => `${dir}/measure${unfinished}`;
 export const logDirectory = (dir: string): string => `${dir}/log`;
 export const trashDirectory = (dir: string): string => `${dir}/trash`;
 
