@@ -13,7 +13,7 @@ import { Random } from "./random.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { SimNode } from "./sim-node.ts";
 import type { ReplicaPart, SimWorld } from "./sim-world.ts";
-import { Trace } from "./trace.ts";
+import { Trace, type WatchTrace } from "./trace.ts";
 import { appendOf, Workload, type WorkloadPlan } from "./workload.ts";
 
 export interface ClusterOptions {
@@ -30,7 +30,7 @@ export interface ClusterOptions {
   readonly wrapDisk?: (disk: Disk) => Disk;
   /** Only what clients and readers can see is checked. */
   readonly outcomesOnly?: boolean;
-  readonly watch?: ((line: string) => void) | undefined;
+  readonly watch?: WatchTrace | undefined;
   readonly onCrash?: (node: SimNode) => void;
 }
 

@@ -1,3 +1,4 @@
+import { limits } from "../base/limits.ts";
 import type { Effect } from "../core/effect.ts";
 import type { Message, PromiseId } from "../core/message.ts";
 import type { ReplicaView } from "../core/replica.ts";
@@ -20,6 +21,8 @@ export class Observer {
     if (message.kind === "entries" && after.decidedEnd > before.decidedEnd) this.#coverage.count("learnt");
     const isSynced = before.role === "follower" && before.phase === "prepare" && after.phase === "accept";
     if (isSynced) this.#coverage.count("syncTaken");
+    const isFarBehind = message.kind === "promise" && after.acceptedEnd - message.acceptedEnd > limits.windowSlots;
+    if (isFarBehind) this.#coverage.count("followerFarBehind");
     if (message.kind === "syncBegin" && !this.#isLatest(message.promiseId)) this.#coverage.count("syncBeginStale");
   }
 

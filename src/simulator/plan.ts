@@ -101,9 +101,14 @@ function drawWorkload(random: Random): WorkloadPlan {
   const [visitMeanMs, burstMax] = random.pick([
     [5, 1],
     [10, 3],
+    [10, 3],
+    [20, 10],
     [20, 10],
     [40, 1],
     [100, 60],
+    [100, 60],
+    // Fills the window of a leader that is cut off.
+    [60, 80],
   ] as const);
   return {
     visitMeanUs: fromMs(visitMeanMs),

@@ -1,3 +1,6 @@
+/** Quiet lines are those that a trace for people leaves out. */
+export type WatchTrace = (line: string, isQuiet: boolean) => void;
+
 /**
  * What happened in a run: the last lines for whoever reads a failure, and a hash over all of them, which proves that a seed
  * replays (two runs of one seed have equal hashes).
@@ -6,12 +9,12 @@ export class Trace {
   readonly #lines: string[] = [];
   readonly #keep: number;
   /** Called with every line, for a run that is watched. */
-  readonly #watch: ((line: string) => void) | undefined;
+  readonly #watch: WatchTrace | undefined;
   #count = 0;
   #high = 0x811c_9dc5;
   #low = 0x0100_0193;
 
-  constructor(options: { readonly keep?: number; readonly watch?: ((line: string) => void) | undefined } = {}) {
+  constructor(options: { readonly keep?: number; readonly watch?: WatchTrace | undefined } = {}) {
     this.#keep = options.keep ?? 60;
     this.#watch = options.watch;
   }
@@ -28,10 +31,10 @@ export class Trace {
     }
     this.#high = high;
     this.#low = low;
+    this.#watch?.(line, isQuiet);
     if (isQuiet) return;
     this.#lines[this.#count % this.#keep] = line;
     this.#count += 1;
-    this.#watch?.(line);
   }
 
   get count(): number {
