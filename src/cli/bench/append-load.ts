@@ -1,11 +1,16 @@
 import { build, type Histogram } from "hdr-histogram-js";
 import { type PaxlogError, toPaxlogError } from "../../base/errors.ts";
-import type { Log } from "../../client/log.ts";
+import type { AppendedMany } from "../../client/log.ts";
 import type { RecordInput } from "../../format/batch-encode.ts";
 import type { BatchPlan } from "./records.ts";
 
+/** What takes the load: a Log, or whatever else appends. */
+export interface AppendTarget {
+  append(records: readonly RecordInput[]): Promise<AppendedMany>;
+}
+
 export interface AppendLoadOptions {
-  readonly log: Log;
+  readonly log: AppendTarget;
   readonly plan: BatchPlan;
   readonly batches: readonly (readonly RecordInput[])[];
   readonly warmupMs: number;

@@ -1,0 +1,52 @@
+/** Benchmarks of paxlog: `npm run bench` for the whole, `npm run bench:append` and so on for one. Figures are in RESULTS.md. */
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { Command } from "commander";
+import { appendBenchmark } from "./append.ts";
+import { closedLoopBenchmark } from "./closed-loop.ts";
+import { codecBenchmark } from "./codec.ts";
+import { goalsBenchmark } from "./goals.ts";
+import { type BenchContext, type Benchmark, runBenchmark } from "./lib/report.ts";
+import { profileBenchmark } from "./profile.ts";
+import { readBenchmark } from "./read.ts";
+import { tailBenchmark } from "./tail.ts";
+import { transportBenchmark } from "./transport.ts";
+
+interface Flags {
+  readonly full?: true;
+  readonly smoke?: true;
+  readonly json?: true;
+  readonly dir: string;
+}
+
+const program = new Command("bench").description("measure paxlog; without a name: everything that the goals name");
+
+function add(benchmark: Benchmark<unknown>, description: string, isDefault = false): void {
+  program
+    .command(benchmark.name, { isDefault })
+    .description(description)
+    .option("--full", "everything there is to measure; takes longer")
+    .option("--smoke", "only show that it works, in seconds; the figures mean nothing")
+    .option("--json", "print the report as one JSON object")
+    .option("--dir <dir>", "where the nodes keep their data: on the disk to measure", tmpdir())
+    .action(async ({ full, smoke, json, dir }: Flags) => {
+      mkdirSync(dir, { recursive: true });
+      const context: BenchContext = {
+        size: smoke === true ? "smoke" : full === true ? "full" : "default",
+        dir,
+        note: (line) => process.stderr.write(`${line}\n`),
+      };
+      await runBenchmark(benchmark, context, json === true);
+    });
+}
+
+add(goalsBenchmark, "the table of goals: what is asked for, what was reached", true);
+add(appendBenchmark, "appends of several sizes, unary and on a stream, to three nodes and to one");
+add(closedLoopBenchmark, "one append at a time on a stream");
+add(readBenchmark, "catch-up read over gRPC");
+add(tailBenchmark, "append to delivery on another node");
+add(transportBenchmark, "the same messages with no disk and no consensus; unary appends beside an empty handler");
+add(codecBenchmark, "encoding and decoding on one thread");
+add(profileBenchmark, "CPU profiles of every thread of the leader under load");
+
+await program.parseAsync();
