@@ -49,10 +49,16 @@ export class Replication {
     return this.#established;
   }
 
-  /** Room for proposals: W slots and windowBytes may be undecided. */
+  /**
+   * Room for proposals: W slots and windowBytes may be undecided, and only so much may wait for the own disk. Where the others
+   * decide without this disk, nothing else bounds what a leader whose disk is slower than theirs holds in memory.
+   */
   get room(): { readonly slots: number; readonly bytes: number } {
-    const slots = limits.windowSlots - (this.#ctx.acceptedEnd - this.#ctx.decidedEnd);
-    return { slots: Math.max(0, slots), bytes: Math.max(0, limits.windowBytes - this.#undecidedBytes) };
+    const { acceptedEnd, decidedEnd, flushedEnd, writes } = this.#ctx;
+    const undecided = limits.windowSlots - (acceptedEnd - decidedEnd);
+    const unflushed = limits.unflushedSlots - (acceptedEnd - flushedEnd);
+    const bytes = Math.min(limits.windowBytes - this.#undecidedBytes, limits.unflushedBytes - writes.bytes);
+    return { slots: Math.max(0, Math.min(undecided, unflushed)), bytes: Math.max(0, bytes) };
   }
 
   get synced(): ReadonlySet<NodeId> {
