@@ -42,6 +42,13 @@ export interface PeerReport {
 const lossesBeforeLift = 2;
 /** A slow leader gives way at most once in so many rounds: an overloaded machine must not rotate leaders. */
 const slowPauseRounds = 10;
+/**
+ * ... and says so for this long, while it lasts. Rounds are staggered: the last follower hears of it up to a round late and is
+ * unhappy a round later, and only then does a follower hear nobody who is happy (rule 3).
+ */
+const slowReportRounds = 3;
+/** Rounds that the promise of a leader-elect may take to be durable: nobody else can lead meanwhile. */
+const promiseRoundsMax = 5;
 
 /**
  * Ballot leader election, quorum-connected (docs/protocol.md, section 6, after OmniPaxos, EuroSys'23). Heartbeats go in rounds of T.
@@ -62,6 +69,8 @@ export class Election {
   #shutOutRounds = 0;
   /** The round until which a leader that gave way for slowness takes nothing over again. */
   #yieldUntilRound = 0;
+  /** ... and until which it says that it is not happy, while it is slow. */
+  #reportUntilRound = 0;
 
   constructor(self: NodeId, quorums: Quorums, promised: Ballot) {
     this.#self = self;
@@ -190,16 +199,19 @@ export class Election {
     return 1 + this.#replies.size >= this.#quorums.prepare;
   }
 
+  /** A leader-elect has synced nobody yet: any peer that is faster will do, but only after a longer wait. */
   #giveWayIfSlow(inputs: RoundInputs): void {
-    if (!this.leadsOwn || !this.#happy || !inputs.accepting || inputs.slowMs <= inputs.roundMs) return;
-    if (this.#round <= this.#yieldUntilRound) return;
-    for (const [peer, reply] of this.#replies) {
-      if (!inputs.synced.has(peer)) continue;
-      if (Math.max(reply.oldestSyncMs, reply.loopLagMs) * 2 > inputs.slowMs) continue;
-      this.#happy = false;
-      this.#yieldUntilRound = this.#round + slowPauseRounds;
-      return;
-    }
+    const { accepting, slowMs, roundMs, synced } = inputs;
+    if (!this.leadsOwn || !this.#happy || slowMs <= (accepting ? roundMs : promiseRoundsMax * roundMs)) return;
+    const begins = this.#round > this.#yieldUntilRound;
+    if (!begins && this.#round >= this.#reportUntilRound) return;
+    const isFaster = ([peer, reply]: readonly [NodeId, HeartbeatReplyMessage]): boolean =>
+      (!accepting || synced.has(peer)) && Math.max(reply.oldestSyncMs, reply.loopLagMs) * 2 <= slowMs;
+    if (![...this.#replies].some(isFaster)) return;
+    this.#happy = false;
+    if (!begins) return;
+    this.#yieldUntilRound = this.#round + slowPauseRounds;
+    this.#reportUntilRound = this.#round + slowReportRounds;
   }
 
   /** Otherwise a voter that promised a dead candidate would stay shut out. */
