@@ -61,6 +61,8 @@ export class Election {
   #own: Ballot;
   #leader: Ballot;
   #happy = false;
+  /** The own ballot is the largest that this node may follow, but it can decide nothing: too few others still do. */
+  #superseded = false;
   #round = 0;
   #replies = new Map<NodeId, HeartbeatReplyMessage>();
   #previous = new Map<NodeId, HeartbeatReplyMessage>();
@@ -102,9 +104,15 @@ export class Election {
     return this.#own.n >= 1 && sameBallot(this.#leader, this.#own);
   }
 
-  /** The owner of the followed ballot, if this node is content with it. */
+  /** Whether this node is to lead: not while others follow a larger ballot whose owner it does not hear (C21). */
+  get shouldLead(): boolean {
+    return this.leadsOwn && !this.#superseded;
+  }
+
+  /** The owner of the followed ballot, if this node is content with it and it is of use. */
   get leaderNode(): NodeId | undefined {
-    return this.#happy && this.#leader.n >= 1 ? this.#leader.nodeId : undefined;
+    const isContent = this.#happy && this.#leader.n >= 1 && (this.shouldLead || !this.leadsOwn);
+    return isContent ? this.#leader.nodeId : undefined;
   }
 
   /** Last reports of the peers that were heard in this round or the one before. */
@@ -160,6 +168,7 @@ export class Election {
     );
     this.#leader = this.#own;
     this.#happy = true;
+    this.#superseded = false;
     this.#shutOutRounds = 0;
   }
 
@@ -182,6 +191,7 @@ export class Election {
         else if (reply.happy) superseded = true;
       }
       this.#happy = following >= needed || superseded;
+      this.#superseded = following < needed && superseded;
       return;
     }
     const owner = heard.get(this.#leader.nodeId);

@@ -241,13 +241,15 @@ export class Replica {
 
   /** Rule 5 of the election: begin to lead one's own new ballot, or stop leading when another one is followed. */
   #followElection(): void {
-    const { own, leadsOwn } = this.#election;
-    if (leadsOwn) {
-      if (this.#leader !== undefined && sameBallot(this.#leader.n, own)) return;
+    const ctx = this.#ctx;
+    if (this.#election.shouldLead) {
+      if (this.#leader !== undefined && sameBallot(this.#leader.n, this.#election.own)) return;
+      // A ballot whose leadership was given up is never led again: others may have learnt what it knew nothing of.
+      if (compareBallots(this.#election.own, ctx.promising) <= 0) this.#election.takeBallot();
       this.#stepDown();
       this.#follower.forget();
       this.#learner.abandon();
-      this.#leader = new Leader(this.#ctx, this.#learner, own);
+      this.#leader = new Leader(ctx, this.#learner, this.#election.own);
     } else if (this.#leader !== undefined) {
       this.#stepDown();
       this.#follower.askPrepare(this.#election.leaderNode);

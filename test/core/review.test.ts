@@ -128,3 +128,39 @@ describe("C20: a disk that stalls", () => {
   });
 });
 
+describe("C21: a leader at the end of a chain", () => {
+  test("one whose neighbour follows a larger ballot stops leading, learns, and may lead again later", () => {
+    const cluster = electedCluster(3);
+    const old = cluster.leader;
+    const [middle, far] = followersOf(cluster) as [TestNode, TestNode];
+    const pairs = (a: TestNode, b: TestNode) => [`${a.id}>${b.id}`, `${b.id}>${a.id}`];
+    for (const link of [...pairs(old, middle), ...pairs(old, far)]) cluster.cut.add(link);
+    const [lost] = cluster.propose(old.id, "never decided");
+    const others = () => [middle, far].find((node) => node.view.established);
+    for (let round = 0; round < 12 && others() === undefined; round += 1) cluster.run(1);
+    const next = others()!;
+    const neighbour = next === middle ? far : middle;
+    const [request] = cluster.propose(next.id, "decided");
+    cluster.run(1);
+    expect(next.answers.get(request!)?.kind).toBe("acknowledged");
+    // The neighbour stands for no ballot of its own: nothing that the old leader hears tells it whom to follow.
+    cluster.crash(neighbour.id);
+    cluster.restart(neighbour.id);
+    cluster.run(3);
+    expect(neighbour.view).toMatchObject({ leader: next.id, ballot: { n: 0 } });
+    expect(old.view.role).toBe("leader");
+    for (const link of pairs(old, neighbour)) cluster.cut.delete(link);
+    cluster.connect(old.id, neighbour.id);
+    cluster.connect(neighbour.id, old.id);
+    cluster.run(8);
+    expect(old.view).toMatchObject({ role: "follower", leader: undefined, visibleEnd: 2 });
+    expect(old.logText).toBe("decided");
+    expect(old.answers.get(lost!)).toEqual({ kind: "failed", code: "LEADER_LOST", outcome: "unknown" });
+    expect(cluster.leader).toBe(next);
+    // The leader dies: the chain's other two are a quorum.
+    cluster.crash(next.id);
+    cluster.run(8);
+    expect([old, neighbour]).toContain(cluster.leader);
+  });
+});
+
