@@ -1,4 +1,5 @@
 import { assert } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
 import { maxSlot, type NodeId, type Slot, slotPlus } from "../base/types.ts";
 import { type Ballot, compareBallots, sameBallot, showBallot } from "./ballot.ts";
 import { chooseLog } from "./choice.ts";
@@ -22,8 +23,14 @@ interface LogFetch {
   readonly decidedEnd: Slot;
   readonly end: Slot;
   readonly suffix: Entry[];
+  /**
+   * One for the whole fetch: asked again after a round, it takes the answer to any of the questions for `nextSlot`, or an answer
+   * that takes longer than a round would never be taken.
+   */
+  readonly requestId: number;
   nextSlot: Slot;
-  requestId: number;
+  /** Nothing is asked for until more of what came is on the own disk. */
+  waitsForDisk: boolean;
   /** Rounds without progress. */
   idleRounds: number;
 }
@@ -107,7 +114,7 @@ export class Leader {
     const silent = ctx.peers.filter((peer) => !this.#promises.has(peer));
     ctx.send(silent, this.#prepare());
     const fetch = this.#fetch;
-    if (fetch === undefined) return;
+    if (fetch === undefined || fetch.waitsForDisk) return;
     fetch.idleRounds += 1;
     if (fetch.idleRounds > idleRoundsMax) this.outranked = true;
     else this.#request(fetch);
@@ -141,15 +148,24 @@ export class Leader {
       return;
     }
     ctx.phase = "sync";
-    this.#fetch = { from: best, decidedEnd, end, suffix: [], nextSlot: fetchFrom, requestId: 0, idleRounds: 0 };
+    const requestId = ctx.nextRequestId();
+    const progress = { nextSlot: fetchFrom, waitsForDisk: false, idleRounds: 0 };
+    this.#fetch = { from: best, decidedEnd, end, suffix: [], requestId, ...progress };
     this.#request(this.#fetch);
+  }
+
+  /** Something became durable: a fetch that waited for it may go on. */
+  onDurable(): void {
+    if (this.#fetch?.waitsForDisk === true) this.#request(this.#fetch);
   }
 
   #request(fetch: LogFetch): void {
     const ctx = this.#ctx;
-    const prevHash = fetch.suffix[fetch.suffix.length - 1]?.hash ?? ctx.log.hashBefore(fetch.nextSlot)!;
-    fetch.requestId = ctx.nextRequestId();
-    ctx.send(fetch.from, { kind: "fetch", requestId: fetch.requestId, fromSlot: fetch.nextSlot, prevHash, n: this.n });
+    fetch.waitsForDisk = ctx.writes.bytes > limits.windowBytes / 2;
+    if (fetch.waitsForDisk) return;
+    const { requestId, nextSlot: fromSlot } = fetch;
+    const prevHash = fetch.suffix[fetch.suffix.length - 1]?.hash ?? ctx.log.hashBefore(fromSlot)!;
+    ctx.send(fetch.from, { kind: "fetch", requestId, fromSlot, prevHash, n: this.n });
   }
 
   /** Returns false where what came does not chain: the promiser's log is not what it promised. */

@@ -104,7 +104,7 @@ export class Reads {
   }
 
   /** Ask again what may have been lost; refuse what found no leader for long. */
-  onRound(ticksPerRound: number): void {
+  onRound(ticksPerRound: number, leaderNode: NodeId | undefined): void {
     const probe = this.#probe;
     if (probe !== undefined) {
       this.#ctx.send(
@@ -112,12 +112,16 @@ export class Reads {
         probe.message,
       );
     }
-    if (this.#indexRequest !== undefined) {
-      this.#waiting.unshift(...this.#indexRequest.reads);
-      this.#indexRequest = undefined;
-    }
     const oldest = this.#ctx.ticks - roundsMax * ticksPerRound;
     const isOld = (read: Read) => read.sinceTick < oldest;
+    const request = this.#indexRequest;
+    if (request !== undefined && request.to === leaderNode && !request.reads.some(isOld)) {
+      // The same question: an answer that takes longer than a round is taken all the same.
+      this.#ctx.send(request.to, { kind: "readIndex", requestId: request.requestId });
+    } else if (request !== undefined) {
+      this.#waiting.unshift(...request.reads);
+      this.#indexRequest = undefined;
+    }
     for (const read of this.#waiting.filter(isOld)) this.#refuse(read);
     this.#waiting = this.#waiting.filter((read) => !isOld(read));
     for (const { read } of this.#indexed.filter(({ read }) => isOld(read))) this.#refuse(read);

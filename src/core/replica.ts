@@ -235,7 +235,7 @@ export class Replica {
     if (ctx.role === "follower" && ctx.phase === "recover" && !this.#learner.isLearning) {
       this.#follower.askPrepare(this.#election.leaderNode);
     }
-    this.#reads.onRound(ticksPerRound);
+    this.#reads.onRound(ticksPerRound, this.#election.leaderNode);
     ctx.send(ctx.peers, this.#election.startRound());
   }
 
@@ -290,6 +290,7 @@ export class Replica {
     this.#follower.answerPrepare();
     this.#follower.sendAccepted();
     this.#leader?.replication?.decide();
+    this.#leader?.onDurable();
     this.#learner.onDurable();
   }
 

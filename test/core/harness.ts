@@ -1,5 +1,6 @@
 // A cluster of real replicas whose messages and disks move only when a test says so.
 import { createHash } from "node:crypto";
+import { limits } from "../../src/base/limits.ts";
 import type { Hash, NodeId, Slot, Uid } from "../../src/base/types.ts";
 import { noBallot } from "../../src/core/ballot.ts";
 import type { DurableState, Recovered } from "../../src/core/durable.ts";
@@ -294,7 +295,11 @@ export class TestCluster {
         for (const to of effect.to) this.#post(node.id, to, effect.message);
         return;
       case "sendEntries": {
-        const entries = node.disk.log.slice(effect.fromSlot - 1, effect.end - 1);
+        let bytes = 0;
+        const entries = node.disk.log.slice(effect.fromSlot - 1, effect.end - 1).filter((entry, index) => {
+          bytes += entry.bytes.length;
+          return index === 0 || bytes <= limits.messageEntryBytes;
+        });
         const known = entries[0] === undefined || entries[0].prevHash === effect.prevHash;
         const { requestId, fromSlot, visibleEnd } = effect;
         this.#post(node.id, effect.to, {

@@ -2,7 +2,7 @@
 // Method: the shortest script that showed each, on the real core.
 import { describe, expect, test } from "vitest";
 import { compareBallots } from "../../src/core/ballot.ts";
-import { electedCluster, type TestCluster, type TestNode, type Wire } from "./harness.ts";
+import { electedCluster, kindIs, type TestCluster, type TestNode, type Wire } from "./harness.ts";
 
 function followersOf(cluster: TestCluster): TestNode[] {
   const leader = cluster.leader;
@@ -128,6 +128,42 @@ describe("C20: a disk that stalls", () => {
   });
 });
 
+describe("a leader-elect that is far behind", () => {
+  test("one whose disk is slow asks for no more than it can hold, and leads when it has all", () => {
+    const cluster = electedCluster(3);
+    const first = cluster.leader;
+    const [holder, empty] = followersOf(cluster) as [TestNode, TestNode];
+    cluster.loses = ({ to }) => to === empty.id;
+    for (let count = 0; count < 30; count += 1) {
+      cluster.propose(first.id, `${count}`.padEnd(1000 * 1000, "x"));
+      cluster.settle();
+    }
+    expect(holder.view.acceptedEnd).toBe(31);
+    cluster.loses = () => false;
+    cluster.crash(first.id);
+    cluster.crash(holder.id);
+    cluster.restart(holder.id);
+    const pendingBytes = () =>
+      empty.disk.pending
+        .flatMap((effect) => (effect.kind === "writeSuperblock" ? [] : effect.entries))
+        .reduce((sum, { bytes }) => sum + bytes.length, 0);
+    let pendingMax = 0;
+    for (let tick = 0; tick < 8 * 8; tick += 1) {
+      cluster.tick(empty.id);
+      for (let hop = 0; hop < 100; hop += 1) {
+        cluster.flush(holder.id);
+        if (empty.disk.pending[0]?.kind === "writeSuperblock") cluster.flush(empty.id, 1);
+        pendingMax = Math.max(pendingMax, pendingBytes());
+        if (cluster.deliver() === 0) break;
+      }
+    }
+    expect(pendingMax).toBeGreaterThan(15_000_000);
+    expect(pendingMax).toBeLessThan(20_000_000);
+    cluster.run(4);
+    expect(cluster.leader.view.decidedEnd).toBe(31);
+  });
+});
+
 describe("C21: a leader at the end of a chain", () => {
   test("one whose neighbour follows a larger ballot stops leading, learns, and may lead again later", () => {
     const cluster = electedCluster(3);
@@ -164,3 +200,50 @@ describe("C21: a leader at the end of a chain", () => {
   });
 });
 
+describe("C22: answers that take longer than a round", () => {
+  test("a leader-elect waits for what it fetches as long as it comes", () => {
+    const cluster = electedCluster(3);
+    const first = cluster.leader;
+    const [holder, empty] = followersOf(cluster) as [TestNode, TestNode];
+    cluster.propose(first.id, ...["a", "b", "c"].map((letter) => letter.repeat(700 * 1024)));
+    cluster.drop(kindIs("accept", empty.id));
+    cluster.deliver(kindIs("accept", holder.id));
+    cluster.flush(holder.id);
+    cluster.drop(() => true);
+    // The holder comes back, but its clock stands still: the empty node must lead.
+    cluster.crash(first.id);
+    cluster.crash(holder.id);
+    cluster.restart(holder.id);
+    let held: { wire: Wire; tick: number }[] = [];
+    for (let tick = 0; tick < 20 * 8 && !empty.view.established; tick += 1) {
+      cluster.tick(empty.id);
+      for (let hop = 0; hop < 20; hop += 1) {
+        for (const node of [holder, empty]) cluster.flush(node.id);
+        held.push(...cluster.wires.filter(kindIs("entries")).map((wire) => ({ wire, tick })));
+        cluster.drop(kindIs("entries"));
+        if (cluster.deliver() === 0) break;
+      }
+      for (const { wire, tick: since } of held) if (tick - since === 11) cluster.inject(wire);
+      held = held.filter(({ tick: since }) => tick - since < 11);
+    }
+    expect(empty.view).toMatchObject({ role: "leader", established: true, decidedEnd: 4 });
+  });
+
+  test("a follower takes the answer to its read however late it comes", () => {
+    const cluster = electedCluster(3);
+    const reader = followersOf(cluster)[0]!;
+    const read = cluster.read(reader.id);
+    runWith(cluster, 5 * 8, { slow: kindIs("readIndexReply"), slowTicks: 11 });
+    expect(reader.ready).toContain(read);
+  });
+
+  test("a follower's read goes on with the next leader", () => {
+    const cluster = electedCluster(3);
+    const old = cluster.leader;
+    const reader = followersOf(cluster)[0]!;
+    const read = cluster.read(reader.id);
+    cluster.crash(old.id);
+    cluster.run(8);
+    expect(reader.ready).toContain(read);
+  });
+});
