@@ -40,6 +40,12 @@ export const limits = {
   replaceBytesMax: 32 * MiB + 3 * MiB,
   /** Groups start at multiples of this, and a synced block is never written again. */
   blockBytes: 4 * KiB,
+  /** Zeros written ahead at once, which hold up a group that comes meanwhile: a millisecond of the disk's time. */
+  fillBytes: 1 * MiB,
+  /** Between two such writes of an idle node: other nodes may share its disk. */
+  fillPauseMs: 10,
+  /** Under load zeros are written ahead of groups up to this size; for larger ones they cost as much as they save. */
+  fillGroupBytesMax: 256 * KiB,
   /** Memory that direct writes are gathered in: the largest joined group in one write, larger ones in several. */
   stagingBytes: 4 * MiB + 8 * KiB,
   segmentBytesDefault: 64 * MiB,
@@ -96,6 +102,8 @@ export const limits = {
   /** A listener that closes lets calls finish for this long. */
   drainMs: 2_000,
 
+  /** Appends that one turn of the engine's loop hands to the core, at least one: heartbeats wait for the end of a turn. */
+  turnProposalBytes: 2 * MiB,
   /** Linearizable reads that wait on one node, and how long each may. */
   linearReadsMax: 16_384,
   linearizeMs: 5_000,

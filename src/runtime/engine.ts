@@ -217,9 +217,11 @@ export class Engine implements LogBackend {
     }
   }
 
-  /** Hands over what the window has room for; the rest waits for a later turn. */
+  /** Hands over what the window and this turn have room for; the rest waits for a later turn. */
   #propose(): void {
-    let { slots, bytes } = this.#replica.room;
+    const { room } = this.#replica;
+    let { slots } = room;
+    let bytes = Math.min(room.bytes, limits.turnProposalBytes);
     const proposals: Proposal[] = [];
     while (slots > 0 && bytes > 0) {
       const waiting = this.#proposals.take();
@@ -235,6 +237,7 @@ export class Engine implements LogBackend {
     }
     if (proposals.length === 0) return;
     this.#replica.step({ kind: "propose", wallMs: this.#clock.wallMs(), proposals }, this.#effects);
+    if (this.#proposals.length > 0 && this.#replica.acceptsProposals) this.#scheduleTurn();
   }
 
   /** This node stands as the next leader. That is settled within a few syncs, which is sooner than callers could come back. */

@@ -75,6 +75,8 @@ export class StorageThread {
       const buffers = this.#buffersDurable(commit.ticket);
       this.#post({ kind: "durable", ...commit, counters: { ...store.counters }, buffers }, buffers);
       this.#drain();
+      // The answer is on its way; what this makes wait is at most the next group.
+      store.fill("between");
     }
   }
 
@@ -89,16 +91,17 @@ export class StorageThread {
     return this.#buffers.splice(0, count < 0 ? this.#buffers.length : count).map(({ buffer }) => buffer);
   }
 
-  /** An idle moment proves the last group durable, and is the time for work ahead. */
-  #markWhenIdle(): void {
+  /** An idle moment proves the last group durable, and is the time for work ahead: slice by slice, until something comes. */
+  #markWhenIdle(pauseMs: number = limits.markIdleMs): void {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = setTimeout(() => {
       try {
         this.#options.store.mark();
+        if (this.#options.store.fill("idle")) this.#markWhenIdle(limits.fillPauseMs);
       } catch (cause) {
         this.#poison(cause);
       }
-    }, limits.markIdleMs);
+    }, pauseMs);
   }
 
   /** The store takes nothing any more, and says so once. The engine stops; this thread waits to be ended. */

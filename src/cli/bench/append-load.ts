@@ -37,7 +37,10 @@ export interface AppendLoadResult {
   readonly latency: Histogram;
   /** Over the whole run, warm-up and end included. */
   readonly acknowledgedRecords: number;
-  readonly failures: readonly PaxlogError[];
+  /** Batches that failed, the first of their errors, and how many records have an unknown outcome: they may be in the log. */
+  readonly failedBatches: number;
+  readonly firstFailure: PaxlogError | undefined;
+  readonly unknownRecords: number;
 }
 
 const latencyMicrosecondsMax = 600_000_000;
@@ -56,7 +59,11 @@ export class AppendLoad {
   #ending = false;
   #measuredRecords = 0;
   #acknowledgedRecords = 0;
-  readonly #failures: PaxlogError[] = [];
+  #failedBatches = 0;
+  /** Since the last acknowledgement. */
+  #failedInRow = 0;
+  #firstFailure: PaxlogError | undefined;
+  #unknownRecords = 0;
   #onIdle: () => void = () => {};
   /** With a rate: when the next batch is due. */
   #dueMs = 0;
@@ -86,7 +93,9 @@ export class AppendLoad {
       seconds,
       latency: this.#latency,
       acknowledgedRecords: this.#acknowledgedRecords,
-      failures: this.#failures,
+      failedBatches: this.#failedBatches,
+      firstFailure: this.#firstFailure,
+      unknownRecords: this.#unknownRecords,
     };
   }
 
@@ -115,12 +124,13 @@ export class AppendLoad {
     this.#inFlight += 1;
     log.append(records).then(
       () => this.#answered(records.length, intendedMs),
-      (cause) => this.#failed(toPaxlogError(cause)),
+      (cause) => this.#failed(toPaxlogError(cause), records.length),
     );
   }
 
   #answered(records: number, intendedMs: number): void {
     this.#acknowledgedRecords += records;
+    this.#failedInRow = 0;
     if (this.#measuring) {
       const microseconds = Math.max(1, Math.round((performance.now() - intendedMs) * 1000));
       this.#latency.recordValue(Math.min(microseconds, latencyMicrosecondsMax));
@@ -130,10 +140,13 @@ export class AppendLoad {
     this.#settle();
   }
 
-  #failed(error: PaxlogError): void {
-    this.#failures.push(error);
-    // A log that refuses everything must not be asked in an endless loop.
-    if (this.#failures.length >= 1000) this.#ending = true;
+  /** A leader that is lost is part of what is measured; a log that refuses everything must not be asked in an endless loop. */
+  #failed(error: PaxlogError, records: number): void {
+    this.#failedBatches += 1;
+    this.#failedInRow += 1;
+    this.#firstFailure ??= error;
+    if (error.outcome === "unknown") this.#unknownRecords += records;
+    if (this.#failedInRow > 4 * this.#options.plan.inFlight) this.#ending = true;
     this.#settle();
   }
 

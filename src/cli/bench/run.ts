@@ -89,6 +89,11 @@ function report(result: AppendBenchResult, output: Output): void {
       `${grouped(result.syncs)} syncs of the leader, ${grouped(result.recordsPerSync)} records each; every append was synced on a majority of ${result.nodes} nodes before its answer`,
       `memory of the largest node ${grouped(result.nodeMemoryBytes / 1048576)} MiB; checksums ${result.hashing}`,
       `verified: the tail moved by ${grouped(result.verified.tailMoved)}, acknowledged were ${grouped(result.verified.acknowledged)}`,
+      ...(result.failedBatches === 0
+        ? []
+        : [
+            `${grouped(result.failedBatches)} batches failed, ${grouped(result.verified.unknown)} records of them with an unknown outcome`,
+          ]),
       `${machine.cpus} x ${machine.cpu}, ${machine.platform}, Node ${machine.node}`,
     ].join("\n"),
   );
