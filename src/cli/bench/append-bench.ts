@@ -101,7 +101,8 @@ export async function benchAppend(options: AppendBenchOptions): Promise<AppendBe
 
 /** Others may append to the same cluster, so the tail may have moved further, but never less far. */
 function verify(result: AppendLoadResult, tailMoved: number): void {
-  const { firstFailure, failedBatches, acknowledgedRecords } = result;
+  const { failures, failedBatches, acknowledgedRecords } = result;
+  const firstFailure = failures[0];
   if (acknowledgedRecords === 0 && firstFailure !== undefined) {
     const message = `all ${failedBatches} appends failed; the first: ${firstFailure.message}`;
     throw new PaxlogError(firstFailure.code, message, { outcome: firstFailure.outcome, facts: firstFailure.facts });

@@ -39,10 +39,11 @@ export interface AppendLoadResult {
   readonly acknowledgedRecords: number;
   /** Batches that failed, the first of their errors, and how many records have an unknown outcome: they may be in the log. */
   readonly failedBatches: number;
-  readonly firstFailure: PaxlogError | undefined;
+  readonly failures: readonly PaxlogError[];
   readonly unknownRecords: number;
 }
 
+const failuresKept = 100;
 const latencyMicrosecondsMax = 600_000_000;
 
 /**
@@ -62,7 +63,7 @@ export class AppendLoad {
   #failedBatches = 0;
   /** Since the last acknowledgement. */
   #failedInRow = 0;
-  #firstFailure: PaxlogError | undefined;
+  readonly #failures: PaxlogError[] = [];
   #unknownRecords = 0;
   #onIdle: () => void = () => {};
   /** With a rate: when the next batch is due. */
@@ -94,7 +95,7 @@ export class AppendLoad {
       latency: this.#latency,
       acknowledgedRecords: this.#acknowledgedRecords,
       failedBatches: this.#failedBatches,
-      firstFailure: this.#firstFailure,
+      failures: this.#failures,
       unknownRecords: this.#unknownRecords,
     };
   }
@@ -144,7 +145,7 @@ export class AppendLoad {
   #failed(error: PaxlogError, records: number): void {
     this.#failedBatches += 1;
     this.#failedInRow += 1;
-    this.#firstFailure ??= error;
+    if (this.#failures.length < failuresKept) this.#failures.push(error);
     if (error.outcome === "unknown") this.#unknownRecords += records;
     if (this.#failedInRow > 4 * this.#options.plan.inFlight) this.#ending = true;
     this.#settle();
