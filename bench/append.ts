@@ -111,6 +111,7 @@ function outcomeOf(figures: readonly AppendFigures[]): BenchOutcome<readonly App
   const sampled = figures.reduce((sum, { verified }) => sum + verified.sampledRecords, 0);
   const acknowledged = figures.reduce((sum, { verified }) => sum + verified.acknowledged, 0);
   const changes = figures.reduce((sum, { leaderChanges }) => sum + leaderChanges, 0);
+  const failed = figures.reduce((sum, { failedAppends }) => sum + failedAppends, 0);
   return {
     figures,
     tables: [appendTable("appends, each synced on a majority before its answer", figures)],
@@ -118,7 +119,7 @@ function outcomeOf(figures: readonly AppendFigures[]): BenchOutcome<readonly App
       "With a rate, appends are due at fixed times and latency counts from then; without, it counts from the call.",
       `verified: ${figure(acknowledged)} records acknowledged and the tail moved by as many in each row; ` +
         `${figure(sampled)} of them, evenly over the rows, read back from a follower: bytes and positions as acknowledged`,
-      `leader changes while it was measured: ${changes}; checksums ${figures[0]?.hashing}`,
+      `leader changes while it was measured: ${changes}, appends that failed: ${failed}; checksums ${figures[0]?.hashing}`,
     ],
   };
 }

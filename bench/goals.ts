@@ -62,6 +62,7 @@ export const goalsBenchmark: Benchmark<GoalsFigures> = {
       ],
       remarks: [
         `under load: ${threeNodes.reduce((sum, row) => sum + row.leaderChanges, 0) + stopped.leaderChanges} leader changes, ` +
+          `${threeNodes.reduce((sum, row) => sum + row.failedAppends, 0) + stopped.failedAppends} appends failed, ` +
           `largest node ${figure(Math.max(stopped.residentMebibytesPeak, ...peaks(threeNodes)))} MiB; a follower stopped for ` +
           `${stopped.stoppedSeconds} s under load (${figure(stopped.recordsPerSecond)} records/s meanwhile) was ` +
           `${figure(stopped.slotsBehind)} slots behind and had them after ${figure(stopped.catchUpSeconds)} s`,

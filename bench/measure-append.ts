@@ -35,6 +35,8 @@ export interface AppendFigures {
   readonly leaderSyncsPerSecond: number;
   readonly recordsPerSync: number;
   readonly leaderChanges: number;
+  /** Appends without an acknowledgement: their leader was lost. */
+  readonly failedAppends: number;
   readonly work: ClusterWork;
   readonly hashing: string;
   readonly verified: Verified;
@@ -70,9 +72,10 @@ export async function measureAppend(
     },
   });
   const run = await load.run();
-  if (run.failures[0] !== undefined) throw run.failures[0];
+  if (run.records === 0 && run.failures[0] !== undefined) throw run.failures[0];
   const after = await cluster.tail();
-  const verified = await verifyRun(readBack, sampling.samples, run.acknowledgedRecords, { before, after });
+  const counts = { acknowledged: run.acknowledgedRecords, unknown: run.unknownRecords };
+  const verified = await verifyRun(readBack, sampling.samples, counts, { before, after });
 
   const work = workBetween(samples.begin!, samples.end!);
   const leaderSyncs = leaderOf(work)?.syncs ?? 0;
@@ -91,6 +94,7 @@ export async function measureAppend(
     leaderSyncsPerSecond: leaderSyncs / work.seconds,
     recordsPerSync: leaderSyncs === 0 ? 0 : (recordsPerSecond * work.seconds) / leaderSyncs,
     leaderChanges: Math.max(...work.nodes.map(({ leaderChanges }) => leaderChanges)),
+    failedAppends: run.failedBatches,
     work,
     hashing: samples.end!.nodes[0]!.status.hashing,
     verified,

@@ -13,6 +13,7 @@ export interface StoppedFollowerFigures {
   readonly slotsBehind: number;
   readonly recordsPerSecond: number;
   readonly leaderChanges: number;
+  readonly failedAppends: number;
   readonly residentMebibytesPeak: number;
   /** Read back from the follower that was stopped. */
   readonly sampledRecords: number;
@@ -48,16 +49,18 @@ export async function measureStoppedFollower(context: BenchContext): Promise<Sto
     });
     context.note(`a follower stopped for ${stoppedMs[context.size]} ms under load`);
     const run = await load.run();
-    if (run.failures[0] !== undefined) throw run.failures[0];
+    if (run.records === 0 && run.failures[0] !== undefined) throw run.failures[0];
     const { catchUpSeconds, slotsBehind } = await watched!;
     const tail = { before: tailBefore, after: await cluster.tail() };
-    const verified = await verifyRun(readBack, sampling.samples, run.acknowledgedRecords, tail);
+    const counts = { acknowledged: run.acknowledgedRecords, unknown: run.unknownRecords };
+    const verified = await verifyRun(readBack, sampling.samples, counts, tail);
     const work = workBetween(begin, await cluster.sample());
     return {
       stoppedSeconds: stoppedMs[context.size] / 1000,
       catchUpSeconds,
       slotsBehind,
       recordsPerSecond: run.records / run.seconds,
+      failedAppends: run.failedBatches,
       // The node that was stopped loses sight of the leader and finds it again, which is no change of leadership.
       leaderChanges: Math.max(...work.nodes.filter(({ id }) => id !== follower.id).map((node) => node.leaderChanges)),
       residentMebibytesPeak: Math.max(...work.nodes.map((node) => node.residentMebibytesPeak)),

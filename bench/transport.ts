@@ -225,7 +225,8 @@ async function measure(
   const run = await load.run();
   if (run.failures[0] !== undefined) throw run.failures[0];
   if (before !== undefined) {
-    verifyPositions(sampling.samples, run.acknowledgedRecords, { before, after: await tail!() });
+    const counts = { acknowledged: run.acknowledgedRecords, unknown: 0 };
+    verifyPositions(sampling.samples, counts, { before, after: await tail!() });
   }
   const [begin, end] = [cpu[0]!, cpu[1]!];
   const used = end.seconds.map((value, index) => ((value - begin.seconds[index]!) * 1000) / (end.atMs - begin.atMs));

@@ -51,29 +51,37 @@ export class SamplingTarget implements AppendTarget {
 }
 
 export interface Verified {
-  /** Records acknowledged in the whole run, and by how many the tail moved: always equal. */
+  /** Records in the whole run that were acknowledged, and those of which nobody knows because their leader was lost. */
   readonly acknowledged: number;
+  readonly unknown: number;
+  /** By how many records the log grew: as many as were acknowledged, and at most the unknown ones beside them. */
   readonly tailMoved: number;
   /** Records that were read back and compared, byte for byte and position for position. */
   readonly sampledRecords: number;
 }
 
 /**
- * Holds a run to its answers: the log grew by exactly what was acknowledged, positions of the samples do not overlap, and the
- * samples stand where they were said to be, with the bytes that were sent. Throws otherwise.
+ * Holds a run to its answers: the log grew by exactly what was acknowledged (and what is unknown, if a leader was lost),
+ * positions of the samples do not overlap, and the samples stand where they were said to be, with the bytes that were sent.
+ * Throws otherwise.
  */
 export async function verifyRun(
   log: Log,
   samples: readonly Sample[],
-  acknowledged: number,
+  counts: Counts,
   tail: TailMove,
 ): Promise<Verified> {
-  const tailMoved = verifyPositions(samples, acknowledged, tail);
+  const tailMoved = verifyPositions(samples, counts, tail);
   let sampledRecords = 0;
   for (const sample of samples) sampledRecords += await compare(log, sample);
-  if (acknowledged > 0 && sampledRecords === 0)
+  if (counts.acknowledged > 0 && sampledRecords === 0)
     throw new Error("nothing was sampled of a run that acknowledged records");
-  return { acknowledged, tailMoved, sampledRecords };
+  return { ...counts, tailMoved, sampledRecords };
+}
+
+export interface Counts {
+  readonly acknowledged: number;
+  readonly unknown: number;
 }
 
 /** The tail before the first and after the last append of a run. */
@@ -83,10 +91,13 @@ export interface TailMove {
 }
 
 /** The part of `verifyRun` that needs no reading, for what keeps no records. Returns by how much the tail moved. */
-export function verifyPositions(samples: readonly Sample[], acknowledged: number, tail: TailMove): number {
+export function verifyPositions(samples: readonly Sample[], counts: Counts, tail: TailMove): number {
   const tailMoved = tail.after - tail.before;
-  if (tailMoved !== acknowledged) {
-    throw new Error(`${acknowledged} records were acknowledged, but the tail moved by ${tailMoved}`);
+  const { acknowledged, unknown } = counts;
+  if (tailMoved < acknowledged || tailMoved > acknowledged + unknown) {
+    throw new Error(
+      `${acknowledged} records were acknowledged and ${unknown} are unknown, but the tail moved by ${tailMoved}`,
+    );
   }
   let end = tail.before;
   for (const { first, last } of samples.toSorted((a, b) => a.first - b.first)) {

@@ -1,0 +1,90 @@
+// Goal: the benchmarks of reading, following, encoding and profiling hand back what they measured, verified.
+// Method: run the built commands at their smoke size and look at the reports; speed is not looked at.
+import { expect, test } from "vitest";
+import type { CodecFigures } from "../../bench/codec.ts";
+import type { ProfileFigures } from "../../bench/profile.ts";
+import type { ReadFigures } from "../../bench/read.ts";
+import type { TailFigures } from "../../bench/tail.ts";
+import { runBench, runSmoke } from "./support.ts";
+
+const timeout = 60_000;
+
+test("read compares every record with what was appended, and then reads the log in two ways", { timeout }, async () => {
+  const { report } = await runSmoke<readonly ReadFigures[]>("read");
+  expect(report.figures.map(({ how }) => how)).toEqual(["batches", "records"]);
+  for (const { records, comparedRecords, recordsPerSecond, megabytesPerSecond } of report.figures) {
+    expect(records).toBe(20_000);
+    expect(comparedRecords).toBe(records);
+    expect(megabytesPerSecond).toBeCloseTo((recordsPerSecond * 100) / 1e6);
+  }
+});
+
+test("tail delivers every record that was due, and counts from when it was due", { timeout }, async () => {
+  const { report } = await runSmoke<readonly TailFigures[]>("tail");
+  const [row, ...more] = report.figures;
+  expect(more).toEqual([]);
+  expect(row).toMatchObject({ appendsPerSecond: 200, delivered: 100 });
+  expect(row!.answerMs.p50).toBeGreaterThan(0);
+  expect(row!.deliveryMs.p50).toBeGreaterThan(0);
+  // Nothing is answered or delivered before it is sent.
+  expect(Math.min(row!.answerMs.max, row!.deliveryMs.max)).toBeGreaterThanOrEqual(row!.sendingMs.p50);
+});
+
+test("codec measures every step of an append and of a read", { timeout }, async () => {
+  const { report } = await runSmoke<readonly CodecFigures[]>("codec");
+  expect(report.rawSync).toBeUndefined();
+  const steps = new Set(report.figures.map(({ what }) => what.replace(/, \d.*/, "")));
+  expect([...steps].toSorted()).toEqual([
+    "Accept decode",
+    "Accept encode",
+    "append request decode",
+    "append request encode",
+    "batch CRC32C",
+    "batch XXH3-128",
+    "batch decode, every value",
+    "batch encode",
+    "batch scan",
+    "entries decode",
+    "entry make",
+    "read response decode",
+    "read response encode",
+  ]);
+  for (const { microseconds, records, recordsPerSecond } of report.figures) {
+    expect(microseconds).toBeGreaterThan(0);
+    expect((recordsPerSecond * microseconds) / 1e6).toBeCloseTo(records);
+  }
+});
+
+test("profile names the functions of every thread of the leader", { timeout }, async () => {
+  const { report } = await runSmoke<readonly ProfileFigures[]>("profile");
+  const { append, threads } = report.figures[0]!;
+  expect(append.verified.acknowledged).toBeGreaterThan(0);
+  expect(append.verified.sampledRecords).toBeGreaterThan(0);
+  expect(threads.map(({ thread }) => thread)).toEqual([
+    "leader's engine thread",
+    "leader's storage thread",
+    "follower's engine thread",
+    "follower's storage thread",
+    "the load",
+  ]);
+  for (const { milliseconds, idlePercent, top } of threads) {
+    expect(milliseconds).toBeGreaterThan(0);
+    expect(idlePercent).toBeLessThan(100);
+    expect(top.length).toBeGreaterThan(0);
+    expect(top.reduce((sum, { percent }) => sum + percent, 0)).toBeLessThanOrEqual(100.001);
+  }
+  const places = threads.flatMap(({ top }) => top.map(({ place }) => place));
+  expect(places.some((place) => place.startsWith("dist/"))).toBe(true);
+});
+
+test("a table for people ends with the machine and its raw sync rate; an unknown name is refused", {
+  timeout,
+}, async () => {
+  const text = await runBench(["read", "--smoke"]);
+  expect(text.code).toBe(0);
+  expect(text.stdout).toMatch(
+    /raw sync of 4 KiB: one writer p50 [\d.]+ ms.*three at once p50 [\d.]+ ms.*1 MiB: \d+ MB\/s/,
+  );
+  expect(text.stdout).toMatch(/\d+ x .+ MiB, .+ Node \d+\.\d+\.\d+; .*load average at the start [\d.]+/);
+  expect((await runBench(["no-such-benchmark"])).code).not.toBe(0);
+});
