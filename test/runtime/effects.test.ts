@@ -110,6 +110,25 @@ test("a peer that does not take its bytes gets no more, the others do", () => {
   expect(done).toEqual(["send probe to 1,3"]);
 });
 
+test("a whole window's sync goes out behind what is in flight: cut short each time, it would never be taken", () => {
+  const buffered = new Map([[two, limits.inFlightBytesPerFollower + limits.messageBytesMax]]);
+  const { done, targets } = recorder(buffered);
+  const { send } = targets.network;
+  targets.network.send = (to, message) => {
+    const bytes = message.kind === "syncChunk" ? message.entries.reduce((sum, each) => sum + each.bytes.length, 0) : 0;
+    buffered.set(two, buffered.get(two)! + bytes);
+    send(to, message);
+  };
+  const count = limits.replaceBytesMax / limits.messageEntryBytes;
+  const sync = Array.from({ length: count }, (_, chunk): Effect => {
+    const entries = [entry(1 + chunk, limits.messageEntryBytes)];
+    return { kind: "send", to: [two], message: { kind: "syncChunk", n: noBallot, syncId: 1, chunk, entries } };
+  });
+  const end: Message = { kind: "syncEnd", n: noBallot, syncId: 1, chunkCount: count, decidedEnd: 1 as Slot };
+  carryOut([...sync, { kind: "send", to: [two], message: end }], targets);
+  expect(done).toHaveLength(count + 1);
+});
+
 test("entries for a lagging peer are read and sent as one message", () => {
   const { done, targets } = recorder();
   const range = { fromSlot: 5 as Slot, end: 9 as Slot, visibleEnd: 9 as Slot };
