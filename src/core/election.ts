@@ -226,7 +226,7 @@ export class Election {
 
   /** Otherwise a voter that promised a dead candidate would stay shut out. */
   #liftForShutOut(): void {
-    const leading = this.leadsOwn && this.#happy;
+    const leading = this.shouldLead && this.#happy;
     const shutOut = [...this.#replies.values()].some(
       (reply) => !reply.happy && compareBallots(reply.leader, this.#own) > 0,
     );
