@@ -232,14 +232,14 @@ export class Context {
   /** Moves decidedEnd forward; the caller has shown that [.., end) is decided and held here. */
   raiseDecided(end: Slot): void {
     if (end <= this.#decidedEnd) return;
-    assert(end <= this.acceptedEnd, `decidedEnd ${end} above acceptedEnd ${this.acceptedEnd}`);
+    assert(end <= this.acceptedEnd, () => `decidedEnd ${end} above acceptedEnd ${this.acceptedEnd}`);
     this.#decidedEnd = end;
   }
 
   /** Tells readers about visible slots, once for each move. */
   show(): void {
     const visibleEnd = this.visibleEnd;
-    assert(visibleEnd >= this.#shownEnd, `visibleEnd went back from ${this.#shownEnd} to ${visibleEnd}`);
+    assert(visibleEnd >= this.#shownEnd, () => `visibleEnd went back from ${this.#shownEnd} to ${visibleEnd}`);
     if (visibleEnd === this.#shownEnd) return;
     this.#shownEnd = visibleEnd;
     this.effects.push({ kind: "show", visibleEnd, nextPosition: this.log.positionAt(visibleEnd) });

@@ -20,21 +20,21 @@ export function checkpoint(ctx: Context): Checkpoint {
 export function checkBasic(ctx: Context): void {
   const { log, decidedEnd, flushedEnd, acceptedEnd } = ctx;
   // 1. The ends are ordered.
-  assert(decidedEnd <= acceptedEnd, `invariant 1: decidedEnd ${decidedEnd} above acceptedEnd ${acceptedEnd}`);
-  assert(flushedEnd <= acceptedEnd, `invariant 1: flushedEnd ${flushedEnd} above acceptedEnd ${acceptedEnd}`);
+  assert(decidedEnd <= acceptedEnd, () => `invariant 1: decidedEnd ${decidedEnd} above acceptedEnd ${acceptedEnd}`);
+  assert(flushedEnd <= acceptedEnd, () => `invariant 1: flushedEnd ${flushedEnd} above acceptedEnd ${acceptedEnd}`);
   // 2. What is undecided is in memory.
   assert(
     log.memoryBegin <= ctx.visibleEnd,
-    `invariant 2: memory begins at ${log.memoryBegin}, above ${ctx.visibleEnd}`,
+    () => `invariant 2: memory begins at ${log.memoryBegin}, above ${ctx.visibleEnd}`,
   );
   // 3. No ballot is accepted that was not promised (P4).
   assert(
     compareBallots(ctx.acceptedBallot, ctx.promised) <= 0,
-    `invariant 3: accepted ${showBallot(ctx.acceptedBallot)} above the promise ${showBallot(ctx.promised)}`,
+    () => `invariant 3: accepted ${showBallot(ctx.acceptedBallot)} above the promise ${showBallot(ctx.promised)}`,
   );
   // 4. Who leads has promised nothing larger than its own ballot, and only ballots that it took itself (P10).
   if (ctx.role === "leader") {
-    assert(ctx.promising.nodeId === ctx.self, `invariant 4: a leader promised ${showBallot(ctx.promising)}`);
+    assert(ctx.promising.nodeId === ctx.self, () => `invariant 4: a leader promised ${showBallot(ctx.promising)}`);
     assert(
       compareBallots(ctx.promising, ctx.promisedAtStart) > 0,
       "invariant 4: a leader's ballot was not taken since the start",

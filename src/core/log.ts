@@ -42,8 +42,11 @@ export class Log {
   /** Adds entries at the end. Each must continue the chain. */
   append(entries: readonly Entry[]): void {
     for (const entry of entries) {
-      assert(entry.slot === this.acceptedEnd, `entry ${entry.slot} does not continue the log at ${this.acceptedEnd}`);
-      assert(entry.prevHash === this.hashBefore(entry.slot), `entry ${entry.slot} does not continue the chain`);
+      assert(
+        entry.slot === this.acceptedEnd,
+        () => `entry ${entry.slot} does not continue the log at ${this.acceptedEnd}`,
+      );
+      assert(entry.prevHash === this.hashBefore(entry.slot), () => `entry ${entry.slot} does not continue the chain`);
       this.#entries.push(entry);
       this.#bytes += costOf(entry);
     }
@@ -98,7 +101,7 @@ export class Log {
   positionAt(slot: Slot): Position {
     if (slot === this.#base.slot) return this.#base.position;
     const entry = this.at((slot - 1) as Slot);
-    assert(entry !== undefined, `no entry before slot ${slot} in memory`);
+    assert(entry !== undefined, () => `no entry before slot ${slot} in memory`);
     return nextPositionOf(entry);
   }
 
@@ -106,13 +109,13 @@ export class Log {
   timeBefore(slot: Slot): number {
     if (slot === this.#base.slot) return this.#base.time;
     const entry = this.at((slot - 1) as Slot);
-    assert(entry !== undefined, `no entry before slot ${slot} in memory`);
+    assert(entry !== undefined, () => `no entry before slot ${slot} in memory`);
     return entry.time;
   }
 
   /** Entries from `from` to below `end`, as many as fit bytesMax, at least one; both ends in memory. */
   range(from: Slot, end: Slot, bytesMax: number): Entry[] {
-    assert(from >= this.#base.slot, `slot ${from} is not in memory`);
+    assert(from >= this.#base.slot, () => `slot ${from} is not in memory`);
     const entries: Entry[] = [];
     let bytes = 0;
     const last = Math.min(end, this.acceptedEnd);
