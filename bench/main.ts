@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { appendBenchmark } from "./append.ts";
 import { closedLoopBenchmark } from "./closed-loop.ts";
 import { codecBenchmark } from "./codec.ts";
+import { diskBenchmark } from "./disk.ts";
 import { goalsBenchmark } from "./goals.ts";
 import { type BenchContext, type Benchmark, runBenchmark } from "./lib/report.ts";
 import { profileBenchmark } from "./profile.ts";
@@ -46,6 +47,7 @@ add(closedLoopBenchmark, "one append at a time on a stream");
 add(readBenchmark, "catch-up read over gRPC");
 add(tailBenchmark, "append to delivery on another node");
 add(transportBenchmark, "the same messages with no disk and no consensus; unary appends beside an empty handler");
+add(diskBenchmark, "durable writes through each door and in each kind of space; groups through storage");
 add(codecBenchmark, "encoding and decoding on one thread");
 add(profileBenchmark, "CPU profiles of every thread of the leader under load");
 

@@ -19,6 +19,8 @@ export function recordMs(histogram: Histogram, milliseconds: number): void {
 }
 
 export function latencyOf(histogram: Histogram): LatencyMs {
-  const at = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000;
-  return { p50: at(50), p99: at(99), p999: at(99.9), max: histogram.maxValue / 1000 };
+  const max = histogram.maxValue / 1000;
+  // A percentile is the upper end of its bucket, which may lie above the largest value in it.
+  const at = (percentile: number) => Math.min(max, histogram.getValueAtPercentile(percentile) / 1000);
+  return { p50: at(50), p99: at(99), p999: at(99.9), max };
 }

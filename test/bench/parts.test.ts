@@ -3,7 +3,7 @@
 import { expect, test } from "vitest";
 import { cpuSecondsOf, fieldOf, processUsage } from "../../bench/lib/process-usage.ts";
 import { SamplingTarget, verifyPositions, verifyRun } from "../../bench/lib/read-back.ts";
-import { meanRawSync } from "../../bench/lib/sync-probe.ts";
+import { describeRawSync, meanRawSync } from "../../bench/lib/sync-probe.ts";
 import { figure, renderTable } from "../../bench/lib/table.ts";
 import { summarize } from "../../bench/profile/summary.ts";
 import type { Log, LogRead } from "../../src/client/log.ts";
@@ -131,6 +131,10 @@ test("probes are averaged; tables align numbers to the right", () => {
     one: { syncsPerSecond: 2000, latencyMs: { p50: 2, p99: 2, p999: 2, max: 3 } },
     three: { syncsPerSecond: 2000, latencyMs: { p50: 2, p99: 2, p999: 2, max: 3 } },
   });
+  expect(describeRawSync(probe(2))).toBe(
+    "raw sync of 4 KiB: one writer p50 2.000 ms, p99 2.000 ms, 2000/s; three at once p50 2.000 ms, p99 2.000 ms, " +
+      "2000/s each; 1 MiB: 200 MB/s",
+  );
   expect([1234567, 99.96, 9.876, 0.12345, 0].map(figure)).toEqual(["1,234,567", "100.0", "9.88", "0.123", "0"]);
   const rows = [
     ["one", "1"],

@@ -1,22 +1,30 @@
-// Goal: the benchmarks of reading, following, encoding and profiling hand back what they measured, verified.
+// Goal: the benchmarks that the goals do not run hand back what they measured, verified.
 // Method: run the built commands at their smoke size and look at the reports; speed is not looked at.
 import { expect, test } from "vitest";
 import type { CodecFigures } from "../../bench/codec.ts";
+import type { AppendFigures } from "../../bench/measure-append.ts";
 import type { ProfileFigures } from "../../bench/profile.ts";
-import type { ReadFigures } from "../../bench/read.ts";
 import type { TailFigures } from "../../bench/tail.ts";
+import { expectProbed, expectVerified } from "./expectations.ts";
 import { runBench, runSmoke } from "./support.ts";
 
 const timeout = 60_000;
 
-test("read compares every record with what was appended, and then reads the log in two ways", { timeout }, async () => {
-  const { report } = await runSmoke<readonly ReadFigures[]>("read");
-  expect(report.figures.map(({ how }) => how)).toEqual(["batches", "records"]);
-  for (const { records, comparedRecords, recordsPerSecond, megabytesPerSecond } of report.figures) {
-    expect(records).toBe(20_000);
-    expect(comparedRecords).toBe(records);
-    expect(megabytesPerSecond).toBeCloseTo((recordsPerSecond * 100) / 1e6);
-  }
+test("append measures three nodes and one, unary and on a stream, at full speed and at a rate", {
+  timeout,
+}, async () => {
+  const { report } = await runSmoke<readonly AppendFigures[]>("append");
+  expectProbed(report.rawSync!.mean);
+  expect(report.figures.map(({ nodes, mode, rate }) => [nodes, mode, rate !== null])).toEqual([
+    [3, "stream", false],
+    [3, "stream", true],
+    [3, "unary", false],
+    [1, "stream", false],
+    [1, "unary", false],
+  ]);
+  for (const figures of report.figures) expectVerified(figures);
+  const [free, paced] = report.figures;
+  expect(paced!.rate).toBe(Math.round(free!.recordsPerSecond / 2));
 });
 
 test("tail delivers every record that was due, and counts from when it was due", { timeout }, async () => {
@@ -59,7 +67,6 @@ test("profile names the functions of every thread of the leader", { timeout }, a
   const { report } = await runSmoke<readonly ProfileFigures[]>("profile");
   const { append, threads } = report.figures[0]!;
   expect(append.verified.acknowledged).toBeGreaterThan(0);
-  expect(append.verified.sampledRecords).toBeGreaterThan(0);
   expect(threads.map(({ thread }) => thread)).toEqual([
     "leader's engine thread",
     "leader's storage thread",
@@ -77,14 +84,12 @@ test("profile names the functions of every thread of the leader", { timeout }, a
   expect(places.some((place) => place.startsWith("dist/"))).toBe(true);
 });
 
-test("a table for people ends with the machine and its raw sync rate; an unknown name is refused", {
-  timeout,
-}, async () => {
-  const text = await runBench(["read", "--smoke"]);
+test("a table for people ends with the machine; an unknown name is refused", { timeout }, async () => {
+  const text = await runBench(["codec", "--smoke"]);
   expect(text.code).toBe(0);
-  expect(text.stdout).toMatch(
-    /raw sync of 4 KiB: one writer p50 [\d.]+ ms.*three at once p50 [\d.]+ ms.*1 MiB: \d+ MB\/s/,
-  );
+  expect(text.stdout).toMatch(/^encoding and decoding, one thread\n\nwhat +records x bytes .*us +records\/s/);
   expect(text.stdout).toMatch(/\d+ x .+ MiB, .+ Node \d+\.\d+\.\d+; .*load average at the start [\d.]+/);
-  expect((await runBench(["no-such-benchmark"])).code).not.toBe(0);
+  const unknown = await runBench(["no-such-benchmark"]);
+  expect(unknown.code).not.toBe(0);
+  expect(unknown.stderr).toMatch(/error: /);
 });
