@@ -108,16 +108,20 @@ function advertised(bound: string): string {
   return showAddress({ host: peer.host, port: address.port });
 }
 
-/** Callers get their answers first, then nothing comes in any more, then the log is closed cleanly. */
+/**
+ * Callers get their answers first, then nothing comes in any more, then the log is closed cleanly. Without its ports and sockets
+ * the thread runs out by itself. A node that stopped by itself was silent to its peers from that moment on.
+ */
 async function close(): Promise<void> {
   closing = true;
+  if (engine?.stopped !== undefined) await network?.close();
   await clientServer?.close();
   engine?.stop(new PaxlogError("CLOSED", `node ${config.name} was closed`));
   await network?.close();
   await storage.close();
   post({ kind: "closed" });
-  // Whatever still holds a timer or a socket must not hold the thread.
-  process.exit(0);
+  storagePort.close();
+  owner.close();
 }
 
 owner.on("message", (message: ToEngine) => {

@@ -82,6 +82,7 @@ class NodeThreads {
   readonly closed: Promise<NodeEnd | undefined>;
   readonly #engine: Worker;
   readonly #storage: Worker;
+  readonly #exits: readonly Promise<void>[];
   readonly #onNote: (text: string) => void;
   readonly #statusRequests = new Map<number, (status: NodeStatus | PaxlogError) => void>();
   #lastRequestId = 0;
@@ -106,10 +107,18 @@ class NodeThreads {
     this.#storage = startWorker("storage", { config, storagePort: port1, version });
     this.#engine = startWorker("engine", { config, storagePort: port2, version });
     this.#engine.on("message", (message: FromEngine) => this.#onMessage(message));
-    for (const [name, worker] of [["storage", this.#storage] as const, ["engine", this.#engine] as const]) {
-      worker.on("error", (cause) => this.#fail(threadFailed(name, cause)));
-      worker.on("exit", () => this.#fail(threadFailed(name, undefined)));
-    }
+    this.#exits = [this.#watch("storage", this.#storage), this.#watch("engine", this.#engine)];
+  }
+
+  /** Resolves when the thread is gone, which is the end of the node. */
+  #watch(name: string, worker: Worker): Promise<void> {
+    worker.on("error", (cause) => this.#fail(threadFailed(name, cause)));
+    return new Promise((done) => {
+      worker.on("exit", () => {
+        this.#fail(threadFailed(name, undefined));
+        done();
+      });
+    });
   }
 
   status(): Promise<NodeStatus> {
@@ -126,23 +135,25 @@ class NodeThreads {
   }
 
   close(): Promise<void> {
-    this.#ending ??= this.#closeCleanly();
+    this.#ending ??= this.#stopThreads().then(() =>
+      this.#end(undefined, new PaxlogError("CLOSED", "the node was closed")),
+    );
     return this.#ending;
   }
 
-  async #closeCleanly(): Promise<void> {
+  /**
+   * Lets the engine close its sockets and then both threads run out. A worker that is ended while bytes arrive for its HTTP/2
+   * sessions can abort the whole process (an assertion in Node), so that is only the last resort, after limits.closeMs.
+   */
+  async #stopThreads(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((done) => {
       timer = setTimeout(done, limits.closeMs);
     });
-    const exits = Promise.all(
-      [this.#engine, this.#storage].map((worker) => new Promise((done) => worker.once("exit", done))),
-    );
     this.#post({ kind: "close" });
-    await Promise.race([exits, late]);
+    await Promise.race([Promise.all(this.#exits), late]);
     clearTimeout(timer);
-    await this.#terminate();
-    this.#end(undefined, new PaxlogError("CLOSED", "the node was closed"));
+    await Promise.all([this.#engine.terminate(), this.#storage.terminate()]);
   }
 
   #onMessage(message: FromEngine): void {
@@ -165,12 +176,7 @@ class NodeThreads {
 
   /** The node ended by itself. */
   #fail(error: PaxlogError): void {
-    if (this.#ending !== undefined) return;
-    this.#ending = this.#terminate().then(() => this.#end({ code: error.code, reason: error.message }, error));
-  }
-
-  async #terminate(): Promise<void> {
-    await Promise.all([this.#engine.terminate(), this.#storage.terminate()]);
+    this.#ending ??= this.#stopThreads().then(() => this.#end({ code: error.code, reason: error.message }, error));
   }
 
   #end(end: NodeEnd | undefined, error: PaxlogError): void {
