@@ -110,7 +110,7 @@ function measureWrites(
       })),
     );
     for (let round = 0; round < plan.rounds; round += 1) {
-      note(`${figure(bytes / 1024)} KiB, round ${round + 1} of ${plan.rounds}`);
+      note(`${bytes / 1024} KiB, round ${round + 1} of ${plan.rounds}`);
       for (const cell of cells) {
         const path = join(dir, "file");
         makeFile(maker, path, plan.fileBytes, cell.space);

@@ -162,6 +162,19 @@ export function decodeGroupHeader(bytes: Uint8Array, tag: SegmentTag, offset: nu
   return { kind: "ok", header };
 }
 
+/**
+ * The generation that an intact header at the begin of `bytes`, which were read at `offset`, says it belongs to; undefined where
+ * there is none. For a file whose nonce nobody knows: a record may forge such a header, so it proves nothing but suspicion.
+ */
+export function claimedGeneration(bytes: Uint8Array, offset: number, hashing: Hashing): number | undefined {
+  if (bytes.length < groupHeaderBytes) return undefined;
+  const view = viewOf(bytes);
+  for (let index = 0; index < magic.length; index += 1) if (bytes[index] !== magic[index]) return undefined;
+  const checksum = hashing.crc32c(bytes.subarray(checksumBegin, groupHeaderBytes));
+  if (checksum !== view.getUint32(at.headerChecksum, true) || readU64(view, at.offset) !== offset) return undefined;
+  return readU64(view, at.generation);
+}
+
 const none = (reason: string): DecodedGroup => ({ kind: "none", reason });
 
 /** CRC32C over bytes that lie in pieces. */

@@ -9,6 +9,18 @@ export interface StoreCounters {
   superblockWrites: number;
   /** Segments begun. */
   segments: number;
+  /** Zeros written ahead, so that groups go where something was written before. Not part of `bytes`. */
+  filledBytes: number;
+  /** Of groups that went to space that was only reserved: there the log outran the filling. */
+  reservedBytes: number;
 }
 
-export const noCounts = (): StoreCounters => ({ groups: 0, syncs: 0, bytes: 0, superblockWrites: 0, segments: 0 });
+export const noCounts = (): StoreCounters => ({
+  groups: 0,
+  syncs: 0,
+  bytes: 0,
+  superblockWrites: 0,
+  segments: 0,
+  filledBytes: 0,
+  reservedBytes: 0,
+});

@@ -16,6 +16,7 @@ import { encodeSegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
 import { zeros } from "./block-reader.ts";
 import type { StoreCounters } from "./counters.ts";
 import type { Disk, DiskFile } from "./disk.ts";
+import { fillNext, type Space, takeSpace } from "./filling.ts";
 import { logDirectory, segmentPath, unfinished } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
 import type { GroupWrite } from "./write.ts";
@@ -53,6 +54,8 @@ export interface LogWriterOptions {
   readonly owner: () => { readonly clusterId: Uid; readonly nodeId: NodeId; readonly nodeUid: Uid };
   /** Highest generation whose file was made. */
   readonly highestGeneration: number;
+  /** Whether that is a spare of zeros, which may be filled ahead, or of old bytes, which were written before. */
+  readonly spare: "zeros" | "recycled" | undefined;
   /** Makes durable, in the superblock, that this generation was made: it comes before the generation's first group. */
   readonly segmentMade: (generation: number) => void;
 }
@@ -61,8 +64,11 @@ export interface LogWriterOptions {
 export class LogWriter {
   readonly #options: LogWriterOptions;
   #end: LogEnd;
-  #segment: { tag: SegmentTag; file: DiskFile; offset: number; size: number } | undefined;
+  #segment: (Space & { readonly tag: SegmentTag; offset: number }) | undefined;
   #highestGeneration: number;
+  /** How much of the spare was written before. Its file is opened when there is something to do with it. */
+  #spare: { file: DiskFile | undefined; writtenEnd: number } = { file: undefined, writtenEnd: 0 };
+  #lastExtent = 0;
   /** Whether the last group with entries is the last thing that was written: then nothing proves yet that it was durable. */
   #unproven = false;
 
@@ -72,8 +78,11 @@ export class LogWriter {
     this.#highestGeneration = options.highestGeneration;
     if (options.segment !== undefined) {
       const path = segmentPath(options.dir, options.segment.tag.generation);
-      this.#segment = { ...options.segment, file: options.disk.open(path, "write") };
+      // Who opens a directory does not know how far it was filled; zeros once more do no harm.
+      const { offset } = options.segment;
+      this.#segment = { ...options.segment, file: options.disk.open(path, "write"), writtenEnd: offset };
     }
+    if (options.spare === "recycled") this.#spare.writtenEnd = Number.POSITIVE_INFINITY;
   }
 
   get end(): LogEnd {
@@ -161,10 +170,11 @@ export class LogWriter {
    * behind the last group of the old segment is void and never judged again.
    */
   roll(extent: number): void {
-    const { disk, dir, hashing, randomBytes, counters, owner } = this.#options;
+    const { hashing, randomBytes, counters, owner } = this.#options;
     this.makeSpare();
     const generation = this.#generation + 1;
-    const file = disk.open(segmentPath(dir, generation), "write");
+    const file = this.#openSpare();
+    const writtenEnd = Math.min(this.#spare.writtenEnd, file.size());
     const size = Math.max(file.size(), segmentHeaderBytes + extent);
     if (size > file.size()) file.resize(size);
     const tag = { clusterId: owner().clusterId, generation, nonce: toHex(randomBytes(16)) as Uid };
@@ -184,13 +194,46 @@ export class LogWriter {
     counters.bytes += segmentHeaderBytes;
     counters.segments += 1;
     this.#segment?.file.close();
-    this.#segment = { tag, file, offset: segmentHeaderBytes, size };
+    this.#segment = { tag, file, offset: segmentHeaderBytes, size, writtenEnd };
+    this.#spare = { file: undefined, writtenEnd: 0 };
     this.#unproven = false;
+  }
+
+  /**
+   * Between two groups: where the next one, if it is of the last one's size, would go to space that was never written, and zeros
+   * cost less than they save, one slice of zeros in front of it.
+   */
+  fillAhead(): void {
+    const segment = this.#segment;
+    if (segment === undefined || this.#lastExtent === 0 || this.#lastExtent > limits.fillGroupBytesMax) return;
+    if (segment.offset + this.#lastExtent <= segment.writtenEnd) return;
+    fillNext(segment, segment.offset, this.#options.counters);
+  }
+
+  /** For an idle moment: one slice of zeros, in the open segment first, then in the spare. False where nothing is left to fill. */
+  fillIdle(): boolean {
+    const { counters } = this.#options;
+    if (this.#segment !== undefined && fillNext(this.#segment, this.#segment.offset, counters)) return true;
+    if (this.#highestGeneration <= this.#generation || this.#spare.writtenEnd === Number.POSITIVE_INFINITY)
+      return false;
+    const file = this.#openSpare();
+    const space = { file, size: file.size(), writtenEnd: this.#spare.writtenEnd };
+    const filled = fillNext(space, 0, counters);
+    this.#spare.writtenEnd = filled ? space.writtenEnd : Number.POSITIVE_INFINITY;
+    return filled;
   }
 
   close(): void {
     this.#segment?.file.close();
     this.#segment = undefined;
+    this.#spare.file?.close();
+    this.#spare.file = undefined;
+  }
+
+  #openSpare(): DiskFile {
+    const { disk, dir } = this.#options;
+    this.#spare.file ??= disk.open(segmentPath(dir, this.#generation + 1), "write");
+    return this.#spare.file;
   }
 
   get #generation(): number {
@@ -235,6 +278,8 @@ export class LogWriter {
 
     const { offset } = segment;
     segment.offset += extent;
+    takeSpace(segment, offset, segment.offset, counters);
+    if (kind !== "mark") this.#lastExtent = extent;
     counters.groups += 1;
     counters.syncs += 1;
     counters.bytes += extent;

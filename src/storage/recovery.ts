@@ -4,6 +4,7 @@ import { limits } from "../base/limits.ts";
 import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
 import type { Genesis, LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
+import { claimedGeneration } from "../format/group.ts";
 import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
 import type { Superblock } from "../format/superblock.ts";
 import { BlockReader, isZero, readSound } from "./block-reader.ts";
@@ -32,6 +33,8 @@ export interface RecoveredLog {
   readonly tornEnd: number | undefined;
   /** A spare included, also one that the superblock does not know of yet. */
   readonly highestGeneration: number;
+  /** The last generation, where it has no header of its own yet: zeros, or the old bytes of a segment that was used before. */
+  readonly spare: "zeros" | "recycled" | undefined;
 }
 
 /**
@@ -72,8 +75,10 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
         last === undefined || end === undefined
           ? undefined
           : { tag: defined(last.header, "a header"), offset: end.offset, size: last.file.size() },
-      tornEnd: end?.tornEnd,
+      // When a node is closed nothing is being written: old bytes of a recycled file are all that can lie there.
+      tornEnd: superblock.clean ? undefined : end?.tornEnd,
       highestGeneration: superblock.beginGeneration - 1 + segments.length,
+      spare: segments[segments.length - 1]?.spare,
     };
   } finally {
     for (const { file } of segments) file.close();
@@ -84,6 +89,7 @@ interface FoundSegment {
   readonly file: DiskFile;
   /** undefined: a spare. */
   readonly header: SegmentHeader | undefined;
+  readonly spare: "zeros" | "recycled" | undefined;
 }
 
 /** All segments in order of generation, each with a valid header but for a spare at the end. */
@@ -94,10 +100,11 @@ function openSegments(input: RecoveryInput): FoundSegment[] {
   try {
     generations.forEach((generation, index) => {
       const file = disk.open(segmentPath(dir, generation), "write");
-      segments.push({ file, header: undefined });
+      segments.push({ file, header: undefined, spare: undefined });
       file.sync();
-      const header = readHeader(input, file, generation, index + 1 === generations.length);
-      segments[index] = { file, header };
+      const read = readHeader(input, file, generation, index + 1 === generations.length);
+      const header = typeof read === "string" ? undefined : read;
+      segments[index] = { file, header, spare: typeof read === "string" ? read : undefined };
       if (header !== undefined && generation > superblock.highestGeneration) {
         throw damaged("SEGMENT_UNKNOWN", `${file.path} was begun, and the superblock does not know of it`, {
           file: file.path,
@@ -144,48 +151,62 @@ function listGenerations({ disk, dir, superblock }: RecoveryInput): number[] {
   }
 }
 
-/** The header of a segment, checked against its owner; undefined for a spare, which can only be the last. */
+/** The header of a segment, checked against its owner; or what a spare, which can only be the last, consists of. */
 function readHeader(
   input: RecoveryInput,
   file: DiskFile,
   generation: number,
   last: boolean,
-): SegmentHeader | undefined {
+): SegmentHeader | "zeros" | "recycled" {
   const decoded = decodeSegmentHeader(readSound(file, 0, segmentHeaderBytes), input.hashing);
   if (decoded.kind === "unknownVersion") {
     throw formatUnknown(`the segment ${file.path}`, decoded.version, { file: file.path, offset: 0 });
   }
+  const facts = { file: file.path, offset: 0 };
   if (decoded.kind === "malformed") {
-    // A header is durable before the first group is written, so a file with anything behind its header had one.
-    if (last && isEmptyBehindHeader(file)) return undefined;
-    throw damaged("SEGMENT_DAMAGED", `the header of ${file.path} is damaged: ${decoded.reason}`, {
-      file: file.path,
-      offset: 0,
-    });
+    const content = last ? contentOf(input, file, false) : "unknown";
+    if (content !== "unknown") return content;
+    throw damaged("SEGMENT_DAMAGED", `the header of ${file.path} is damaged: ${decoded.reason}`, facts);
   }
   const { header } = decoded;
   const genesis: Genesis | undefined = input.superblock.state.genesis;
-  if (
-    header.clusterId !== genesis?.clusterId ||
-    header.nodeId !== genesis.nodeId ||
-    header.nodeUid !== input.superblock.identity.nodeUid ||
-    header.generation !== generation
-  ) {
-    throw damaged("SEGMENT_FOREIGN", `${file.path} belongs to another node, cluster or place`, {
-      file: file.path,
-      offset: 0,
-    });
+  const isOurs =
+    header.clusterId === genesis?.clusterId &&
+    header.nodeId === genesis.nodeId &&
+    header.nodeUid === input.superblock.identity.nodeUid;
+  if (isOurs && header.generation === generation) return header;
+  if (isOurs && last && header.generation < input.superblock.beginGeneration) {
+    if (contentOf(input, file, true) !== "unknown") return "recycled";
+    throw damaged("SEGMENT_DAMAGED", `${file.path} has groups, and the header of an older segment`, facts);
   }
-  return header;
+  throw damaged("SEGMENT_FOREIGN", `${file.path} belongs to another node, cluster or place`, facts);
 }
 
-function isEmptyBehindHeader(file: DiskFile): boolean {
+/**
+ * What lies behind the header's place in a file without a header of its own: nothing, or the groups of a trimmed segment that
+ * the file was before (`hasOldHeader`: it still says so itself). A header is durable before its first group is written, so a
+ * file with a group of a generation that is not trimmed had one, and has lost it: "unknown", as anything else.
+ */
+function contentOf(
+  { hashing, superblock }: RecoveryInput,
+  file: DiskFile,
+  hasOldHeader: boolean,
+): "zeros" | "recycled" | "unknown" {
   const size = file.size();
   const reader = new BlockReader(file, size);
+  let isEmpty = true;
+  let isRecycled = hasOldHeader;
   for (let offset = segmentHeaderBytes; offset < size; offset += limits.blockBytes) {
-    if (!isZero(reader.read(offset, limits.blockBytes))) return false;
+    const block = reader.read(offset, limits.blockBytes);
+    if (isZero(block)) continue;
+    isEmpty = false;
+    const claimed = claimedGeneration(block, offset, hashing);
+    if (claimed === undefined) continue;
+    if (claimed >= superblock.beginGeneration) return "unknown";
+    isRecycled = true;
   }
-  return true;
+  if (isEmpty) return "zeros";
+  return isRecycled ? "recycled" : "unknown";
 }
 
 /** The log may be ahead of the superblock by a REPLACE that was promised; the superblock is never ahead of the log (PROTOCOL 3). */

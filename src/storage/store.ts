@@ -125,6 +125,7 @@ export class Store {
       end: log.end,
       segment: log.segment,
       highestGeneration: log.highestGeneration,
+      spare: log.spare,
       owner: () => {
         const { clusterId, nodeId } = defined(superblocks.current.state.genesis, "the genesis");
         return { clusterId, nodeId, nodeUid: identity.nodeUid };
@@ -171,6 +172,20 @@ export class Store {
     this.#guarded(() => {
       if (this.#log.unproven) this.#log.mark();
       if (this.#superblocks.current.state.genesis !== undefined && this.#log.wantsSpare) this.#log.makeSpare();
+    });
+  }
+
+  /**
+   * Writes zeros ahead of the log, a slice at a time, so that groups go where something was written before. "between" is for the
+   * moment after a commit: it does something only where the next group would be the better for it. "idle" goes on to the end of
+   * the space that was made; false where nothing is left to do.
+   */
+  fill(moment: "between" | "idle"): boolean {
+    this.#check();
+    return this.#guarded(() => {
+      if (moment === "idle") return this.#log.fillIdle();
+      this.#log.fillAhead();
+      return false;
     });
   }
 

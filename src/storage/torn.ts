@@ -1,4 +1,5 @@
 import { limits } from "../base/limits.ts";
+import { groupExtent } from "../format/group.ts";
 import { readSound } from "./block-reader.ts";
 import type { Disk } from "./disk.ts";
 import type { LogWriter, OpenSegment } from "./log.ts";
@@ -14,7 +15,9 @@ export function abandonTornEnd(disk: Disk, dir: string, segment: OpenSegment, to
   const path = segmentPath(dir, generation);
   const file = disk.open(path, "write");
   try {
-    const torn = readSound(file, segment.offset, tornEnd - segment.offset);
+    // Behind a group that was torn in a recycled file the old bytes go on; no group is longer than this.
+    const length = Math.min(tornEnd - segment.offset, groupExtent(limits.replaceBytesMax));
+    const torn = readSound(file, segment.offset, length);
     putIntoTrash(disk, dir, `${segmentName(generation)}.${segment.offset}`, torn);
     log.roll(limits.blockBytes);
     file.resize(segment.offset);
