@@ -1,9 +1,9 @@
-import { type BatchPlan, planBatches } from "#src/cli/bench/records";
+import type { BatchPlan } from "#src/cli/bench/records";
 import { BenchCluster, followersOf, leaderOf } from "./lib/bench-cluster.ts";
 import type { BenchContext, Benchmark, BenchOutcome, Size } from "./lib/report.ts";
 import { figure, type Table } from "./lib/table.ts";
 import { UnaryTarget } from "./lib/unary-target.ts";
-import { type AppendCase, type AppendFigures, measureAppend, unboundedClient } from "./measure-append.ts";
+import { type AppendCase, type AppendFigures, measureAppend, pipelined, unboundedClient } from "./measure-append.ts";
 
 /** A case, or a case at half the rate that the case before it reached: open-loop, so that its latency counts every wait. */
 type Step = Omit<AppendCase, "warmupMs" | "durationMs" | "rate"> & { readonly thenAtHalfRate?: boolean };
@@ -21,7 +21,7 @@ const stream = (recordBytes: number, inFlight: number): Step => ({ mode: "stream
 const batches = (recordBytes: number): Step => ({
   mode: "stream",
   recordBytes,
-  plan: planBatches(32_000, recordBytes),
+  plan: pipelined(recordBytes),
   thenAtHalfRate: true,
 });
 
@@ -100,7 +100,10 @@ export async function runStep(
   const unaryTarget = new UnaryTarget(leader, true);
   try {
     const target = mode === "unary" ? unaryTarget : log;
-    return await measureAppend(cluster, target, readBack, { ...step, ...times[context.size], rate }, context.note);
+    const what = { ...step, ...times[context.size], rate };
+    const figures = await measureAppend(cluster, target, readBack, what, context.note);
+    if (figures.failedAppends > 0) context.note(`  the leader was lost: ${figures.failedAppends} appends failed`);
+    return figures;
   } finally {
     unaryTarget.close();
     await Promise.all([log.close(), readBack.close()]);

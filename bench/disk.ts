@@ -181,13 +181,14 @@ function tablesOf({ writes, groups }: DiskFigures) {
     },
     {
       title: "groups of 1 MiB in space that was written before: storage/ against the same disk calls in a bare loop",
-      columns: ["how", "groups", "bare MB/s", "storage MB/s", "storage/bare"],
+      columns: ["how", "groups", "bare MB/s", "storage MB/s", "storage/bare", "of medians"],
       rows: groups.map((row) => [
         row.how,
         figure(row.groups),
         figure(row.bareMegabytesPerSecond),
         figure(row.storageMegabytesPerSecond),
         `${figure(100 * row.share)} %`,
+        `${figure(100 * row.medianShare)} %`,
       ]),
     },
   ];

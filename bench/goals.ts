@@ -1,10 +1,9 @@
-import { planBatches } from "#src/cli/bench/records";
 import { runSteps } from "./append.ts";
 import { type ClosedLoopFigures, closedLoopBenchmark } from "./closed-loop.ts";
 import type { BenchContext, Benchmark, Size } from "./lib/report.ts";
 import type { RawSync } from "./lib/sync-probe.ts";
 import { figure } from "./lib/table.ts";
-import type { AppendFigures } from "./measure-append.ts";
+import { type AppendFigures, pipelined } from "./measure-append.ts";
 import { measureReads, type ReadFigures } from "./read.ts";
 import { measureStoppedFollower, type StoppedFollowerFigures } from "./stopped-follower.ts";
 import { measureFlow, measureUnary, type TransportFigures, unaryRatios } from "./transport.ts";
@@ -106,7 +105,7 @@ async function measureParts(context: BenchContext, rawSync: () => Promise<RawSyn
 }
 
 function plans(context: BenchContext, recordBytes: number) {
-  return context.size === "smoke" ? { records: 50, inFlight: 8 } : planBatches(32_000, recordBytes);
+  return context.size === "smoke" ? { records: 50, inFlight: 8 } : pipelined(recordBytes);
 }
 
 function goalsOf(parts: GoalsFigures["parts"], disk: RawSync): readonly Goal[] {

@@ -106,6 +106,17 @@ function batchCount(plan: BatchPlan, recordBytes: number): number {
   return Math.max(1, Math.min(batchesMade, fitting));
 }
 
+/**
+ * Many records in each append and 32 appends under way: one is always on its way to a disk, and each is as large as that allows,
+ * since the cost of an append is per batch.
+ */
+export function pipelined(recordBytes: number): BatchPlan {
+  const fitting = Math.floor(pipelinedBatchBytes / recordBytes);
+  return { records: Math.max(1, Math.min(1000, fitting)), inFlight: 32 };
+}
+
+const pipelinedBatchBytes = 240 * 1024;
+
 /** Options of a client whose load bounds itself, so that the client must not bound it further. */
 export function unboundedClient(plan: BatchPlan, recordBytes: number) {
   const bytes = plan.inFlight * plan.records * (recordBytes + 8);

@@ -1,11 +1,10 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { Session } from "node:inspector";
 import { join } from "node:path";
-import { planBatches } from "#src/cli/bench/records";
 import { BenchCluster } from "./lib/bench-cluster.ts";
 import type { BenchContext, Benchmark, Size } from "./lib/report.ts";
 import { figure } from "./lib/table.ts";
-import { type AppendFigures, measureAppend, unboundedClient } from "./measure-append.ts";
+import { type AppendFigures, measureAppend, pipelined, unboundedClient } from "./measure-append.ts";
 import { type CpuProfile, summarize, type ThreadProfile } from "./profile/summary.ts";
 
 export interface ProfileFigures {
@@ -23,7 +22,7 @@ export const profileBenchmark: Benchmark<readonly ProfileFigures[]> = {
   probes: "none",
   run: async (context) => {
     const loads = [
-      { load: "batches of 1,000 x 100 bytes", plan: planBatches(32_000, 100) },
+      { load: "batches of 1,000 x 100 bytes", plan: pipelined(100) },
       { load: "4,096 appends of one record of 100 bytes", plan: { records: 1, inFlight: 4096 } },
     ];
     const figures: ProfileFigures[] = [];

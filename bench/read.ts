@@ -1,9 +1,10 @@
-import { makeBatches, planBatches } from "#src/cli/bench/records";
+import { makeBatches } from "#src/cli/bench/records";
 import type { Log } from "#src/client/log";
 import type { RecordInput } from "#src/format/batch-encode";
 import { BenchCluster, workBetween } from "./lib/bench-cluster.ts";
 import type { BenchContext, Benchmark, Size } from "./lib/report.ts";
 import { figure } from "./lib/table.ts";
+import { pipelined } from "./measure-append.ts";
 
 export interface ReadFigures {
   /** "batches": whole batches, records left encoded. "records": every record made into an object and its value looked at. */
@@ -56,7 +57,7 @@ export async function measureReads(
   const cluster = await BenchCluster.start(context.dir, 1);
   const log = await cluster.connect();
   try {
-    const plan = planBatches(32_000, recordBytes);
+    const plan = pipelined(recordBytes);
     const batches = makeBatches(plan, recordBytes, 64);
     const records = Math.ceil(recordCount / plan.records) * plan.records;
     context.note(`appending ${records} records of ${recordBytes} bytes`);

@@ -1,9 +1,9 @@
 import { AppendLoad } from "#src/cli/bench/append-load";
-import { makeBatches, planBatches } from "#src/cli/bench/records";
+import { makeBatches } from "#src/cli/bench/records";
 import { BenchCluster, workBetween } from "./lib/bench-cluster.ts";
 import { SamplingTarget, verifyRun } from "./lib/read-back.ts";
 import type { BenchContext, Size } from "./lib/report.ts";
-import { unboundedClient } from "./measure-append.ts";
+import { pipelined, unboundedClient } from "./measure-append.ts";
 
 export interface StoppedFollowerFigures {
   readonly stoppedSeconds: number;
@@ -24,7 +24,7 @@ const stoppedMs: Readonly<Record<Size, number>> = { smoke: 600, default: 10_000,
 /** Stops a follower's process in the midst of the heaviest load, lets it go on, and waits until it has what it missed. */
 export async function measureStoppedFollower(context: BenchContext): Promise<StoppedFollowerFigures> {
   const cluster = await BenchCluster.start(context.dir, 3);
-  const plan = planBatches(32_000, 100);
+  const plan = pipelined(100);
   const { leader, followers } = await cluster.roles();
   const log = await cluster.connect(unboundedClient(plan, 100), [leader]);
   const readBack = await cluster.connect({}, [followers[0]!]);

@@ -1,5 +1,5 @@
 import { AppendLoad, type AppendTarget } from "#src/cli/bench/append-load";
-import { type BatchPlan, makeBatches, planBatches } from "#src/cli/bench/records";
+import { type BatchPlan, makeBatches } from "#src/cli/bench/records";
 import { connect } from "#src/client/connect";
 import { BenchCluster } from "./lib/bench-cluster.ts";
 import { Child } from "./lib/child.ts";
@@ -10,7 +10,7 @@ import { SamplingTarget, verifyPositions } from "./lib/read-back.ts";
 import type { BenchContext, Benchmark, Size } from "./lib/report.ts";
 import { figure } from "./lib/table.ts";
 import { UnaryTarget } from "./lib/unary-target.ts";
-import { unboundedClient } from "./measure-append.ts";
+import { pipelined, unboundedClient } from "./measure-append.ts";
 import type { FlowNodeOptions } from "./transport/flow-node.ts";
 
 /** "flow": the messages of an append without disk and consensus. "empty": a unary handler that does nothing. "node": a real node. */
@@ -49,7 +49,7 @@ const times: Readonly<Record<Size, { readonly warmupMs: number; readonly duratio
 const batches = (nodes: number, recordBytes: number): FlowCase => ({
   nodes,
   recordBytes,
-  plan: planBatches(32_000, recordBytes),
+  plan: pipelined(recordBytes),
 });
 const singles = (nodes: number, inFlight: number): FlowCase => ({
   nodes,

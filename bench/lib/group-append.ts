@@ -20,6 +20,8 @@ export interface GroupFigures {
   readonly storageMegabytesPerSecond: number;
   /** Storage over bare: 1 where storage costs nothing. */
   readonly share: number;
+  /** The same of the median group: what is left when others take the processor now and then. */
+  readonly medianShare: number;
 }
 
 const groupBytes = 1024 * 1024;
@@ -40,7 +42,7 @@ export async function measureGroups(
   groupsPerRound: number,
 ): Promise<GroupFigures> {
   const hashing = await loadHashing();
-  let [bareMs, storageMs] = [0, 0];
+  const taken: { readonly bare: number[]; readonly storage: number[] } = { bare: [], storage: [] };
   for (let round = 0; round < rounds; round += 1) {
     disk.makeDirectory(dir);
     const store = Store.open({ disk, dir: join(dir, "data"), hashing, randomBytes, name: "bench", segmentBytes });
@@ -72,8 +74,8 @@ export async function measureGroups(
           },
         ];
         for (const turn of group % 2 === 0 ? turns : turns.toReversed()) turn();
-        bareMs += times.bare;
-        storageMs += times.storage;
+        taken.bare.push(times.bare);
+        taken.storage.push(times.storage);
       }
       if (store.counters.reservedBytes > 2 * 4096) throw new Error("groups went to space that was only reserved");
     } finally {
@@ -83,15 +85,19 @@ export async function measureGroups(
     }
   }
   const groups = rounds * groupsPerRound;
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
   const rate = (milliseconds: number): number => (groups * groupBytes) / milliseconds / 1000;
   return {
     how,
     groups,
-    bareMegabytesPerSecond: rate(bareMs),
-    storageMegabytesPerSecond: rate(storageMs),
-    share: bareMs / storageMs,
+    bareMegabytesPerSecond: rate(sum(taken.bare)),
+    storageMegabytesPerSecond: rate(sum(taken.storage)),
+    share: sum(taken.bare) / sum(taken.storage),
+    medianShare: median(taken.bare) / median(taken.storage),
   };
 }
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
 
 function writeZeros(file: { write(offset: number, parts: readonly Uint8Array[]): void; sync(): void }): void {
   const zeros = new Uint8Array(groupBytes);

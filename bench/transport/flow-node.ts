@@ -23,7 +23,7 @@ const hashing = await loadHashing();
 /** Until all are there, they look for each other in vain, which is no news. */
 let ready = false;
 const log = (line: string) => {
-  if (ready) process.stderr.write(`${line}\n`);
+  if (ready && !line.endsWith("is up")) process.stderr.write(`${line}\n`);
 };
 const peerIds = members.map((_, index) => (index + 1) as NodeId).filter((id) => id !== self);
 const backend = new FlowBackend(peerIds, hashing);
