@@ -59,7 +59,11 @@ async function main(): Promise<number> {
   for (let seed = from; seed < from + count; seed += 1) {
     runs += 1;
     try {
-      const report = runSeed({ seed, hashing, watch: trace ? (line, isQuiet) => isQuiet || console.log(line) : undefined });
+      const report = runSeed({
+        seed,
+        hashing,
+        watch: trace ? (line, isQuiet) => isQuiet || console.log(line) : undefined,
+      });
       coverage.merge(report.coverage);
       virtualMs += report.virtualMs;
       if (count === 1) console.log(`seed ${seed}: ${report.steps} steps, trace hash ${report.traceHash}`);

@@ -21,7 +21,7 @@ const atLeast: Readonly<Record<string, number>> = {
   entriesFromSegments: 20,
   syncTaken: 500,
   syncBeginStale: 10,
-  tornEnd: 20,
+  tornEnd: 5,
   unreportedWriteSurvived: 50,
   unreportedWriteLost: 50,
   crashInCommit: 50,
