@@ -9,7 +9,7 @@ import { NodeDisk } from "#src/storage/node-disk";
 import { chooseWriteMode } from "#src/storage/write-mode";
 import { type GroupFigures, measureGroups } from "./lib/group-append.ts";
 import { type LatencyMs, latencyOf, newHistogram, recordMs } from "./lib/latency.ts";
-import type { Benchmark, Size } from "./lib/report.ts";
+import type { BenchContext, Benchmark, Size } from "./lib/report.ts";
 import { figure } from "./lib/table.ts";
 
 /** One way to write, at one size, in space of one kind: each write is durable before the next. */
@@ -59,11 +59,7 @@ export const diskBenchmark: Benchmark<DiskFigures> = {
     try {
       const files = loadFiles();
       const writes = measureWrites(dir, files, plan, context.note);
-      const groups: GroupFigures[] = [];
-      for (const { how, disk } of doors(files)) {
-        context.note(`groups of 1 MiB through storage/ and in a bare loop, ${how}`);
-        groups.push(await measureGroups(join(dir, "groups"), how, disk, plan.groupRounds, plan.groupsPerRound));
-      }
+      const groups = await measureGroupsOf(context, dir, doors(files));
       const chosenMode = files === undefined ? undefined : chooseWriteMode(files, mkdtempSync(join(dir, "mode-"))).mode;
       const figures: DiskFigures = { writes, groups, chosenMode };
       return { figures, tables: tablesOf(figures), remarks: remarksOf(figures) };
@@ -72,6 +68,29 @@ export const diskBenchmark: Benchmark<DiskFigures> = {
     }
   },
 };
+
+/** Groups through the door that a node's log would take on this machine: the addon's where it was built. */
+export async function measureGroupAppends(context: BenchContext): Promise<GroupFigures> {
+  const all = doors(loadFiles());
+  const door = all.find(({ how }) => how === "addon fdatasync") ?? all[0]!;
+  const dir = mkdtempSync(join(context.dir, "paxlog-bench-groups-"));
+  try {
+    const [groups] = await measureGroupsOf(context, dir, [door]);
+    return groups!;
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function measureGroupsOf(context: BenchContext, dir: string, through: readonly Door[]): Promise<GroupFigures[]> {
+  const { groupRounds, groupsPerRound } = plans[context.size];
+  const groups: GroupFigures[] = [];
+  for (const { how, disk } of through) {
+    context.note(`groups of 1 MiB through storage/ and in a bare loop, ${how}`);
+    groups.push(await measureGroups(join(dir, "groups"), how, disk, groupRounds, groupsPerRound));
+  }
+  return groups;
+}
 
 interface Door {
   readonly how: WriteFigures["how"];

@@ -14,7 +14,7 @@ test("goals measures every workload in one run, beside the raw rate of the disk"
   expect(progress).toContain("3 nodes, stream, 8 x 50 x 1024 bytes in flight");
 
   const { goals, parts } = report.figures;
-  expect(goals.map(({ unit }) => unit)).toEqual(["records/s", "MB/s", "records/s", "ms", "%", "records/s"]);
+  expect(goals.map(({ unit }) => unit)).toEqual(["records/s", "MB/s", "records/s", "ms", "%", "records/s", "%"]);
   for (const { atLeast, aim, reached, ratio, unit } of goals) {
     expect(ratio).toBeCloseTo(unit === "ms" ? atLeast / reached : reached / atLeast);
     expect(unit === "ms" ? atLeast > 0 && aim > 0 : aim > atLeast).toBe(true);
@@ -30,6 +30,8 @@ test("goals measures every workload in one run, beside the raw rate of the disk"
   expectClosedLoop(parts.closedLoop);
   expectTransport(parts);
   expectReads(parts.reads);
+  expect(parts.groups.groups).toBeGreaterThan(0);
+  expect(parts.groups.share).toBeGreaterThan(0);
 
   const { sampledRecords, slotsBehind, catchUpSeconds, recordsPerSecond } = parts.stoppedFollower;
   expect(Math.min(sampledRecords, slotsBehind, catchUpSeconds, recordsPerSecond)).toBeGreaterThan(0);
