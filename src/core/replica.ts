@@ -244,8 +244,12 @@ export class Replica {
     const ctx = this.#ctx;
     if (this.#election.shouldLead) {
       if (this.#leader !== undefined && sameBallot(this.#leader.n, this.#election.own)) return;
-      // A ballot whose leadership was given up is never led again: others may have learnt what it knew nothing of.
-      if (compareBallots(this.#election.own, ctx.promising) <= 0) this.#election.takeBallot();
+      // A ballot whose leadership was given up is never led again: others may have learnt what it knew nothing of. Where a
+      // quorum follows it all the same, a larger one takes its place; where none does, only rule 3 may take one.
+      if (compareBallots(this.#election.own, ctx.promising) <= 0) {
+        if (!this.#election.happy) return;
+        this.#election.takeBallot();
+      }
       this.#stepDown();
       this.#follower.forget();
       this.#learner.abandon();

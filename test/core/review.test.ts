@@ -1,7 +1,9 @@
 // Goal: holes that a review of the core found stay closed: states that nothing left, and memory that nothing bounded.
 // Method: the shortest script that showed each, on the real core.
 import { describe, expect, test } from "vitest";
+import type { Slot } from "../../src/base/types.ts";
 import { compareBallots } from "../../src/core/ballot.ts";
+import type { Message } from "../../src/core/message.ts";
 import { electedCluster, kindIs, type TestCluster, type TestNode, type Wire } from "./harness.ts";
 
 function followersOf(cluster: TestCluster): TestNode[] {
@@ -245,5 +247,44 @@ describe("C22: answers that take longer than a round", () => {
     cluster.crash(old.id);
     cluster.run(8);
     expect(reader.ready).toContain(read);
+  });
+});
+
+describe("a ballot that was given up", () => {
+  test("is not followed by a larger one while fewer than a quorum reply: that is for rule 3 alone", () => {
+    const cluster = electedCluster(5);
+    const old = cluster.leader;
+    const neighbour = followersOf(cluster)[0]!;
+    const own = old.view.ballot;
+    const larger = { ...own, n: own.n + 1, nodeId: followersOf(cluster)[1]!.id };
+    // Of four peers one replies, on the word of a leader that the old one does not hear; then that leader is lost to it, too.
+    const round = (happy: boolean) => {
+      for (let tick = 0; tick < 8; tick += 1) {
+        cluster.tick(old.id);
+        for (const wire of cluster.wires.filter(
+          ({ from, message }) => from === old.id && message.kind === "heartbeat",
+        )) {
+          if (wire.to !== neighbour.id || wire.message.kind !== "heartbeat") continue;
+          const message: Message = {
+            kind: "heartbeatReply",
+            round: wire.message.round,
+            ballot: { ...own, n: 0, nodeId: neighbour.id },
+            leader: larger,
+            happy,
+            flushedEnd: 1 as Slot,
+            visibleEnd: 1 as Slot,
+            oldestSyncMs: 0,
+            loopLagMs: 0,
+            clientAddress: "",
+          };
+          cluster.inject({ from: neighbour.id, to: old.id, stream: wire.stream, message });
+        }
+        cluster.drop(() => true);
+      }
+    };
+    for (let count = 0; count < 4; count += 1) round(true);
+    expect(old.view).toMatchObject({ role: "follower", ballot: own });
+    for (let count = 0; count < 4; count += 1) round(false);
+    expect(old.view).toMatchObject({ role: "follower", ballot: own });
   });
 });
