@@ -12,6 +12,9 @@ import type {
 
 export const protocolVersion = 1;
 
+/** Refusals that both sides come to. */
+const mutualCodes: ReadonlySet<RefusedMessage["code"]> = new Set(["FOREIGN_CLUSTER", "CLUSTER_MISMATCH"]);
+
 type Refusal = { readonly code: RefusedMessage["code"]; readonly reason: string };
 
 /** Identity, Hello, and genesis (docs/protocol.md, section 2): who is who, and when this cluster may begin. */
@@ -67,6 +70,8 @@ export class Membership {
     const refusal = this.#judge(from, hello);
     if (refusal !== undefined) {
       this.#ctx.effects.push({ kind: "refuse", to: from, stream, message: { kind: "refused", ...refusal } });
+      // The other side refuses this node for the same reason, but its word may be lost with the stream.
+      if (mutualCodes.has(refusal.code)) this.#countRefusal(from, refusal.code, refusal.reason);
       return;
     }
     this.#hellos.set(from, hello);
@@ -80,11 +85,7 @@ export class Membership {
    * is wrong, so it stops only when those that refuse it leave no quorum.
    */
   onRefused(from: NodeId, message: RefusedMessage): void {
-    this.#refusedBy.add(from);
-    const { quorums, voters, options } = this.#ctx;
-    if (this.started && voters.length - this.#refusedBy.size >= quorums.prepare) return;
-    const name = options.members[from - 1]!.name;
-    this.#ctx.stop(message.code, `node ${name} refuses this node: ${message.reason}`, { node: name });
+    this.#countRefusal(from, message.code, message.reason);
   }
 
   onGenesis(from: NodeId, message: GenesisMessage): void {
@@ -144,6 +145,14 @@ export class Membership {
   onStartedDurable(): void {
     this.#writing = false;
     if (this.#isMaker) this.#ctx.send(this.#ctx.peers, { kind: "started", clusterId: this.genesis!.clusterId });
+  }
+
+  #countRefusal(from: NodeId, code: RefusedMessage["code"], reason: string): void {
+    this.#refusedBy.add(from);
+    const { quorums, voters, options } = this.#ctx;
+    if (this.started && voters.length - this.#refusedBy.size >= quorums.prepare) return;
+    const name = options.members[from - 1]!.name;
+    this.#ctx.stop(code, `node ${name} and this node do not belong together: ${reason}`, { node: name });
   }
 
   get #isMaker(): boolean {

@@ -114,6 +114,17 @@ describe("identity", () => {
     expect(c.stops.join()).toContain("FOREIGN_CLUSTER");
   });
 
+  test("a node with a foreign directory stops also if the others' refusals are lost", () => {
+    const cluster = electedCluster(3);
+    const node = cluster.node(3);
+    for (const peer of [1, 2]) {
+      const hello = { ...cluster.node(peer).replica.hello(), clusterId: "cd".repeat(16) as never };
+      cluster.inject({ from: cluster.node(peer).id, to: node.id, stream: 90 + peer, message: hello });
+      expect(node.stops.length > 0).toBe(peer === 2);
+    }
+    expect(node.stops.join()).toContain("FOREIGN_CLUSTER");
+  });
+
   test("an older copy of a directory, put back, is refused", () => {
     const cluster = electedCluster(3);
     const victim = cluster.nodes.find((node) => node !== cluster.leader)!;
