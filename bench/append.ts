@@ -146,6 +146,7 @@ export function appendTable(title: string, figures: readonly AppendFigures[]): T
       "CPU leader",
       "followers",
       "load",
+      "others",
       "MiB peak",
     ],
     rows: figures.map((row) => [
@@ -166,6 +167,7 @@ export function appendTable(title: string, figures: readonly AppendFigures[]): T
         .map(({ cpu }) => figure(cpu))
         .join(" + "),
       figure(row.work.loadCpu),
+      figure(row.work.othersCpu),
       figure(Math.max(...row.work.nodes.map((node) => node.residentMebibytesPeak))),
     ]),
   };

@@ -68,6 +68,9 @@ export const goalsBenchmark: Benchmark<GoalsFigures> = {
           `largest node ${figure(Math.max(stopped.residentMebibytesPeak, ...peaks(threeNodes)))} MiB; a follower stopped for ` +
           `${stopped.stoppedSeconds} s under load (${figure(stopped.recordsPerSecond)} records/s meanwhile) was ` +
           `${figure(stopped.slotsBehind)} slots behind and had them after ${figure(stopped.catchUpSeconds)} s`,
+        `CPU of everything else on the machine meanwhile: ${[...threeNodes, ...parts.oneNode]
+          .map((row) => `${figure(row.work.othersCpu)} (${row.nodes} nodes, ${row.recordBytes} B)`)
+          .join(", ")}`,
         `messages alone (no disk, no consensus): ${parts.flows
           .map(
             (row) =>

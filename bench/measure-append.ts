@@ -17,6 +17,8 @@ export interface AppendCase {
   readonly durationMs: number;
   /** Records a second, due at fixed times; undefined: as many as are answered. */
   readonly rate: number | undefined;
+  /** Between the last answer and the reading back. */
+  readonly afterLoad?: () => Promise<void>;
 }
 
 export interface AppendFigures {
@@ -72,6 +74,7 @@ export async function measureAppend(
     },
   });
   const run = await load.run();
+  await what.afterLoad?.();
   if (run.records === 0 && run.failures[0] !== undefined) throw run.failures[0];
   const after = await cluster.tail();
   const counts = { acknowledged: run.acknowledgedRecords, unknown: run.unknownRecords };
@@ -93,7 +96,8 @@ export async function measureAppend(
     latencyMs: latencyOf(run.latency),
     leaderSyncsPerSecond: leaderSyncs / work.seconds,
     recordsPerSync: leaderSyncs === 0 ? 0 : (recordsPerSecond * work.seconds) / leaderSyncs,
-    leaderChanges: Math.max(...work.nodes.map(({ leaderChanges }) => leaderChanges)),
+    // As the leader itself saw it: a follower that loses sight of the leader and finds it again changed nothing.
+    leaderChanges: leaderOf(work)?.leaderChanges ?? 1,
     failedAppends: run.failedBatches,
     work,
     hashing: samples.end!.nodes[0]!.status.hashing,

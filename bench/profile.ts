@@ -16,7 +16,7 @@ export interface ProfileFigures {
 const secondsOf: Readonly<Record<Size, number>> = { smoke: 0.5, default: 5, full: 10 };
 const topMax = 18;
 
-/** The leader's threads, one follower's and the load's, under pipelined batches and under many small appends. */
+/** The leader's threads, one follower's and the load's, under pipelined batches, many small appends, and one at a time. */
 export const profileBenchmark: Benchmark<readonly ProfileFigures[]> = {
   name: "profile",
   probes: "none",
@@ -24,6 +24,7 @@ export const profileBenchmark: Benchmark<readonly ProfileFigures[]> = {
     const loads = [
       { load: "batches of 1,000 x 100 bytes", plan: pipelined(100) },
       { load: "4,096 appends of one record of 100 bytes", plan: { records: 1, inFlight: 4096 } },
+      { load: "one append of one record of 100 bytes at a time", plan: { records: 1, inFlight: 1 } },
     ];
     const figures: ProfileFigures[] = [];
     for (const { load, plan } of context.size === "smoke" ? loads.slice(0, 1) : loads) {
@@ -62,6 +63,7 @@ async function profiled(
     const log = await cluster.connect(unboundedClient(plan, 100), [leader]);
     const readBack = await cluster.connect({}, [followers[0]!]);
     const durationMs = secondsOf[context.size] * 1000;
+    let threads: readonly ThreadProfile[] = [];
     const what = {
       mode: "stream",
       recordBytes: 100,
@@ -69,10 +71,13 @@ async function profiled(
       warmupMs: durationMs / 5,
       durationMs,
       rate: undefined,
+      afterLoad: async () => {
+        threads = await endProfiles(dir, nodes, own);
+      },
     } as const;
     const append = await measureAppend(cluster, log, readBack, what, context.note);
     await Promise.all([log.close(), readBack.close()]);
-    return { append, threads: await endProfiles(dir, nodes, own) };
+    return { append, threads };
   } finally {
     own.disconnect();
     await cluster.stop();

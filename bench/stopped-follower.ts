@@ -1,6 +1,6 @@
 import { AppendLoad } from "#src/cli/bench/append-load";
 import { makeBatches } from "#src/cli/bench/records";
-import { BenchCluster, workBetween } from "./lib/bench-cluster.ts";
+import { BenchCluster, leaderOf, workBetween } from "./lib/bench-cluster.ts";
 import { SamplingTarget, verifyRun } from "./lib/read-back.ts";
 import type { BenchContext, Size } from "./lib/report.ts";
 import { pipelined, unboundedClient } from "./measure-append.ts";
@@ -61,8 +61,7 @@ export async function measureStoppedFollower(context: BenchContext): Promise<Sto
       slotsBehind,
       recordsPerSecond: run.records / run.seconds,
       failedAppends: run.failedBatches,
-      // The node that was stopped loses sight of the leader and finds it again, which is no change of leadership.
-      leaderChanges: Math.max(...work.nodes.filter(({ id }) => id !== follower.id).map((node) => node.leaderChanges)),
+      leaderChanges: leaderOf(work)?.leaderChanges ?? 1,
       residentMebibytesPeak: Math.max(...work.nodes.map((node) => node.residentMebibytesPeak)),
       sampledRecords: verified.sampledRecords,
     };

@@ -5,7 +5,7 @@ import { BenchCluster } from "./lib/bench-cluster.ts";
 import { Child } from "./lib/child.ts";
 import { freePort } from "./lib/free-port.ts";
 import { type LatencyMs, latencyOf } from "./lib/latency.ts";
-import { processUsage } from "./lib/process-usage.ts";
+import { machineCpuSeconds, ownCpuSeconds, processUsage } from "./lib/process-usage.ts";
 import { SamplingTarget, verifyPositions } from "./lib/read-back.ts";
 import type { BenchContext, Benchmark, Size } from "./lib/report.ts";
 import { figure } from "./lib/table.ts";
@@ -29,6 +29,8 @@ export interface TransportFigures {
   /** CPU seconds in a second, of each process in turn, the leader first, and of the load. */
   readonly cpu: readonly number[];
   readonly loadCpu: number;
+  /** Of everything else on the machine. */
+  readonly othersCpu: number;
   readonly acknowledged: number;
   /** Whether positions were held to the tail; an empty handler gives none. */
   readonly positionsVerified: boolean;
@@ -97,6 +99,7 @@ export const transportBenchmark: Benchmark<readonly TransportFigures[]> = {
             "p99 ms",
             "CPU",
             "load",
+            "others",
           ],
           rows: figures.map((row) => [
             row.kind,
@@ -110,6 +113,7 @@ export const transportBenchmark: Benchmark<readonly TransportFigures[]> = {
             figure(row.latencyMs.p99),
             row.cpu.map(figure).join(" + "),
             figure(row.loadCpu),
+            figure(row.othersCpu),
           ]),
         },
       ],
@@ -207,8 +211,12 @@ async function measure(
 ): Promise<TransportFigures> {
   const { plan, recordBytes } = what;
   const sampling = new SamplingTarget(target);
-  const cpuOf = () => [...pids.map((pid) => processUsage(pid)?.cpuSeconds ?? Number.NaN), ownCpuSeconds()];
-  const cpu: { atMs: number; seconds: number[] }[] = [];
+  const cpuOf = () => [
+    ...pids.map((pid) => processUsage(pid)?.cpuSeconds ?? Number.NaN),
+    ownCpuSeconds(),
+    machineCpuSeconds(),
+  ];
+  const samples: { atMs: number; seconds: number[] }[] = [];
   const before = await tail?.();
   const load = new AppendLoad({
     log: sampling,
@@ -219,7 +227,7 @@ async function measure(
     onProgress: ({ seconds, recordsPerSecond }) =>
       context.note(`  ${seconds.toFixed(0)} s  ${Math.round(recordsPerSecond)} records/s`),
     onMeasure: async () => {
-      cpu.push({ atMs: performance.now(), seconds: cpuOf() });
+      samples.push({ atMs: performance.now(), seconds: cpuOf() });
     },
   });
   const run = await load.run();
@@ -228,8 +236,10 @@ async function measure(
     const counts = { acknowledged: run.acknowledgedRecords, unknown: 0 };
     verifyPositions(sampling.samples, counts, { before, after: await tail!() });
   }
-  const [begin, end] = [cpu[0]!, cpu[1]!];
+  const [begin, end] = [samples[0]!, samples[1]!];
   const used = end.seconds.map((value, index) => ((value - begin.seconds[index]!) * 1000) / (end.atMs - begin.atMs));
+  const cpu = used.slice(0, pids.length);
+  const [loadCpu, machineCpu] = [used.at(-2)!, used.at(-1)!];
   const recordsPerSecond = run.records / run.seconds;
   return {
     kind: what.kind,
@@ -241,14 +251,10 @@ async function measure(
     recordsPerSecond,
     megabytesPerSecond: (recordsPerSecond * recordBytes) / 1e6,
     latencyMs: latencyOf(run.latency),
-    cpu: used.slice(0, -1),
-    loadCpu: used.at(-1)!,
+    cpu,
+    loadCpu,
+    othersCpu: machineCpu - loadCpu - cpu.reduce((sum, each) => sum + each, 0),
     acknowledged: run.acknowledgedRecords,
     positionsVerified: before !== undefined,
   };
-}
-
-function ownCpuSeconds(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
 }

@@ -4,7 +4,7 @@ import { LocalCluster } from "#src/cli/local-cluster";
 import { connect } from "#src/client/connect";
 import type { ConnectOptions, Log } from "#src/client/log";
 import type { NodeStatus } from "#src/format/api-codec";
-import { type ProcessUsage, processUsage } from "./process-usage.ts";
+import { machineCpuSeconds, ownCpuSeconds, type ProcessUsage, processUsage } from "./process-usage.ts";
 
 export interface NodeSample {
   readonly status: NodeStatus;
@@ -17,6 +17,8 @@ export interface ClusterSample {
   readonly nodes: readonly NodeSample[];
   /** Of this process, which makes the load: CPU seconds. */
   readonly loadCpuSeconds: number;
+  /** Of the whole machine. */
+  readonly machineCpuSeconds: number;
 }
 
 /** What one node did between two samples. */
@@ -37,7 +39,9 @@ export interface NodeWork {
 export interface ClusterWork {
   readonly seconds: number;
   readonly nodes: readonly NodeWork[];
+  /** CPU seconds in a second: of this process, and of everything on the machine that is neither it nor a node. */
   readonly loadCpu: number;
+  readonly othersCpu: number;
 }
 
 /** Node processes on this machine in a directory of their own, which is removed with them. Nobody else appends there. */
@@ -106,11 +110,11 @@ export class BenchCluster {
 
   async sample(): Promise<ClusterSample> {
     const statuses = await this.statuses();
-    const { user, system } = process.cpuUsage();
     return {
       atMs: performance.now(),
       nodes: statuses.map((status) => ({ status, usage: processUsage(status.pid) })),
-      loadCpuSeconds: (user + system) / 1e6,
+      loadCpuSeconds: ownCpuSeconds(),
+      machineCpuSeconds: machineCpuSeconds(),
     };
   }
 
@@ -124,11 +128,11 @@ export class BenchCluster {
 /** Throws where a node began anew in between: then the figures are of two processes. */
 export function workBetween(before: ClusterSample, after: ClusterSample): ClusterWork {
   const seconds = (after.atMs - before.atMs) / 1000;
-  return {
-    seconds,
-    nodes: after.nodes.map((node, index) => nodeWork(before.nodes[index]!, node, seconds)),
-    loadCpu: (after.loadCpuSeconds - before.loadCpuSeconds) / seconds,
-  };
+  const nodes = after.nodes.map((node, index) => nodeWork(before.nodes[index]!, node, seconds));
+  const loadCpu = (after.loadCpuSeconds - before.loadCpuSeconds) / seconds;
+  const machineCpu = (after.machineCpuSeconds - before.machineCpuSeconds) / seconds;
+  const othersCpu = machineCpu - loadCpu - nodes.reduce((sum, { cpu }) => sum + Math.max(0, cpu), 0);
+  return { seconds, nodes, loadCpu, othersCpu };
 }
 
 function nodeWork(before: NodeSample, after: NodeSample, seconds: number): NodeWork {

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 
 /** What the system counts for one process since it began. Read from /proc: on other systems there are no such figures. */
 export interface ProcessUsage {
@@ -28,6 +29,17 @@ export function processUsage(pid: number): ProcessUsage | undefined {
     if (code === "ENOENT" || code === "ESRCH" || code === "EACCES") return undefined;
     throw cause;
   }
+}
+
+/** CPU seconds of this process. */
+export function ownCpuSeconds(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
+/** CPU seconds of the whole machine that were not idle, since it began. */
+export function machineCpuSeconds(): number {
+  return cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1000;
 }
 
 /** Linux counts time for user space in hundredths, whatever its own clock does. */
