@@ -9,6 +9,9 @@ import { checkHistory, Follower, Load, readAll } from "./load.ts";
 /** The bound for the next acknowledgement after a crash, beyond what the machine itself stood still. */
 const outageMsMax = 2000;
 
+/** A machine that stands still for so long loses heartbeats. */
+const heartbeatMs = 100;
+
 /** A node's process listens this soon where nothing else runs. */
 const startMs = 500;
 
@@ -64,9 +67,12 @@ test("a follower is killed while a client appends: nobody waits for it, and it c
   const stalls = new StallMeter();
   const next = load.nextAcknowledgement();
   await cluster.kill(follower);
-  expect(await next).toBeLessThan(outageMsMax + stalls.stop());
+  const outageMs = await next;
   await load.until(load.acknowledged.size + 500);
-  expect(load.unknown.size).toBe(0);
+  const stalledMs = stalls.stop();
+  expect(outageMs).toBeLessThan(outageMsMax + stalledMs);
+  // The leader stays, unless the machine held its processes up for so long that the others missed its heartbeats.
+  if (stalledMs < heartbeatMs) expect(load.unknown.size).toBe(0);
   await cluster.restart(follower).line(0);
   await load.until(load.acknowledged.size + 200);
   await load.stop();
