@@ -13,7 +13,7 @@ export interface ClosedLoopFigures {
 
 const times: Readonly<Record<Size, { readonly warmupMs: number; readonly durationMs: number }>> = {
   smoke: { warmupMs: 100, durationMs: 300 },
-  default: { warmupMs: 1000, durationMs: 6000 },
+  default: { warmupMs: 3000, durationMs: 6000 },
   full: { warmupMs: 2000, durationMs: 20_000 },
 };
 
