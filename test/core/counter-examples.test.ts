@@ -3,15 +3,10 @@
 import { describe, expect, test } from "vitest";
 import type { NodeId, Slot } from "../../src/base/types.ts";
 import type { Message, PromiseMessage } from "../../src/core/message.ts";
-import { electedCluster, kindIs, type TestCluster, type TestNode, type Wire } from "./harness.ts";
+import { electedCluster, followersOf, kindIs, type TestCluster, type TestNode, type Wire } from "./harness.ts";
 
 const syncKinds: readonly string[] = ["syncBegin", "syncChunk", "syncEnd"];
 const isSyncTo = (to: number) => (wire: Wire) => wire.to === to && syncKinds.includes(wire.message.kind);
-
-function followersOf(cluster: TestCluster): TestNode[] {
-  const leader = cluster.leader;
-  return cluster.nodes.filter((node) => node !== leader);
-}
 
 /** Brings a follower to the point where the leader's sync to it is on its way, and returns that sync. */
 function syncOnItsWay(cluster: TestCluster, follower: TestNode): Wire[] {
@@ -338,15 +333,9 @@ describe("C18", () => {
     const cluster = electedCluster(5);
     const old = cluster.leader;
     const [second, third, fourth, learner] = followersOf(cluster) as [TestNode, TestNode, TestNode, TestNode];
-    const isolate = (node: TestNode, others: readonly TestNode[]) => {
-      for (const other of others) {
-        cluster.cut.add(`${node.id}>${other.id}`);
-        cluster.cut.add(`${other.id}>${node.id}`);
-      }
-    };
     // The old leader is cut off with an undecided entry. The learner hears one follower only, and no Prepare.
-    isolate(old, [second, third, fourth, learner]);
-    isolate(learner, [third, fourth]);
+    cluster.isolate(old, [second, third, fourth, learner]);
+    cluster.isolate(learner, [third, fourth]);
     cluster.loses = kindIs("prepare", learner.id);
     cluster.propose(old.id, "never decided");
     for (let round = 0; round < 12 && !(third.view.established || fourth.view.established); round += 1) {
@@ -359,7 +348,7 @@ describe("C18", () => {
     expect(learner.logText).toBe("decided");
     expect(learner.view.promised).toEqual(old.view.promised);
     // The old leader meets the learner, which still follows its ballot.
-    isolate(learner, [second]);
+    cluster.isolate(learner, [second]);
     cluster.loses = () => false;
     cluster.cut.delete(`${old.id}>${learner.id}`);
     cluster.cut.delete(`${learner.id}>${old.id}`);

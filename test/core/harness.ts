@@ -195,6 +195,14 @@ export class TestCluster {
     }
   }
 
+  /** Loses everything between a node and these others, both ways. */
+  isolate(node: TestNode, others: readonly TestNode[]): void {
+    for (const other of others) {
+      this.cut.add(`${node.id}>${other.id}`);
+      this.cut.add(`${other.id}>${node.id}`);
+    }
+  }
+
   connect(from: number, to: number): void {
     if (!this.node(from).isUp || !this.node(to).isUp) return;
     this.#streamCount += 1;
@@ -332,6 +340,12 @@ export class TestCluster {
     const wire = { from, to, stream, message };
     if (!this.loses(wire)) this.wires.push(wire);
   }
+}
+
+/** All nodes but the established leader. */
+export function followersOf(cluster: TestCluster): TestNode[] {
+  const leader = cluster.leader;
+  return cluster.nodes.filter((node) => node !== leader);
 }
 
 /** A cluster that has a leader. */

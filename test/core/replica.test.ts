@@ -126,10 +126,7 @@ describe("three nodes", () => {
     const cluster = electedCluster(3);
     const old = cluster.leader;
     const others = cluster.nodes.filter((node) => node !== old);
-    for (const other of others) {
-      cluster.cut.add(`${old.id}>${other.id}`);
-      cluster.cut.add(`${other.id}>${old.id}`);
-    }
+    cluster.isolate(old, others);
     const [request] = cluster.propose(old.id, "lonely");
     cluster.run(8);
     const next = others.find((node) => node.view.established)!;
@@ -188,10 +185,7 @@ describe("linearizable reads", () => {
     const cluster = electedCluster(3);
     const old = cluster.leader;
     const others = cluster.nodes.filter((node) => node !== old);
-    for (const other of others) {
-      cluster.cut.add(`${old.id}>${other.id}`);
-      cluster.cut.add(`${other.id}>${old.id}`);
-    }
+    cluster.isolate(old, others);
     const read = cluster.read(old.id);
     cluster.run(8);
     expect(old.ready).toEqual([]);

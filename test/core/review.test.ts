@@ -4,12 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Slot } from "../../src/base/types.ts";
 import { compareBallots } from "../../src/core/ballot.ts";
 import type { Message } from "../../src/core/message.ts";
-import { electedCluster, kindIs, type TestCluster, type TestNode, type Wire } from "./harness.ts";
-
-function followersOf(cluster: TestCluster): TestNode[] {
-  const leader = cluster.leader;
-  return cluster.nodes.filter((node) => node !== leader);
-}
+import { electedCluster, followersOf, kindIs, type TestCluster, type TestNode, type Wire } from "./harness.ts";
 
 /** Ticks all nodes; some disks stall, some messages take their time. At rest, but for these, after each tick. */
 function runWith(
