@@ -6,6 +6,7 @@ import { benchCommand } from "./bench/command.ts";
 import { clusterCommand } from "./cluster.ts";
 import { demoCommand } from "./demo/command.ts";
 import { exitCodeOf, exitCodes, exitCodesHelp } from "./exit-codes.ts";
+import { collectByBuffers } from "./heap.ts";
 import { Output } from "./output.ts";
 import { readCommand } from "./read.ts";
 import { serveCommand } from "./serve.ts";
@@ -36,6 +37,7 @@ function program(): Command {
   return root;
 }
 
+collectByBuffers();
 try {
   await program().parseAsync();
 } catch (cause) {
