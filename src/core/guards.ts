@@ -1,0 +1,43 @@
+import type { Position } from "../base/types.ts";
+
+/** What one append demands of the log. Evaluated by the leader's sequencer at the moment of ordering, all or nothing (protocol 14). */
+export interface Guards {
+  /** The next position to be assigned must be this one. */
+  readonly expectedTail?: Position;
+  /** Refused where the log's fence is above it. */
+  readonly fencingToken?: number;
+  /** Exactly once: the same session and serial land once, and get the first answer again. */
+  readonly session?: SessionRequest;
+  readonly conditions?: readonly Condition[];
+  readonly streams?: readonly StreamGuard[];
+}
+
+export interface SessionRequest {
+  /** The slot of the entry that opened it. */
+  readonly id: number;
+  /** From 1, without gaps; up to limits.sessionWindow of one session are in flight. */
+  readonly serial: number;
+}
+
+/** Refused if a record behind position `after` matches; 0 for the whole log. */
+export interface Condition {
+  readonly query: Query;
+  readonly after: Position | 0;
+}
+
+/** Matches a record that matches one of the items. */
+export interface Query {
+  readonly items: readonly QueryItem[];
+}
+
+/** Matches a record that has one of the types (any, where none is named) and all of the tags. */
+export interface QueryItem {
+  readonly types: readonly string[];
+  readonly tags: readonly string[];
+}
+
+/** A stream is all records that bear a tag; its revision is the position of the last of them. */
+export interface StreamGuard {
+  readonly tag: string;
+  readonly expected: "any" | "noStream" | "streamExists" | Position;
+}
