@@ -11,9 +11,10 @@ export interface Log {
    *
    * Rejects with outcome "none" where nothing was written and nothing will be, and with outcome "unknown" where the records were
    * sent and no answer came (LEADER_LOST, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, CLOSED): they may be in the log, and the
-   * library does not send them again. What was refused with outcome "none" because its node does not lead or has too much to do
-   * is sent again, for up to `deadlineMs`. Order is kept: of the calls that did not fail, an earlier one has the smaller
-   * position. A failed call does not hold up the later ones: whoever wants that waits for each promise.
+   * library does not send them again. What was refused with outcome "none" because its node does
+   * not lead or has too much to do is sent again, for up to `deadlineMs`. Order is kept: of the calls that did not fail, an
+   * earlier one has the smaller position. A failed call does not hold up the later ones: whoever wants that waits for each
+   * promise.
    */
   append(records: readonly RecordInput[], options?: CallOptions): Promise<AppendedMany>;
   append(record: RecordInput, options?: CallOptions): Promise<Appended>;
@@ -56,6 +57,101 @@ export interface LogBounds {
 export interface CallOptions {
   /** Gives the call up: CANCELLED, with outcome "none" if nothing was sent yet, otherwise "unknown". */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** What an append may demand of the log. Any mix: the append is ordered only where all of it holds, otherwise nothing is written. */
+export interface AppendOptions extends CallOptions {
+  /** The first record must get this position: nobody wrote in between. TAIL_MISMATCH otherwise, with the facts expected, actual. */
+  readonly expectedTail?: number | undefined;
+  /** Refused as FENCED where the log's fence is above it: someone with a larger token has taken over. From 0. */
+  readonly fencingToken?: number | undefined;
+  /** CONDITION_FAILED where a record behind `after` matches one of them; the fact `position` names the first such record. */
+  readonly condition?: AppendCondition | readonly AppendCondition[] | undefined;
+  /** STREAM_REVISION_MISMATCH where a stream is not as expected, with the facts stream, expected, actual. */
+  readonly stream?: StreamExpectation | undefined;
+  /** As `stream`, for several at once. */
+  readonly streams?: readonly StreamExpectation[] | undefined;
+  /** Exactly once: the append lands once, and the library may send it again. As `session.append`. */
+  readonly session?: Session | undefined;
+}
+
+/**
+ * No record behind position `after` may match the query: what the caller decided on by reading up to `after` is still all there
+ * is. Positions count from 1, so 0 speaks of the whole log.
+ */
+export interface AppendCondition {
+  readonly query: RecordQuery;
+  readonly after: number;
+}
+
+/** Matches a record that matches one of the items. */
+export type RecordQuery = RecordQueryItem | readonly RecordQueryItem[];
+
+/** Matches a record that has one of the types (any, where none is named) and all of the tags. */
+export interface RecordQueryItem {
+  readonly types?: readonly string[] | undefined;
+  readonly tags?: readonly string[] | undefined;
+}
+
+/**
+ * A stream is all records that bear one tag; its revision is the position of the last of them. This is a demand only: to belong
+ * to the stream, the records appended must bear the tag themselves.
+ */
+export interface StreamExpectation {
+  readonly tag: string;
+  /** The revision, "noStream" (no record bears the tag), "streamExists", or "any". */
+  readonly expected: number | "any" | "noStream" | "streamExists";
+}
+
+/** The log's fence: the largest token it was given, 0 at first. */
+export interface Fence {
+  readonly fence: number;
+  /** The log's tail when the fence stood: whoever held a smaller token wrote below it, and writes nothing more. */
+  readonly tail: number;
+}
+
+export interface SessionOptions extends CallOptions {
+  /** How long the log remembers the session without a sign of life; 60 s by default. Counted by the time of the log. */
+  readonly ttlMs?: number | undefined;
+  /** Goes on with a session that was opened before, as its `state` was. */
+  readonly resume?: SessionState | undefined;
+}
+
+/** Enough to go on with a session in another process. */
+export interface SessionState {
+  readonly id: number;
+  /** The first serial that was never used. */
+  readonly nextSerial: number;
+}
+
+/**
+ * A writer whose appends land exactly once: each batch has a serial, and the log remembers the answers to the last 256 of a
+ * session. After any failure (a leader killed, an answer lost, a connection broken) the library sends the same batch with the
+ * same serial again, for up to `deadlineMs`, and gets the first answer. Order is kept across retries.
+ *
+ * SESSION_UNKNOWN, outcome "unknown", where the session expired or was closed, or the serial is older than what is remembered.
+ */
+export interface Session {
+  /** Given by the log when it was opened. */
+  readonly id: number;
+  readonly ttlMs: number;
+  /** What another process needs to go on after the appends made so far. Moves with each append. */
+  readonly state: SessionState;
+  append(records: readonly RecordInput[], options?: SessionAppendOptions): Promise<AppendedMany>;
+  append(record: RecordInput, options?: SessionAppendOptions): Promise<Appended>;
+  appendBatch(batch: Uint8Array, options?: SessionAppendOptions): Promise<AppendedMany>;
+  /** Waits for its appends, then has the log forget it. It may be resumed no more. Abandon it instead by `log.close()`. */
+  close(options?: CallOptions): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface SessionAppendOptions extends Omit<AppendOptions, "session"> {
+  /**
+   * The serial of this append, for callers that outlive their process: after a restart, the same records with the same serial
+   * (of the last 256) get the first answer. Such an append is a batch of its own. By default the library counts, and appends of
+   * one turn share a serial. Never use a serial for other records: they would be taken for the first ones, and not be written.
+   */
+  readonly serial?: number | undefined;
 }
 
 /** "linearizable": sees everything acknowledged before the call, wherever that was. "local": whatever the node has. */
