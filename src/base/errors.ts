@@ -52,6 +52,14 @@ export const errorCodes = [
   "OLD_INCARNATION",
   "CLUSTER_MISMATCH",
   "MOVED",
+  // What an append demanded of the log.
+  "TAIL_MISMATCH",
+  "FENCED",
+  "CONDITION_FAILED",
+  "STREAM_REVISION_MISMATCH",
+  "SESSION_UNKNOWN",
+  "SESSION_OVERFLOW",
+  "SESSION_GAP",
   // The node and its directory.
   "DIRECTORY_IN_USE",
   "DIRECTORY_UNUSABLE",
@@ -75,6 +83,8 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "LEADER_LOST",
   "UNAVAILABLE",
   "OVERLOADED",
+  "SESSION_OVERFLOW",
+  "SESSION_GAP",
   "DEADLINE_EXCEEDED",
 ]);
 

@@ -35,6 +35,9 @@ export const limits = {
   proposalQueueBytes: 16 * MiB,
   proposalQueueCount: 16_384,
 
+  /** Requests of one session in flight, and answers that it keeps for retries. */
+  sessionWindow: 256,
+
   /** Largest group that joins waiting appends; a REPLACE of a whole window may be larger. */
   groupBytesMax: 4 * MiB,
   replaceBytesMax: 32 * MiB + 3 * MiB,

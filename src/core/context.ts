@@ -36,6 +36,9 @@ export class Context {
   phase: Phase = "recover";
   /** Ticks since the start: the only clock of the core. */
   ticks = 0;
+  /** Both clocks as of the last tick, for the time of entries alone. */
+  wallMs = 0;
+  monotonicMs = 0;
   /** Where the current step puts its effects. */
   effects: Effect[] = [];
 

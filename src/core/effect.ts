@@ -3,6 +3,7 @@ import type { Hash, NodeId, Position, Slot, Ticket } from "../base/types.ts";
 import type { Ballot } from "./ballot.ts";
 import type { DurableState } from "./durable.ts";
 import type { Entry } from "./entry.ts";
+import type { Refusal } from "./guards.ts";
 import type { Message } from "./message.ts";
 
 /** Everything that the core may ask for. Whoever carries them out keeps their order. */
@@ -77,17 +78,25 @@ export interface RefuseEffect {
 }
 
 export type AppendAnswer =
+  /** In the log. A retry of a session's request gets the answer of its first attempt. */
   | {
       readonly kind: "acknowledged";
       readonly firstPosition: Position;
       readonly recordCount: number;
       readonly time: number;
     }
-  | {
-      readonly kind: "failed";
-      readonly code: Extract<ErrorCode, "NOT_LEADER" | "LEADER_LOST" | "OVERLOADED">;
-      readonly outcome: Outcome;
-    };
+  /** A guard failed; nothing of the append is in the log, nor will it be. */
+  | { readonly kind: "refused"; readonly refusal: Refusal }
+  /** A session was opened, kept or closed by an entry of this time. */
+  | { readonly kind: "session"; readonly session: number; readonly ttlMs: number; readonly time: number }
+  /** The log's fence is the token now, and everything from `tail` on was ordered behind it. */
+  | { readonly kind: "fenced"; readonly fence: number; readonly tail: Position }
+  | { readonly kind: "failed"; readonly code: AppendFailure; readonly outcome: Outcome };
+
+export type AppendFailure = Extract<
+  ErrorCode,
+  "NOT_LEADER" | "LEADER_LOST" | "OVERLOADED" | "SESSION_UNKNOWN" | "SESSION_OVERFLOW" | "SESSION_GAP"
+>;
 
 /** The fate of a proposal: decided, refused with nothing written, or not known. */
 export interface AnswerEffect {

@@ -1,5 +1,6 @@
 import type { NodeId, Ticket } from "../base/types.ts";
 import type { Payload } from "./entry.ts";
+import type { Guards } from "./guards.ts";
 import type { Message } from "./message.ts";
 
 /** Everything that can enter the core. */
@@ -8,8 +9,9 @@ export type Event = TickEvent | ReceiveEvent | LinkEvent | ProposeEvent | ReadEv
 /** One unit of logical time (a T / ticksPerRound). */
 export interface TickEvent {
   readonly kind: "tick";
-  /** The wall clock, for the time of entries only. */
+  /** Both clocks at the same moment. The wall clock enters the time of entries only, and only when a leader takes its ballot. */
   readonly wallMs: number;
+  readonly monotonicMs: number;
   /** How long the engine's loop was late for this tick. */
   readonly loopLagMs: number;
 }
@@ -34,18 +36,61 @@ export interface LinkEvent {
   readonly up: boolean;
 }
 
-export interface Proposal {
+/** What may be ordered. Each is answered once, by an `answer` effect with its request id. */
+export type Proposal =
+  | AppendProposal
+  | OpenSessionProposal
+  | KeepSessionProposal
+  | CloseSessionProposal
+  | FenceProposal;
+
+export interface AppendProposal {
+  readonly kind: "append";
   /** Names the request in its answer; never used twice by a node. */
   readonly requestId: number;
   readonly payload: Payload;
   readonly batchChecksum: number;
   readonly recordCount: number;
+  readonly guards?: Guards | undefined;
+  /**
+   * Names a caller whose appends keep their order: behind one that waits for its verdict they wait, and behind one that is
+   * refused they are refused. Not so in a session, where each request is judged by its own guards. 0 or none: nobody in
+   * particular.
+   */
+  readonly caller?: number | undefined;
+}
+
+export interface OpenSessionProposal {
+  readonly kind: "openSession";
+  readonly requestId: number;
+  /** The session expires when so much log time has passed since its last entry. Brought within the limits. */
+  readonly ttlMs: number;
+}
+
+/** Counts as an entry of the session: it does not expire for another ttl. */
+export interface KeepSessionProposal {
+  readonly kind: "keepSession";
+  readonly requestId: number;
+  readonly session: number;
+}
+
+export interface CloseSessionProposal {
+  readonly kind: "closeSession";
+  readonly requestId: number;
+  readonly session: number;
+}
+
+/** Raises the log's fence to the token; refused where it is above already. */
+export interface FenceProposal {
+  readonly kind: "fence";
+  readonly requestId: number;
+  readonly token: number;
 }
 
 /** Proposals in their order. The caller has checked `acceptsProposals`; what does not fit is answered OVERLOADED. */
 export interface ProposeEvent {
   readonly kind: "propose";
-  readonly wallMs: number;
+  readonly monotonicMs: number;
   readonly proposals: readonly Proposal[];
 }
 

@@ -41,3 +41,14 @@ export interface StreamGuard {
   readonly tag: string;
   readonly expected: "any" | "noStream" | "streamExists" | Position;
 }
+
+/** Which guard failed and what the sequencer saw. What was expected stands in the request. */
+export interface Refusal {
+  readonly guard: "expectedTail" | "fencingToken" | "condition" | "stream";
+  /** Which of the conditions or of the streams; 0 for the others. */
+  readonly index: number;
+  /** The log's tail, its fence, the position of the first conflicting record, or the stream's revision (0: no record). */
+  readonly actual: number;
+  /** The next position to be assigned when the append was judged. */
+  readonly tail: Position;
+}

@@ -1,8 +1,9 @@
+import { assert } from "../base/assert.ts";
 import { type Slot, slotPlus } from "../base/types.ts";
 import type { Context } from "./context.ts";
 import type { AppendAnswer } from "./effect.ts";
 import type { Entry, EntryHeader } from "./entry.ts";
-import type { Proposal, ProposeEvent } from "./event.ts";
+import type { AppendProposal, ProposeEvent } from "./event.ts";
 import type { Leader } from "./leader.ts";
 import type { Replication } from "./replication.ts";
 
@@ -26,7 +27,14 @@ export class Proposals {
   begin(): void {
     const { log, decidedEnd, acceptedEnd, options } = this.#ctx;
     const suffix = log.range(decidedEnd, acceptedEnd, Number.MAX_SAFE_INTEGER);
-    options.sequencer.begin({ position: log.positionAt(acceptedEnd), time: log.timeBefore(acceptedEnd), suffix });
+    const { wallMs, monotonicMs } = this.#ctx;
+    options.sequencer.begin({
+      position: log.positionAt(acceptedEnd),
+      time: log.timeBefore(acceptedEnd),
+      suffix,
+      wallMs,
+      monotonicMs,
+    });
   }
 
   onPropose(event: ProposeEvent, leader: Leader | undefined): void {
@@ -42,7 +50,8 @@ export class Proposals {
         this.#fail(proposal.requestId, "OVERLOADED");
         continue;
       }
-      const entry = this.#order(proposal, event.wallMs, leader, entries);
+      assert(proposal.kind === "append" && proposal.guards === undefined, "guards and sessions are not judged yet");
+      const entry = this.#order(proposal, event.monotonicMs, leader, entries);
       entries.push(entry);
       slots -= 1;
       bytes -= entry.bytes.length;
@@ -72,10 +81,10 @@ export class Proposals {
     this.#waiting = [];
   }
 
-  #order(proposal: Proposal, wallMs: number, leader: Leader, before: readonly Entry[]): Entry {
+  #order(proposal: AppendProposal, monotonicMs: number, leader: Leader, before: readonly Entry[]): Entry {
     const { log, decidedEnd, options } = this.#ctx;
     const slot = slotPlus(log.acceptedEnd, before.length);
-    const verdict = options.sequencer.order(proposal, { slot, wallMs });
+    const verdict = options.sequencer.order(proposal, { slot, monotonicMs });
     const header: EntryHeader = {
       slot,
       originBallot: leader.n,

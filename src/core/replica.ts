@@ -199,6 +199,8 @@ export class Replica {
   #onTick(event: TickEvent): void {
     const ctx = this.#ctx;
     ctx.ticks += 1;
+    ctx.wallMs = event.wallMs;
+    ctx.monotonicMs = event.monotonicMs;
     this.#ticksInRound += 1;
     this.#loopLagMsMax = Math.max(this.#loopLagMsMax, event.loopLagMs);
     if (!this.#membership.started) this.#membership.onTick();

@@ -1,4 +1,5 @@
 import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 
 /** Nothing was ordered: the caller goes to the leader, where one is known. */
 export function notLeader(name: string, leaderAddress: string | undefined): PaxlogError {
@@ -22,4 +23,21 @@ export function overloaded(name: string): PaxlogError {
     "OVERLOADED",
     `node ${name} has no room for more appends; wait for answers before sending the next ones`,
   );
+}
+
+/** The session is not known, or does not know the request any more: it may have landed while it did. */
+export function sessionUnknown(): PaxlogError {
+  const message =
+    "the session expired or was closed, or the request is too old: whether it landed is not known; read to find out";
+  return new PaxlogError("SESSION_UNKNOWN", message, { outcome: "unknown" });
+}
+
+export function sessionOverflow(): PaxlogError {
+  const message = `a session has at most ${limits.sessionWindow} requests in flight; wait for answers before sending the next ones`;
+  return new PaxlogError("SESSION_OVERFLOW", message, { facts: { limit: limits.sessionWindow } });
+}
+
+export function sessionGap(): PaxlogError {
+  const message = "the session's requests before this one have not arrived; send what is unanswered again, in order";
+  return new PaxlogError("SESSION_GAP", message);
 }

@@ -9,7 +9,7 @@ import type { Replica } from "../core/replica.ts";
 import { entryHeaderBytes } from "../format/entry.ts";
 import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
-import { leaderLost, notLeader, overloaded } from "./append-errors.ts";
+import { leaderLost, notLeader, overloaded, sessionGap, sessionOverflow, sessionUnknown } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
@@ -190,7 +190,11 @@ export class Engine implements LogBackend {
   }
 
   #onTick(lagMs: number): void {
-    const tick = () => this.#push({ kind: "tick", wallMs: this.#clock.wallMs(), loopLagMs: Math.round(lagMs) });
+    const loopLagMs = Math.round(lagMs);
+    const tick = () => {
+      const [wallMs, monotonicMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
+      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs });
+    };
     // After a pause what waits in the sockets comes first (PROTOCOL 6): one more iteration of the loop reads it.
     if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));
     else tick();
@@ -230,13 +234,13 @@ export class Engine implements LogBackend {
       this.#ordered.set(requestId, waiting.done);
       const { batch, crc32c, recordCount } = waiting.batch;
       const payload = { batch, guards: emptyPayload.guards };
-      proposals.push({ requestId, payload, batchChecksum: crc32c, recordCount });
+      proposals.push({ kind: "append", requestId, payload, batchChecksum: crc32c, recordCount });
       slots -= 1;
       // Counted as the core counts it, so that it refuses nothing of what is handed over.
       bytes -= entryHeaderBytes + batch.length;
     }
     if (proposals.length === 0) return;
-    this.#replica.step({ kind: "propose", wallMs: this.#clock.wallMs(), proposals }, this.#effects);
+    this.#replica.step({ kind: "propose", monotonicMs: this.#clock.monotonicMs(), proposals }, this.#effects);
     if (this.#proposals.length > 0 && this.#replica.acceptsProposals) this.#scheduleTurn();
   }
 
@@ -265,6 +269,7 @@ export class Engine implements LogBackend {
     const done = defined(this.#ordered.get(requestId), `the caller of append ${requestId}`);
     this.#ordered.delete(requestId);
     if (answer.kind === "acknowledged") return done(answer);
+    assert(answer.kind === "failed", () => `an append is answered ${answer.kind}`);
     done({ kind: "failed", error: this.#answerError(answer) });
   }
 
@@ -290,6 +295,12 @@ export class Engine implements LogBackend {
         return leaderLost(this.#facts.name);
       case "OVERLOADED":
         return overloaded(this.#facts.name);
+      case "SESSION_UNKNOWN":
+        return sessionUnknown();
+      case "SESSION_OVERFLOW":
+        return sessionOverflow();
+      case "SESSION_GAP":
+        return sessionGap();
       default:
         return assertNever(answer.code);
     }

@@ -1,5 +1,6 @@
+import { assertNever } from "../base/assert.ts";
 import { showBallot } from "../core/ballot.ts";
-import type { Effect } from "../core/effect.ts";
+import type { AppendAnswer, Effect } from "../core/effect.ts";
 import type { Entry } from "../core/entry.ts";
 import type { Event } from "../core/event.ts";
 import type { Message } from "../core/message.ts";
@@ -102,9 +103,7 @@ export function describeEffect(effect: Effect): string {
     case "refuse":
       return `refuse ${effect.to}/${effect.stream} ${effect.message.code}: ${effect.message.reason}`;
     case "answer": {
-      const { answer } = effect;
-      const what = answer.kind === "acknowledged" ? `at ${answer.firstPosition}` : `${answer.code} ${answer.outcome}`;
-      return `answer ${effect.requestId} ${what}`;
+      return `answer ${effect.requestId} ${describeAnswer(effect.answer)}`;
     }
     case "readReady":
     case "readRefused":
@@ -128,3 +127,20 @@ export const isChatter = (event: Event): boolean =>
 
 export const isChatterEffect = (effect: Effect): boolean =>
   effect.kind === "send" && (effect.message.kind === "heartbeat" || effect.message.kind === "heartbeatReply");
+
+function describeAnswer(answer: AppendAnswer): string {
+  switch (answer.kind) {
+    case "acknowledged":
+      return `at ${answer.firstPosition}`;
+    case "refused":
+      return `refused: ${answer.refusal.guard} ${answer.refusal.index}, actual ${answer.refusal.actual}, tail ${answer.refusal.tail}`;
+    case "session":
+      return `session ${answer.session}, time ${answer.time}`;
+    case "fenced":
+      return `fence ${answer.fence}, tail ${answer.tail}`;
+    case "failed":
+      return `${answer.code} ${answer.outcome}`;
+    default:
+      return assertNever(answer);
+  }
+}

@@ -121,6 +121,7 @@ export class Ledger {
       append.fate = "none";
       return;
     }
+    check(answer.kind === "acknowledged", () => `append ${id} is answered ${answer.kind}`);
     const slot = append.slot;
     check(slot !== undefined, () => `append ${id} is acknowledged at position ${answer.firstPosition} but not decided`);
     const entry = this.entryAt(slot)!;

@@ -86,7 +86,8 @@ export class SimProcess {
       turnDelayUs: world.turnDelayUs,
       drift: options.drift,
       onTurn: () => this.#turn(),
-      onTick: (loopLagMs) => this.#push({ kind: "tick", wallMs: this.#wallMs(), loopLagMs }),
+      onTick: (loopLagMs) =>
+        this.#push({ kind: "tick", wallMs: this.#wallMs(), monotonicMs: this.#monotonicMs, loopLagMs }),
     });
   }
 
@@ -190,7 +191,7 @@ export class SimProcess {
     while (this.replica.acceptsProposals && this.#proposals.length > 0) {
       // More than fits is refused by the core, as OVERLOADED.
       const proposals = this.#proposals.splice(0, this.#random.between(1, 3));
-      this.#step({ kind: "propose", wallMs: this.#wallMs(), proposals }, effects);
+      this.#step({ kind: "propose", monotonicMs: this.#monotonicMs, proposals }, effects);
     }
   }
 
@@ -262,6 +263,10 @@ export class SimProcess {
         throw new Violation(`${this.#node.name} stops: ${effect.code}: ${effect.reason}`);
       },
     };
+  }
+
+  get #monotonicMs(): number {
+    return this.#world.clock.nowUs / 1000;
   }
 
   #spendEffect(): void {

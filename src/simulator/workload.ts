@@ -135,6 +135,7 @@ export class Workload implements NodeClients {
     this.#ledger.appendBegins(id);
     this.#running.set(id, node);
     node.propose({
+      kind: "append",
       requestId: id,
       payload: { batch, guards: emptyPayload.guards },
       batchChecksum: this.#hashing.crc32c(batch),
@@ -154,7 +155,7 @@ export class Workload implements NodeClients {
     this.#ledger.appendEnds(requestId, answer);
     if (answer === "lost") this.#coverage.count("appendLost");
     else if (answer.kind === "failed") this.#coverage.count(`append.${answer.code}`);
-    else {
+    else if (answer.kind === "acknowledged") {
       this.#coverage.count("appendAcknowledged");
       this.#lastAcknowledged = Math.max(this.#lastAcknowledged, requestId);
     }

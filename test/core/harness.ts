@@ -183,7 +183,8 @@ export class TestCluster {
   }
 
   tick(id: number, count = 1): void {
-    for (let done = 0; done < count; done += 1) this.step(id, { kind: "tick", wallMs: this.wallMs, loopLagMs: 0 });
+    for (let done = 0; done < count; done += 1)
+      this.step(id, { kind: "tick", wallMs: this.wallMs, monotonicMs: this.wallMs, loopLagMs: 0 });
   }
 
   /** Rounds for everybody, at rest after each tick. */
@@ -258,9 +259,9 @@ export class TestCluster {
     const proposals = texts.map((text) => {
       this.#requestCount += 1;
       const payload = { batch: Buffer.from(text), guards: new Uint8Array(0) };
-      return { requestId: this.#requestCount, payload, batchChecksum: 0, recordCount: 1 };
+      return { kind: "append" as const, requestId: this.#requestCount, payload, batchChecksum: 0, recordCount: 1 };
     });
-    this.step(id, { kind: "propose", wallMs: this.wallMs, proposals });
+    this.step(id, { kind: "propose", monotonicMs: this.wallMs, proposals });
     return proposals.map((proposal) => proposal.requestId);
   }
 
