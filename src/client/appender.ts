@@ -3,8 +3,8 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { BatchBuilder } from "../format/batch-encode.ts";
 import { pause, retryDelay } from "./abort.ts";
-import { AppendSession, failUnknown, type SessionEnd } from "./append-session.ts";
-import type { Nodes } from "./nodes.ts";
+import { AppendStream, failUnknown, type StreamEnd } from "./append-stream.ts";
+import { type Nodes, noConnection } from "./nodes.ts";
 import { type AppendPayload, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
 import type { Settings } from "./settings.ts";
 
@@ -30,7 +30,7 @@ export class Appender {
   readonly #hashing: Hashing;
   readonly #waiting = new PendingQueue();
   readonly #builder = new BatchBuilder();
-  #session: AppendSession | undefined;
+  #stream: AppendStream | undefined;
   /** Where to look for the leader next. */
   #address: string;
   /** Attempts in a row that brought no acknowledgement. */
@@ -77,13 +77,13 @@ export class Appender {
       timeout.abort();
     }
     this.#ended.abort();
-    failUnknown(this.#session?.cancel() ?? [], closedError("unknown"));
-    this.#session = undefined;
+    failUnknown(this.#stream?.cancel() ?? [], closedError("unknown"));
+    this.#stream = undefined;
     for (const item of this.#waiting.drain()) item.fail(closedError("none"));
   }
 
   get #idle(): boolean {
-    return this.#waiting.peek() === undefined && (this.#session?.inFlightCount ?? 0) === 0;
+    return this.#waiting.peek() === undefined && (this.#stream?.inFlightCount ?? 0) === 0;
   }
 
   /** The end of the turn: whoever calls in the meantime shares the batch. */
@@ -99,28 +99,28 @@ export class Appender {
   #pump(): void {
     for (let count = 0; count < limits.clientBatchesPerTurn; count += 1) {
       if (this.#waiting.peek() === undefined) break;
-      if (this.#session === undefined) return void this.#seek();
-      if (!this.#hasRoom(this.#session)) return;
-      const batch = this.#takeBatch(this.#session);
-      if (batch !== undefined) this.#session.send(batch);
+      if (this.#stream === undefined) return void this.#seek();
+      if (!this.#hasRoom(this.#stream)) return;
+      const batch = this.#takeBatch(this.#stream);
+      if (batch !== undefined) this.#stream.send(batch);
     }
     if (this.#waiting.peek() !== undefined) this.#schedule();
     else if (this.#idle) this.#onIdle?.();
   }
 
-  #hasRoom(session: AppendSession): boolean {
-    const { inFlightCount, inFlightBytes } = session;
+  #hasRoom(stream: AppendStream): boolean {
+    const { inFlightCount, inFlightBytes } = stream;
     if (inFlightCount === 0) return true;
     // A node that may not lead gets one batch to refuse, not eight megabytes.
-    if (!session.proven) return false;
+    if (!stream.proven) return false;
     if (inFlightCount >= this.#settings.inFlightBatches) return false;
     if (inFlightBytes + this.#waiting.peek()!.sizeHint > this.#settings.inFlightBytes) return false;
     return inFlightCount < limits.clientEagerBatches || this.#waiting.sizeHint >= limits.clientGatherBytes;
   }
 
   /** The front of the queue as one batch; undefined where all of it was illegal. */
-  #takeBatch(session: AppendSession): OutgoingBatch | undefined {
-    const sizeMax = Math.min(limits.clientBatchBytes, this.#settings.inFlightBytes - session.inFlightBytes);
+  #takeBatch(stream: AppendStream): OutgoingBatch | undefined {
+    const sizeMax = Math.min(limits.clientBatchBytes, this.#settings.inFlightBytes - stream.inFlightBytes);
     const items: PendingAppend[] = [];
     for (let item = this.#waiting.peek(); item !== undefined; item = this.#waiting.peek()) {
       if (item.payload.kind === "batch") {
@@ -148,7 +148,7 @@ export class Appender {
     return { bytes, crc32c: this.#hashing.crc32c(bytes), recordCount, items };
   }
 
-  /** Looks for a node to open a session with, until there is one or nobody waits for it any more. */
+  /** Looks for a node to open a stream to, until there is one or nobody waits for it any more. */
   async #seek(): Promise<void> {
     if (this.#seeking) return;
     this.#seeking = true;
@@ -161,8 +161,7 @@ export class Appender {
         break;
       }
       if (this.#ended.signal.aborted) break;
-      const message = `no connection to ${address}: check the address, and that the node runs`;
-      this.#fail(new PaxlogError("UNAVAILABLE", message, { facts: { address } }));
+      this.#fail(noConnection(address));
       this.#address = this.#nodes.after(address);
       await this.#delay("elsewhere");
     }
@@ -200,7 +199,7 @@ export class Appender {
   }
 
   #open(address: string): void {
-    this.#session = new AppendSession(this.#nodes.client(address), address, this.#settings.answerMs, {
+    this.#stream = new AppendStream(this.#nodes.link(address), this.#settings.answerMs, {
       onAcknowledged: (batch, answer) => {
         this.#failures = 0;
         this.#hops = 0;
@@ -209,12 +208,12 @@ export class Appender {
       },
       // Callers who wait for their answer call again in this turn, so the next batch is made at its end.
       onAnswers: () => this.#schedule(),
-      onEnd: (end) => void this.#onSessionEnd(address, end),
+      onEnd: (end) => void this.#onStreamEnd(address, end),
     });
   }
 
-  async #onSessionEnd(address: string, { error, unknown, refused }: SessionEnd): Promise<void> {
-    this.#session = undefined;
+  async #onStreamEnd(address: string, { error, unknown, refused }: StreamEnd): Promise<void> {
+    this.#stream = undefined;
     failUnknown(unknown, error);
     const [first, ...behind] = refused;
     if (first !== undefined && batchFaults.has(error.code)) {

@@ -1,24 +1,12 @@
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { defaultLogId } from "../base/types.ts";
-import {
-  type CheckTailResponse,
-  checkTailRequestCodec,
-  checkTailResponseCodec,
-  clusterServicePaths,
-  logServicePaths,
-  type NodeStatus,
-  statusRequestCodec,
-  statusResponseCodec,
-} from "../format/api-codec.ts";
+import type { NodeStatus } from "../format/api-codec.ts";
 import { scanBatch } from "../format/batch.ts";
 import { faultError } from "../format/batch-decode.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
-import type { Decoded } from "../format/wire-value.ts";
 import { cancelled, pause, retryDelay } from "./abort.ts";
 import { Appender } from "./appender.ts";
-import { unaryCall } from "./call.ts";
 import type {
   Appended,
   AppendedMany,
@@ -31,18 +19,15 @@ import type {
   TailOptions,
 } from "./log.ts";
 import { openRead } from "./log-read.ts";
-import type { Nodes } from "./nodes.ts";
+import type { AskBounds, NodeLink } from "./node-link.ts";
+import { type Nodes, noConnection } from "./nodes.ts";
 import type { Placed } from "./pending-append.ts";
 import type { Settings } from "./settings.ts";
 
 /** A question that any node can answer. */
-interface Question<Answer> {
-  readonly path: string;
-  readonly request: Buffer;
-  readonly decode: (bytes: Uint8Array) => Decoded<Answer>;
-}
+type Question<Answer> = (link: NodeLink, bounds: AskBounds) => Promise<Answer>;
 
-/** The Log over gRPC. */
+/** The Log over links to nodes, whatever these are. */
 export class ClientLog implements Log {
   readonly #nodes: Nodes;
   readonly #settings: Settings;
@@ -95,23 +80,12 @@ export class ClientLog implements Log {
   }
 
   async tail(options: TailOptions = {}): Promise<LogBounds> {
-    const { head, tail } = await this.#askAny<CheckTailResponse>(
-      {
-        path: logServicePaths.checkTail,
-        request: checkTailRequestCodec.encode({ logId: defaultLogId, freshness: options.freshness ?? "linearizable" }),
-        decode: checkTailResponseCodec.decode,
-      },
-      options.signal,
-    );
-    return { head, tail };
+    const { freshness = "linearizable" } = options;
+    return this.#askAny((link, bounds) => link.checkTail(freshness, bounds), options.signal);
   }
 
   async status(options: StatusOptions = {}): Promise<NodeStatus> {
-    const question = {
-      path: clusterServicePaths.status,
-      request: statusRequestCodec.encode({}),
-      decode: statusResponseCodec.decode,
-    };
+    const question: Question<NodeStatus> = (link, bounds) => link.status(bounds);
     if (options.address === undefined) return this.#askAny(question, options.signal);
     if (!this.#nodes.learn(options.address)) {
       throw new PaxlogError("INVALID_ARGUMENT", `"${options.address}" is not the client address of a node`);
@@ -162,11 +136,10 @@ export class ClientLog implements Log {
     if (signal?.aborted) throw cancelled(signal, "none");
     if (!(await this.#nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), signal))) {
       if (signal?.aborted) throw cancelled(signal, "none");
-      const message = `no connection to ${address}: check the address, and that the node runs`;
-      throw new PaxlogError("UNAVAILABLE", message, { facts: { address } });
+      throw noConnection(address);
     }
     const deadlineMs = Math.min(leftMs, limits.unaryDeadlineMs);
-    return unaryCall(this.#nodes.client(address), { ...question, address, deadlineMs, signal });
+    return question(this.#nodes.link(address), { deadlineMs, signal });
   }
 }
 

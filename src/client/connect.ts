@@ -5,7 +5,7 @@ import { loadHashing } from "../native/hashing.ts";
 import { cancelled, pause, retryDelay } from "./abort.ts";
 import { ClientLog } from "./client-log.ts";
 import type { ConnectOptions, Log } from "./log.ts";
-import { Nodes } from "./nodes.ts";
+import { Nodes, parseAddresses } from "./nodes.ts";
 import { settingsOf } from "./settings.ts";
 
 /**
@@ -25,7 +25,7 @@ export async function connectWith(
   options: ConnectOptions = {},
 ): Promise<Log> {
   const settings = settingsOf(options);
-  const nodes = new Nodes(addresses);
+  const nodes = new Nodes(parseAddresses(addresses));
   try {
     await firstConnection(nodes, settings.deadlineMs, options.signal);
   } catch (error) {

@@ -1,21 +1,25 @@
-import { Client, connectivityState, credentials } from "@grpc/grpc-js";
 import { parseAddress, showAddress } from "../base/address.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { onAbort } from "./abort.ts";
+import { GrpcLink } from "./grpc-link.ts";
+import type { NodeLink } from "./node-link.ts";
 
-/**
- * The nodes of one cluster as this client knows them: the addresses it was given, those of leaders it was sent to, and one
- * connection to each that is used.
- */
+/** The nodes of one cluster as this client knows them: those it was given, those of leaders it was sent to, and a link to each. */
 export class Nodes {
   readonly #addresses: string[];
-  readonly #clients = new Map<string, Client>();
+  readonly #links = new Map<string, NodeLink>();
   #closed = false;
+  /** The node that was last seen to lead: where whoever needs the leader looks first. */
+  leader: string;
 
-  /** Throws INVALID_ARGUMENT that names every address that is none. */
-  constructor(addresses: string | readonly string[]) {
-    this.#addresses = parseAddresses(addresses);
+  /** `own` is the node of this process, which is asked before all others. There must be an address or a node. */
+  constructor(addresses: readonly string[], own?: NodeLink) {
+    this.#addresses = [...addresses];
+    if (own !== undefined) {
+      this.#addresses = [own.address, ...addresses.filter((address) => address !== own.address)];
+      this.#links.set(own.address, own);
+    }
+    this.leader = this.#addresses[0]!;
   }
 
   get addresses(): readonly string[] {
@@ -24,9 +28,9 @@ export class Nodes {
 
   /** Takes an address that a node gave. False where it is none, or too many are known. */
   learn(address: string): boolean {
+    if (this.#addresses.includes(address)) return true;
     const parsed = parseAddress(address);
     if (typeof parsed === "string" || parsed.port === 0) return false;
-    if (this.#addresses.includes(address)) return true;
     if (this.#addresses.length >= limits.clientNodesMax) return false;
     this.#addresses.push(address);
     return true;
@@ -38,61 +42,38 @@ export class Nodes {
     return this.#addresses[(index + 1) % this.#addresses.length]!;
   }
 
-  client(address: string): Client {
+  /** Throws CLOSED. */
+  link(address: string): NodeLink {
     if (this.#closed) throw new PaxlogError("CLOSED", "the log was closed");
-    let client = this.#clients.get(address);
-    if (client === undefined) {
-      client = new Client(address, credentials.createInsecure(), channelOptions);
-      this.#clients.set(address, client);
+    let link = this.#links.get(address);
+    if (link === undefined) {
+      link = new GrpcLink(address);
+      this.#links.set(address, link);
     }
-    return client;
+    return link;
   }
 
-  /** Whether the node could be connected to within the time. Nothing is sent to a node before: what was not sent is not there. */
+  /** Whether the node could be connected to within the time. */
   async connected(address: string, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     if (this.#closed || signal?.aborted) return false;
-    const channel = this.client(address).getChannel();
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) return true;
-      if (state === connectivityState.TRANSIENT_FAILURE || state === connectivityState.SHUTDOWN) return false;
-      const moved = await new Promise<boolean>((resolve) => {
-        const forget = onAbort(signal, () => resolve(false));
-        channel.watchConnectivityState(state, deadline, (error) => {
-          forget();
-          resolve(error === undefined);
-        });
-      });
-      if (!moved || this.#closed || signal?.aborted) return false;
-    }
+    return (await this.link(address).connected(timeoutMs, signal)) && !this.#closed && !signal?.aborted;
   }
 
   close(): void {
     this.#closed = true;
-    for (const client of this.#clients.values()) client.close();
-    this.#clients.clear();
+    for (const link of this.#links.values()) link.close();
+    this.#links.clear();
   }
 }
 
-/**
- * Nothing is retried by gRPC: the library knows better what may be sent twice. A proxy from the environment is not used for a
- * cluster's nodes. The window is HTTP/2's: with its default a stream carries a seventh of what it could.
- */
-const channelOptions = {
-  "grpc.max_send_message_length": limits.messageBytesMax,
-  "grpc.max_receive_message_length": limits.messageBytesMax,
-  "grpc-node.flow_control_window": limits.http2WindowBytes,
-  "grpc.keepalive_time_ms": limits.clientKeepaliveMs,
-  "grpc.keepalive_timeout_ms": limits.clientKeepaliveTimeoutMs,
-  "grpc.initial_reconnect_backoff_ms": limits.redialMsFirst,
-  "grpc.max_reconnect_backoff_ms": limits.clientRedialMsMax,
-  "grpc.enable_retries": 0,
-  "grpc.enable_http_proxy": 0,
-  "grpc.service_config_disable_resolution": 1,
-} as const;
+/** The node cannot be reached, so nothing was sent. */
+export function noConnection(address: string): PaxlogError {
+  const message = `no connection to ${address}: check the address, and that the node runs`;
+  return new PaxlogError("UNAVAILABLE", message, { facts: { address } });
+}
 
-function parseAddresses(addresses: string | readonly string[]): string[] {
+/** Throws INVALID_ARGUMENT that names every address that is none. */
+export function parseAddresses(addresses: string | readonly string[]): string[] {
   const list = typeof addresses === "string" ? addresses.split(",") : addresses;
   const faults: string[] = [];
   const parsed = new Set<string>();

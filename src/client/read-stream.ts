@@ -1,21 +1,12 @@
 import type { Client } from "@grpc/grpc-js";
 import { limits } from "../base/limits.ts";
-import {
-  logServicePaths,
-  type ReadRequest,
-  type ReadResponse,
-  readRequestCodec,
-  readResponseCodec,
-} from "../format/api-codec.ts";
+import { logServicePaths, type ReadRequest, readRequestCodec, readResponseCodec } from "../format/api-codec.ts";
 import { Call, type CallEnd, unreadable } from "./call.ts";
+import type { ReadCall, ReadEvent } from "./node-link.ts";
 
-export type ReadEvent =
-  | { readonly kind: "response"; readonly response: ReadResponse }
-  | { readonly kind: "end"; readonly end: CallEnd };
-
-/** One Read call to one node. It asks for a message only while fewer than `limits.clientReadAheadMessages` wait. */
-export class ReadStream {
-  readonly address: string;
+/** One Read call to one node over gRPC. It asks for a message only while fewer than `limits.clientReadAheadMessages` wait. */
+export class ReadStream implements ReadCall {
+  readonly #address: string;
   readonly #call: Call;
   readonly #ready: Buffer[] = [];
   #asked = false;
@@ -23,7 +14,7 @@ export class ReadStream {
   #wake: (() => void) | undefined;
 
   constructor(client: Client, address: string, request: ReadRequest) {
-    this.address = address;
+    this.#address = address;
     this.#call = new Call(client, address, logServicePaths.read, {
       onMessage: (bytes) => {
         this.#asked = false;
@@ -41,7 +32,7 @@ export class ReadStream {
     this.#ask();
   }
 
-  /** The next message, or how the call ended once all were taken. A message that cannot be read is such an end. */
+  /** A message that cannot be read is such an end too. */
   async next(): Promise<ReadEvent> {
     while (this.#ready.length === 0) {
       if (this.#end !== undefined) return { kind: "end", end: this.#end };
@@ -53,10 +44,9 @@ export class ReadStream {
     this.#ask();
     const verdict = readResponseCodec.decode(bytes);
     if (verdict.kind === "ok") return { kind: "response", response: verdict.value };
-    return { kind: "end", end: { error: unreadable(this.address, verdict.reason), typed: false } };
+    return { kind: "end", end: { error: unreadable(this.#address, verdict.reason), typed: false } };
   }
 
-  /** Ends the call; whoever waits in `next` hears of an end without an error. */
   cancel(): void {
     this.#call.cancel();
     this.#ready.length = 0;

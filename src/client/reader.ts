@@ -6,8 +6,8 @@ import type { Freshness, ReadBatch, ReadResponse } from "../format/api-codec.ts"
 import { onAbort, pause, retryDelay } from "./abort.ts";
 import type { CallEnd } from "./call.ts";
 import { LogBatch } from "./log-batch.ts";
-import type { Nodes } from "./nodes.ts";
-import { ReadStream } from "./read-stream.ts";
+import type { ReadCall } from "./node-link.ts";
+import { type Nodes, noConnection } from "./nodes.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a read needs of its log. */
@@ -104,14 +104,14 @@ export class Reader {
     return false;
   }
 
-  async #open(): Promise<ReadStream | undefined> {
+  async #open(): Promise<ReadCall | undefined> {
     const { nodes } = this.#context;
     const address = this.#address;
     const halted = this.#halt.signal;
     if (await nodes.connected(address, limits.clientConnectMs, halted)) {
       const { follow, freshness } = this.#plan;
       const limit = Number.isFinite(this.#left) ? this.#left : 0;
-      return new ReadStream(nodes.client(address), address, {
+      return nodes.link(address).openRead({
         logId: defaultLogId,
         from: this.#next,
         limit,
@@ -119,15 +119,12 @@ export class Reader {
         freshness,
       });
     }
-    if (!halted.aborted) {
-      const message = `no connection to ${address}: check the address, and that the node runs`;
-      await this.#failed(new PaxlogError("UNAVAILABLE", message, { facts: { address } }));
-    }
+    if (!halted.aborted) await this.#failed(noConnection(address));
     return undefined;
   }
 
   /** Hands out everything that one stream brings. Returns where the read should look again whether it is done. */
-  async *#drain(stream: ReadStream): AsyncGenerator<LogBatch, void, void> {
+  async *#drain(stream: ReadCall): AsyncGenerator<LogBatch, void, void> {
     for (;;) {
       const event = await stream.next();
       if (this.#isDone()) return;

@@ -1,40 +1,35 @@
-import type { Client } from "@grpc/grpc-js";
 import { PaxlogError } from "../base/errors.ts";
 import { defaultLogId } from "../base/types.ts";
-import {
-  type AppendResponse,
-  appendStreamRequestCodec,
-  appendStreamResponseCodec,
-  logServicePaths,
-} from "../format/api-codec.ts";
-import { Call, type CallEnd } from "./call.ts";
+import type { AppendResponse } from "../format/api-codec.ts";
+import type { CallEnd } from "./call.ts";
+import type { AppendCall, NodeLink } from "./node-link.ts";
 import type { OutgoingBatch } from "./pending-append.ts";
 
-/** How a session ended, and what became of the batches without an answer: each is in exactly one of the two lists. */
-export interface SessionEnd {
+/** How a stream ended, and what became of the batches without an answer: each is in exactly one of the two lists. */
+export interface StreamEnd {
   readonly error: PaxlogError;
   /** Sent, in order, and nobody knows whether they are or will be in the log. */
   readonly unknown: readonly OutgoingBatch[];
-  /** In order; refused, or certain to be behind what was refused: not in the log, and they never will be by this session. */
+  /** In order; refused, or certain to be behind what was refused: not in the log, and they never will be by this stream. */
   readonly refused: readonly OutgoingBatch[];
 }
 
-export interface SessionHandlers {
+export interface StreamHandlers {
   onAcknowledged(batch: OutgoingBatch, answer: AppendResponse): void;
   /** After the last answer of one message from the node. */
   onAnswers(): void;
   /** Exactly once; not after `cancel`. */
-  onEnd(end: SessionEnd): void;
+  onEnd(end: StreamEnd): void;
 }
 
 /**
  * One AppendStream to one node: sends batches without waiting, matches answers to them in order, and says at the end what is
  * known of the rest.
  */
-export class AppendSession {
-  readonly address: string;
-  readonly #call: Call;
-  readonly #handlers: SessionHandlers;
+export class AppendStream {
+  readonly #address: string;
+  readonly #call: AppendCall;
+  readonly #handlers: StreamHandlers;
   readonly #answerMs: number;
   #inFlight: OutgoingBatch[] = [];
   #inFlightBytes = 0;
@@ -44,15 +39,14 @@ export class AppendSession {
   #heardAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(client: Client, address: string, answerMs: number, handlers: SessionHandlers) {
-    this.address = address;
+  constructor(link: NodeLink, answerMs: number, handlers: StreamHandlers) {
+    this.#address = link.address;
     this.#answerMs = answerMs;
     this.#handlers = handlers;
-    this.#call = new Call(client, address, logServicePaths.appendStream, {
-      onMessage: (bytes) => this.#onMessage(bytes),
+    this.#call = link.openAppend({
+      onAnswers: (answers) => this.#onAnswers(answers),
       onEnd: (end) => this.#onEnd(end),
     });
-    this.#call.read();
   }
 
   get inFlightCount(): number {
@@ -73,8 +67,7 @@ export class AppendSession {
     this.#inFlight.push(batch);
     this.#inFlightBytes += batch.bytes.length;
     for (const item of batch.items) item.sent = true;
-    // Nothing holds these bytes back here: what is in flight is bounded by the sender.
-    this.#call.send(appendStreamRequestCodec.encode({ logId: defaultLogId, batch: batch.bytes, crc32c: batch.crc32c }));
+    this.#call.send({ logId: defaultLogId, batch: batch.bytes, crc32c: batch.crc32c });
     this.#watch ??= setTimeout(() => this.#check(), this.#answerMs);
   }
 
@@ -86,15 +79,11 @@ export class AppendSession {
     return this.#takeInFlight();
   }
 
-  #onMessage(bytes: Buffer): void {
+  #onAnswers(answers: readonly AppendResponse[]): void {
     if (this.#ended) return;
-    const answers = appendStreamResponseCodec.decode(bytes);
-    if (answers.kind === "malformed") return this.#distrust(`an answer that cannot be read: ${answers.reason}`);
-    // Asked for before the answers are worked off: what comes together with an error gets lost if nobody waits for it.
-    this.#call.read();
     this.#heardAt = performance.now();
     let count = 0;
-    for (const answer of answers.value.acknowledged) {
+    for (const answer of answers) {
       const batch = this.#inFlight[count];
       if (batch === undefined || batch.recordCount !== answer.recordCount) {
         this.#inFlight.splice(0, count);
@@ -135,8 +124,8 @@ export class AppendSession {
       return;
     }
     this.#call.cancel();
-    const message = `${this.address} answered no append for ${this.#answerMs} ms: the cluster may have lost its majority`;
-    const error = new PaxlogError("DEADLINE_EXCEEDED", message, { facts: { address: this.address } });
+    const message = `${this.#address} answered no append for ${this.#answerMs} ms: the cluster may have lost its majority`;
+    const error = new PaxlogError("DEADLINE_EXCEEDED", message, { facts: { address: this.#address } });
     this.#finish(error, this.#inFlight.length);
   }
 
@@ -146,7 +135,7 @@ export class AppendSession {
   }
 
   #unavailable(what: string): PaxlogError {
-    return new PaxlogError("UNAVAILABLE", `${this.address} ${what}`, { facts: { address: this.address } });
+    return new PaxlogError("UNAVAILABLE", `${this.#address} ${what}`, { facts: { address: this.#address } });
   }
 
   #finish(error: PaxlogError, refusedFrom: number): void {

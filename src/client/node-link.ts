@@ -1,0 +1,62 @@
+import type {
+  AppendRequest,
+  AppendResponse,
+  CheckTailResponse,
+  Freshness,
+  NodeStatus,
+  ReadRequest,
+  ReadResponse,
+} from "../format/api-codec.ts";
+import type { CallEnd } from "./call.ts";
+
+/**
+ * One node as the library speaks to it: over gRPC (`GrpcLink`), or within the process where the log is embedded. Everything
+ * above it (batches, order, bounds, guards, sessions, retries) is the same on every way.
+ */
+export interface NodeLink {
+  /** The node's client address; one that has none is called by a name that is no address. */
+  readonly address: string;
+  /** Whether the node can be talked to within the time. Nothing is sent to it before: what was not sent is not there. */
+  connected(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean>;
+  /** Opens a stream of appends. No handler is called before it returned. */
+  openAppend(handlers: AppendCallHandlers): AppendCall;
+  openRead(request: ReadRequest): ReadCall;
+  checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
+  status(bounds: AskBounds): Promise<NodeStatus>;
+  /** Ends every call. */
+  close(): void;
+}
+
+/** How long one question may take. Rejects with DEADLINE_EXCEEDED or CANCELLED. */
+export interface AskBounds {
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface AppendCall {
+  /** Sends without waiting for room: what is in flight is bounded by the sender. The bytes must not change until the answer. */
+  send(request: AppendRequest): void;
+  /** Ends the call without a word to the handlers. What was sent may still be ordered. */
+  cancel(): void;
+}
+
+export interface AppendCallHandlers {
+  /** Answers to the next unanswered requests, in order. */
+  onAnswers(answers: readonly AppendResponse[]): void;
+  /**
+   * Exactly once, and nothing after it. A refusal is believed where `typed` is true and the fact `acknowledged` says how many
+   * requests of this stream were acknowledged before it.
+   */
+  onEnd(end: CallEnd): void;
+}
+
+export interface ReadCall {
+  /** The next message, or how the call ended once all were taken. */
+  next(): Promise<ReadEvent>;
+  /** Ends the call; whoever waits in `next` hears of an end without an error. */
+  cancel(): void;
+}
+
+export type ReadEvent =
+  | { readonly kind: "response"; readonly response: ReadResponse }
+  | { readonly kind: "end"; readonly end: CallEnd };
