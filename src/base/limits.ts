@@ -107,6 +107,10 @@ export const limits = {
 
   /** Appends that one turn of the engine's loop hands to the core, at least one: heartbeats wait for the end of a turn. */
   turnProposalBytes: 2 * MiB,
+  /** A Decide waits so long for an Accept that says the same. */
+  decideDelayMs: 1,
+  /** A turn that begins so long after the one before need not wait for what else the loop may bring. */
+  turnGapMs: 0.1,
   /** Linearizable reads that wait on one node, and how long each may. */
   linearReadsMax: 16_384,
   linearizeMs: 5_000,

@@ -13,6 +13,7 @@ import { leaderLost, notLeader, overloaded, sessionGap, sessionOverflow, session
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
+import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
 import { ProposalQueue } from "./proposal-queue.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
@@ -48,6 +49,8 @@ export class Engine implements LogBackend {
   /** Empty between turns. */
   readonly #effects: Effect[] = [];
   #turnScheduled = false;
+  /** When the last turn ended. */
+  #lastTurnMs = 0;
 
   readonly #proposals = new ProposalQueue();
   /** Appends that the core holds, by request id: at most a window of them. */
@@ -102,7 +105,7 @@ export class Engine implements LogBackend {
     assert(this.#network === undefined, "an engine starts once");
     this.#network = network;
     this.#targets = {
-      network,
+      network: new LateDecides(network),
       submit: (writes) => this.#storage.submit(writes),
       readEntries: (effect) => this.#history.entriesFor(effect),
       answer: (requestId, answer) => this.#answer(requestId, answer),
@@ -123,7 +126,8 @@ export class Engine implements LogBackend {
     if (!this.#proposals.offer({ batch, done })) {
       return refuse(done, overloaded(this.#facts.name));
     }
-    this.#scheduleTurn();
+    // While others are on their way more may follow, and one Accept and one group for all of them is cheaper.
+    this.#scheduleTurn(this.#ordered.size === 0);
   }
 
   hasRoom(): boolean {
@@ -182,11 +186,16 @@ export class Engine implements LogBackend {
     this.#scheduleTurn();
   }
 
-  /** All that is read from sockets and ports in this iteration of the event loop comes before the turn. */
-  #scheduleTurn(): void {
+  /**
+   * All that is read from sockets and ports in this iteration of the event loop comes before the turn, so that it travels together.
+   * Where little happens there is nothing to wait for: then the turn follows right behind the callback that brought the event.
+   */
+  #scheduleTurn(mayHurry = true): void {
     if (this.#turnScheduled || this.#targets === undefined) return;
     this.#turnScheduled = true;
-    setImmediate(() => this.#turn());
+    const quiet = this.#clock.monotonicMs() - this.#lastTurnMs > limits.turnGapMs;
+    if (quiet && mayHurry) queueMicrotask(() => this.#turn());
+    else setImmediate(() => this.#turn());
   }
 
   #onTick(lagMs: number): void {
@@ -214,6 +223,7 @@ export class Engine implements LogBackend {
       this.#replica.step({ kind: "turnEnd" }, this.#effects);
       carryOut(this.#effects, defined(this.#targets, "the engine's targets"));
       this.#effects.length = 0;
+      this.#lastTurnMs = this.#clock.monotonicMs();
       if (!this.#leads && !this.#isElect && this.#stopped === undefined) this.#refuseWaiting();
     } catch (cause) {
       // An assertion, or a fault of the program: what state the node is in is not known, so it must not go on.

@@ -23,7 +23,7 @@ export class AppendStream {
   /** Handed to the backend and not answered. */
   #unanswered = 0;
   #acknowledgedCount = 0;
-  /** Answers that go out together at the end of this turn. */
+  /** Answers that go out together: all that the backend gives in one go. */
   #answers: AppendResponse[] = [];
   #flushScheduled = false;
   /** The first answer that was a failure. */
@@ -98,7 +98,7 @@ export class AppendStream {
     this.#answers.push(answer);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    setImmediate(() => this.#flush());
+    queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {

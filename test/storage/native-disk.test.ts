@@ -265,7 +265,7 @@ describe.runIf(loaded !== undefined)("through the addon", () => {
       const dir = fresh(directory);
       const first = chooseWriteMode(files, dir);
       expect(first.measured).toBeGreaterThan(0);
-      expect(first.mode).toBe(first.measured! >= 1.1 ? "direct" : "buffered");
+      expect(first.mode).toBe(first.measured! >= 0.7 ? "direct" : "buffered");
       expect(readdirSync(dir)).toEqual(["write-mode"]);
       expect(readFileSync(join(dir, "write-mode"), "latin1")).toBe(`paxlog write-mode 1 ${first.mode}\n`);
       expect(chooseWriteMode(files, dir)).toEqual({ mode: first.mode, measured: undefined });
