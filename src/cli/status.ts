@@ -4,7 +4,8 @@ import type { Log } from "../client/log.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
 import { addressList } from "./arguments.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { grouped, Output } from "./output.ts";
+import { Output } from "./output.ts";
+import { statusTable } from "./status-table.ts";
 
 interface StatusCommandOptions {
   readonly to: string;
@@ -22,8 +23,9 @@ export function statusCommand(): Command {
     .addHelpText(
       "after",
       `
-Asks every node that it can find for its own view. With --json the last line is
-{"leader": ID or null, "nodes": [...], "head", "tail"}; a node that did not answer has "reachable": false.
+Asks every node that it can find for its own view, and marks the leader with a star. BEHIND: entries that the furthest node
+shows and this one does not yet. With --json the last line is {"leader": ID or null, "nodes": [...], "head", "tail"}; a node
+that did not answer has "reachable": false.
 
 Examples:
   $ paxlog status --to 127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103
@@ -40,7 +42,7 @@ async function showStatus(options: StatusCommandOptions, output: Output): Promis
   try {
     const cluster = await clusterStatus(log, options.to.split(","));
     if (output.json) output.result({ ...cluster }, "");
-    else showTable(cluster, output);
+    else for (const line of statusTable(cluster)) output.write(line);
     return exitCodes.ok;
   } finally {
     await log.close();
@@ -124,16 +126,4 @@ function withoutNodes(view: NodeStatus | undefined): Partial<NodeStatus> {
   if (view === undefined) return {};
   const { nodes: _, ...rest } = view;
   return rest;
-}
-
-function showTable(cluster: ClusterStatus, output: Output): void {
-  for (const node of cluster.nodes) {
-    const state = node.reachable
-      ? `${node.role}, ${node.phase}, ballot ${node.ballot}, tail ${grouped(node.tail ?? 0)}, process ${node.pid}`
-      : "does not answer";
-    output.write(`${node.id === cluster.leader ? "*" : " "} ${node.id}  ${node.address || "-"}  ${state}`);
-  }
-  output.write(
-    `leader ${cluster.leader ?? "unknown"}, records ${grouped(cluster.head)} to ${grouped(cluster.tail - 1)} (tail ${grouped(cluster.tail)})`,
-  );
 }

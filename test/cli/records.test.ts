@@ -110,7 +110,8 @@ test("status says who leads and how far the log is", async () => {
   expect(status).toMatchObject({ leader: "node", head: 1, tail: await tailOf() });
   expect(status.nodes).toMatchObject([{ id: "node", address, role: "leader", pid: node.child.pid, reachable: true }]);
   const table = await runCli(["status", "--to", address]);
-  expect(table.stdout).toMatch(/^\* node .*leader/);
+  expect(table.stdout).toMatch(/^ +NODE +ADDRESS +ROLE .*\n\* +node +127\.0\.0\.1:\d+ +leader +accept /);
+  expect(table.stdout).toMatch(/\n\nleader node, records 1 to [\d,]+ \(tail [\d,]+\)\n$/);
 });
 
 /** A unary call with these bytes; the code and outcome of its error. */
