@@ -48,7 +48,7 @@ test("every command explains itself, with examples and exit codes", async () => 
   const main = await runCli(["--help"]);
   expect(main.code).toBe(0);
   expect(main.stdout).toMatch(/Exit codes:\n {2}0 {2}done/);
-  for (const command of ["serve", "cluster", "append", "read", "status", "bench append", "demo"]) {
+  for (const command of ["serve", "cluster", "append", "read", "status", "bench append", "demo", "completion"]) {
     const help = await runCli([...command.split(" "), "--help"]);
     expect(help.code).toBe(0);
     expect(help.stdout).toMatch(/Examples?:\n {2}\$ .*paxlog /);
