@@ -14,6 +14,15 @@ export const limits = {
   typeBytesMax: 256,
   tagBytesMax: 256,
 
+  /** What one append may demand: more would hold up the appends behind it while it is judged. */
+  guardConditionsMax: 16,
+  guardStreamsMax: 64,
+  queryItemsMax: 32,
+  queryTypesMax: 64,
+  queryTagsMax: 64,
+  /** All guards of one append, as encoded. */
+  guardBytesMax: 64 * KiB,
+
   /** W of the protocol: a leader proposes slot s only while s - decidedEnd < windowSlots. */
   windowSlots: 1024,
   /** ... and while the undecided bytes are at most this. */
@@ -153,6 +162,8 @@ assert(
 );
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
+assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");
+assert(limits.queryTagsMax >= limits.tagsPerRecordMax, "a query may ask for all tags of a record");
 assert(limits.messageEntryBytes + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "entries fit a message");
 assert(limits.windowBytes + limits.batchBytesMax < limits.replaceBytesMax, "a window must fit one REPLACE group");
 assert(limits.stagingBytes % limits.blockBytes === 0, "staging holds whole blocks");

@@ -3,8 +3,12 @@
  * side and for the client's. Numbers of 64-bit fields are below 2^53 on both sides of every codec; a decoder answers with a
  * verdict. What a field may hold beyond its type is for the services to judge.
  */
+import type { PaxlogError } from "../base/errors.ts";
 import { defaultLogId } from "../base/types.ts";
+import type { Guards } from "../core/guards.ts";
+import { errorOfStatus, errorStatusBody } from "./error-details.ts";
 import { paxlog } from "./generated/wire.js";
+import { guardsBody, guardsOf } from "./guards-codec.ts";
 import { type Absent, asBuffer, type Decoded, decoding, malformed, safeNumber } from "./wire-value.ts";
 
 const wire = paxlog.v1;
@@ -15,6 +19,10 @@ export const logServicePaths = {
   appendStream: "/paxlog.v1.LogService/AppendStream",
   read: "/paxlog.v1.LogService/Read",
   checkTail: "/paxlog.v1.LogService/CheckTail",
+  openSession: "/paxlog.v1.LogService/OpenSession",
+  keepSession: "/paxlog.v1.LogService/KeepSession",
+  closeSession: "/paxlog.v1.LogService/CloseSession",
+  fence: "/paxlog.v1.LogService/Fence",
 } as const;
 
 export const clusterServicePaths = {
@@ -33,6 +41,13 @@ export interface AppendRequest {
   readonly batch: Uint8Array;
   /** CRC32C of `batch`, where the sender gives it. */
   readonly crc32c: number | undefined;
+  /** What the log must be like; absent: nothing is demanded. */
+  readonly guards?: Guards | undefined;
+}
+
+export interface AppendStreamRequest extends AppendRequest {
+  /** A refusal of it is answered in the stream, which goes on. Absent: false. */
+  readonly independent?: boolean | undefined;
 }
 
 export interface AppendResponse {
@@ -45,6 +60,8 @@ export interface AppendResponse {
 export interface AppendStreamResponse {
   /** Answers to the next unanswered requests of the stream, in order. */
   readonly acknowledged: readonly AppendResponse[];
+  /** Answer to the request behind those. */
+  readonly refused?: PaxlogError | undefined;
 }
 
 export type Freshness = "linearizable" | "local";
@@ -128,19 +145,31 @@ export const appendResponseCodec: Codec<AppendResponse> = {
 };
 
 /** One request of an AppendStream. */
-export const appendStreamRequestCodec: Codec<AppendRequest> = {
-  encode: (value) => asBuffer(wire.AppendStreamRequest.encode({ append: appendRequestBody(value) }).finish()),
+export const appendStreamRequestCodec: Codec<AppendStreamRequest> = {
+  encode: (value) => asBuffer(wire.AppendStreamRequest.encode(appendStreamRequestBody(value)).finish()),
   decode: (bytes) =>
-    decoding(() => appendRequestOf(wire.AppendStreamRequest.decode(bytes).append ?? malformed("append is missing"))),
+    decoding(() => {
+      const body = wire.AppendStreamRequest.decode(bytes);
+      const append = appendRequestOf(body.append ?? malformed("append is missing"));
+      return body.independent === true ? { ...append, independent: true } : append;
+    }),
 };
 
 export const appendStreamResponseCodec: Codec<AppendStreamResponse> = {
-  encode: (value) =>
-    asBuffer(wire.AppendStreamResponse.encode({ acknowledged: value.acknowledged as AppendResponse[] }).finish()),
+  encode: ({ acknowledged, refused }) => {
+    const status = refused === undefined ? null : errorStatusBody(refused);
+    return asBuffer(
+      wire.AppendStreamResponse.encode({ acknowledged: acknowledged as AppendResponse[], refused: status }).finish(),
+    );
+  },
   decode: (bytes) =>
-    decoding(() => ({
-      acknowledged: (wire.AppendStreamResponse.decode(bytes).acknowledged ?? []).map(appendResponseOf),
-    })),
+    decoding(() => {
+      const body = wire.AppendStreamResponse.decode(bytes);
+      const acknowledged = (body.acknowledged ?? []).map(appendResponseOf);
+      if (body.refused === undefined || body.refused === null) return { acknowledged };
+      const refused = errorOfStatus(body.refused) ?? malformed("refused is no error of paxlog");
+      return { acknowledged, refused };
+    }),
 };
 
 export const readRequestCodec: Codec<ReadRequest> = {
@@ -207,11 +236,22 @@ export const statusResponseCodec: Codec<NodeStatus> = {
 };
 
 function appendRequestBody(value: AppendRequest): paxlog.v1.AppendRequest.$Properties {
-  return { logId: value.logId, batch: value.batch, crc32c: value.crc32c ?? null };
+  const { logId, batch, crc32c, guards } = value;
+  return { logId, batch, crc32c: crc32c ?? null, guards: guards === undefined ? null : guardsBody(guards) };
+}
+
+function appendStreamRequestBody(value: AppendStreamRequest): paxlog.v1.AppendStreamRequest.$Properties {
+  return { append: appendRequestBody(value), independent: value.independent ?? false };
 }
 
 function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendRequest {
-  return { logId: body.logId || defaultLogId, batch: body.batch ?? noBytes, crc32c: body.crc32c ?? undefined };
+  const { logId, batch, crc32c, guards } = body;
+  return {
+    logId: logId || defaultLogId,
+    batch: batch ?? noBytes,
+    crc32c: crc32c ?? undefined,
+    guards: guards === undefined || guards === null ? undefined : guardsOf(guards),
+  };
 }
 
 function appendResponseOf(body: paxlog.v1.AppendResponse.$Properties): AppendResponse {

@@ -25,6 +25,7 @@ export const grpcStatuses = {
   NOT_FOUND: 5,
   RESOURCE_EXHAUSTED: 8,
   FAILED_PRECONDITION: 9,
+  ABORTED: 10,
   OUT_OF_RANGE: 11,
   INTERNAL: 13,
   UNAVAILABLE: 14,
@@ -34,7 +35,8 @@ type GrpcStatusName = keyof typeof grpcStatuses;
 
 /**
  * For clients that know gRPC's codes only. UNAVAILABLE invites generic middleware to try again, so it stands only where nothing
- * was written; an append whose fate is not known is UNKNOWN.
+ * was written; an append whose fate is not known is UNKNOWN. ABORTED is what gRPC has for "read and decide again",
+ * FAILED_PRECONDITION for "do not try again until something changed".
  */
 const statusNames: Readonly<Record<ErrorCode, GrpcStatusName>> = {
   INVALID_ARGUMENT: "INVALID_ARGUMENT",
@@ -42,6 +44,7 @@ const statusNames: Readonly<Record<ErrorCode, GrpcStatusName>> = {
   BATCH_TOO_LARGE: "INVALID_ARGUMENT",
   BATCH_MALFORMED: "INVALID_ARGUMENT",
   CHECKSUM_MISMATCH: "INVALID_ARGUMENT",
+  GUARD_TOO_LARGE: "INVALID_ARGUMENT",
   UNKNOWN_LOG: "NOT_FOUND",
   POSITION_PAST_TAIL: "OUT_OF_RANGE",
   POSITION_BELOW_HEAD: "OUT_OF_RANGE",
@@ -49,13 +52,13 @@ const statusNames: Readonly<Record<ErrorCode, GrpcStatusName>> = {
   LEADER_LOST: "UNAVAILABLE",
   UNAVAILABLE: "UNAVAILABLE",
   OVERLOADED: "RESOURCE_EXHAUSTED",
-  TAIL_MISMATCH: "FAILED_PRECONDITION",
+  TAIL_MISMATCH: "ABORTED",
   FENCED: "FAILED_PRECONDITION",
-  CONDITION_FAILED: "FAILED_PRECONDITION",
-  STREAM_REVISION_MISMATCH: "FAILED_PRECONDITION",
+  CONDITION_FAILED: "ABORTED",
+  STREAM_REVISION_MISMATCH: "ABORTED",
   SESSION_UNKNOWN: "NOT_FOUND",
   SESSION_OVERFLOW: "RESOURCE_EXHAUSTED",
-  SESSION_GAP: "FAILED_PRECONDITION",
+  SESSION_GAP: "ABORTED",
   FOREIGN_CLUSTER: "FAILED_PRECONDITION",
   NODE_REPLACED: "FAILED_PRECONDITION",
   OLD_INCARNATION: "FAILED_PRECONDITION",
@@ -81,18 +84,17 @@ export function grpcStatusOf(error: PaxlogError): number {
   return grpcStatuses[error.outcome === "unknown" && name === "UNAVAILABLE" ? "UNKNOWN" : name];
 }
 
-/** The trailer's bytes. Cause and stack stay here: they are for the log of the node, not for its clients. */
+/** The trailer's bytes. */
 export function encodeErrorDetails(error: PaxlogError): Buffer {
+  return asBuffer(google.rpc.Status.encode(errorStatusBody(error)).finish());
+}
+
+/** The google.rpc.Status of an error. Cause and stack stay here: they are for the log of the node, not for its clients. */
+export function errorStatusBody(error: PaxlogError): google.rpc.Status.$Properties {
   const metadata: Record<string, string> = { outcome: error.outcome, retryable: String(error.retryable) };
   for (const [name, value] of Object.entries(error.facts)) metadata[name] = String(value);
   const info = google.rpc.ErrorInfo.encode({ reason: error.code, domain, metadata }).finish();
-  return asBuffer(
-    google.rpc.Status.encode({
-      code: grpcStatusOf(error),
-      message: error.message,
-      details: [{ type_url: errorInfoType, value: info }],
-    }).finish(),
-  );
+  return { code: grpcStatusOf(error), message: error.message, details: [{ type_url: errorInfoType, value: info }] };
 }
 
 /**
@@ -100,16 +102,18 @@ export function encodeErrorDetails(error: PaxlogError): Buffer {
  * caller falls back to the gRPC status.
  */
 export function decodeErrorDetails(bytes: Uint8Array): PaxlogError | undefined {
-  const decoded = decoding(() => {
-    const status = google.rpc.Status.decode(bytes);
-    for (const detail of status.details ?? []) {
-      if (detail.type_url !== errorInfoType) continue;
-      const info = google.rpc.ErrorInfo.decode(detail.value ?? new Uint8Array(0));
-      if (info.domain === domain) return errorOf(status.message, info.reason, info.metadata ?? {});
-    }
-    return undefined;
-  });
+  const decoded = decoding(() => errorOfStatus(google.rpc.Status.decode(bytes)));
   return decoded.kind === "ok" ? decoded.value : undefined;
+}
+
+/** As decodeErrorDetails, of a status that stands in another message. For use inside `decoding`. */
+export function errorOfStatus(status: google.rpc.Status.$Properties): PaxlogError | undefined {
+  for (const detail of status.details ?? []) {
+    if (detail.type_url !== errorInfoType) continue;
+    const info = google.rpc.ErrorInfo.decode(detail.value ?? new Uint8Array(0));
+    if (info.domain === domain) return errorOf(status.message ?? "", info.reason ?? "", info.metadata ?? {});
+  }
+  return undefined;
 }
 
 function errorOf(message: string, reason: string, metadata: Record<string, string>): PaxlogError | undefined {

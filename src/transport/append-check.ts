@@ -14,8 +14,10 @@ import { checkLogId, requestOf } from "./service-context.ts";
  * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED or RECORD_TOO_LARGE.
  */
 export function checkAppend(decoded: Decoded<AppendRequest>, hashing: Hashing): CheckedBatch {
-  const { logId, batch, crc32c } = requestOf(decoded);
+  const { logId, batch, crc32c, guards } = requestOf(decoded);
   checkLogId(logId);
+  // Written as if nothing had been demanded it would break what its sender relies on.
+  if (guards !== undefined) throw new PaxlogError("INVALID_ARGUMENT", "this node does not judge guards yet");
   if (batch.length > limits.batchBytesMax) {
     throw new PaxlogError(
       "BATCH_TOO_LARGE",

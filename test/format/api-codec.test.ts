@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { PaxlogError } from "../../src/base/errors.ts";
 import {
   appendRequestCodec,
   appendResponseCodec,
@@ -20,6 +21,17 @@ import {
   statusResponseCodec,
 } from "../../src/format/api-codec.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
+import {
+  closeSessionRequestCodec,
+  closeSessionResponseCodec,
+  fenceRequestCodec,
+  fenceResponseCodec,
+  keepSessionRequestCodec,
+  keepSessionResponseCodec,
+  openSessionRequestCodec,
+  openSessionResponseCodec,
+} from "../../src/format/session-codec.ts";
+import { guards, plain } from "./api-values.ts";
 
 const safe = fc.maxSafeNat();
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -28,7 +40,16 @@ const bytes = fc.uint8Array({ maxLength: 50 }).map((value) => Buffer.from(value)
 const text = fc.string({ unit: "binary", maxLength: 12 });
 const freshness = fc.constantFrom("linearizable" as const, "local" as const);
 
-const appendRequest = fc.record({ logId, batch: bytes, crc32c: fc.option(u32, { nil: undefined }) });
+const appendRequest = fc.record({
+  logId,
+  batch: bytes,
+  crc32c: fc.option(u32, { nil: undefined }),
+  guards: fc.option(guards, { nil: undefined }),
+});
+const appendStreamRequest = fc
+  .tuple(appendRequest, fc.boolean())
+  .map(([append, independent]) => (independent ? { ...append, independent } : append));
+const sessionId = fc.record({ logId, session: safe });
 const appendResponse = fc.record({ firstPosition: safe, recordCount: u32, time: safe });
 const readBatch = fc.record({ firstPosition: safe, recordCount: u32, time: safe, batch: bytes, crc32c: u32 });
 const peerStatus = fc.record({
@@ -72,7 +93,7 @@ const caseOf = <T>(codec: Codec<T>, values: fc.Arbitrary<T>): Case<unknown> => (
 const cases: readonly (readonly [string, Case<unknown>])[] = [
   ["AppendRequest", caseOf(appendRequestCodec, appendRequest)],
   ["AppendResponse", caseOf(appendResponseCodec, appendResponse)],
-  ["AppendStreamRequest", caseOf(appendStreamRequestCodec, appendRequest)],
+  ["AppendStreamRequest", caseOf(appendStreamRequestCodec, appendStreamRequest)],
   ["AppendStreamResponse", caseOf(appendStreamResponseCodec, fc.record({ acknowledged: fc.array(appendResponse) }))],
   [
     "ReadRequest",
@@ -84,17 +105,17 @@ const cases: readonly (readonly [string, Case<unknown>])[] = [
   ],
   ["CheckTailRequest", caseOf(checkTailRequestCodec, fc.record({ logId, freshness }))],
   ["CheckTailResponse", caseOf(checkTailResponseCodec, fc.record({ head: safe, tail: safe }))],
+  ["OpenSessionRequest", caseOf(openSessionRequestCodec, fc.record({ logId, ttlMs: safe }))],
+  ["OpenSessionResponse", caseOf(openSessionResponseCodec, fc.record({ session: safe, ttlMs: safe, time: safe }))],
+  ["KeepSessionRequest", caseOf(keepSessionRequestCodec, sessionId)],
+  ["KeepSessionResponse", caseOf(keepSessionResponseCodec, fc.record({ ttlMs: safe, time: safe }))],
+  ["CloseSessionRequest", caseOf(closeSessionRequestCodec, sessionId)],
+  ["CloseSessionResponse", caseOf(closeSessionResponseCodec, fc.constant({}))],
+  ["FenceRequest", caseOf(fenceRequestCodec, fc.record({ logId, token: safe }))],
+  ["FenceResponse", caseOf(fenceResponseCodec, fc.record({ fence: safe, tail: safe }))],
   ["StatusRequest", caseOf(statusRequestCodec, fc.constant({}))],
   ["StatusResponse", caseOf(statusResponseCodec, status)],
 ];
-
-/** Bytes compare by their content: Buffer and Uint8Array are alike here. */
-function plain(value: unknown): unknown {
-  if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
-  if (Array.isArray(value)) return value.map(plain);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
-}
 
 describe.each(cases)("%s", (_name, { codec, values }) => {
   test("is the same after the wire", () => {
@@ -133,7 +154,43 @@ describe("fields", () => {
     expect(appendRequestCodec.decode(encoded)).toMatchObject({ value: { crc32c: 0 } });
   });
 
+  test("of guards that demand nothing are no guards", () => {
+    const encoded = wire.AppendRequest.encode({ batch: new Uint8Array(1), guards: {} }).finish();
+    expect(appendRequestCodec.decode(encoded)).toMatchObject({ kind: "ok", value: { guards: undefined } });
+  });
+
+  test("of a refusal in a stream carry its code, outcome and facts", () => {
+    const refused = new PaxlogError("TAIL_MISMATCH", "the tail is 9, not 7", { facts: { expected: 7, actual: 9 } });
+    const acknowledged = [{ firstPosition: 1, recordCount: 2, time: 3 }];
+    const decoded = appendStreamResponseCodec.decode(appendStreamResponseCodec.encode({ acknowledged, refused }));
+    expect(decoded).toMatchObject({
+      kind: "ok",
+      value: { acknowledged, refused: { code: "TAIL_MISMATCH", outcome: "none", facts: { expected: 7, actual: 9 } } },
+    });
+  });
+
+  const withGuards = (given: paxlog.v1.Guards.$Properties) =>
+    wire.AppendRequest.encode({ batch: new Uint8Array(1), guards: given }).finish();
   test.each([
+    ["an expected tail of 0", appendRequestCodec, withGuards({ expectedTail: 0 })],
+    ["a session without an id", appendRequestCodec, withGuards({ session: { serial: 1 } })],
+    ["a serial of 0", appendRequestCodec, withGuards({ session: { id: 4 } })],
+    ["a condition without a query", appendRequestCodec, withGuards({ conditions: [{ after: 4 }] })],
+    ["a query without an item", appendRequestCodec, withGuards({ conditions: [{ query: {} }] })],
+    ["a stream of which nothing is expected", appendRequestCodec, withGuards({ streams: [{ tag: "a" }] })],
+    ["a stream whose state is unspecified", appendRequestCodec, withGuards({ streams: [{ tag: "a", state: 0 }] })],
+    ["a stream of revision 0", appendRequestCodec, withGuards({ streams: [{ tag: "a", revision: 0 }] })],
+    [
+      "a state of a stream that is unknown",
+      appendRequestCodec,
+      // Guards 4, streams 5, tag 1 "a", state 2 of 9.
+      Buffer.from([0x22, 0x07, 0x2a, 0x05, 0x0a, 0x01, 0x61, 0x10, 0x09]),
+    ],
+    [
+      "a refusal that is no error of paxlog",
+      appendStreamResponseCodec,
+      wire.AppendStreamResponse.encode({ refused: { code: 9, message: "no" } }).finish(),
+    ],
     ["a position of 2^53", readRequestCodec, wire.ReadRequest.encode({ from: 2 ** 53 }).finish()],
     ["a limit of -1", readRequestCodec, wire.ReadRequest.encode({ limit: -1 }).finish()],
     ["an unknown freshness", readRequestCodec, Buffer.from([0x28, 0x05])],
@@ -150,7 +207,9 @@ describe("fields", () => {
 
 test("the paths are those of the services in proto/", () => {
   expect(Object.values(logServicePaths)).toEqual(
-    ["Append", "AppendStream", "Read", "CheckTail"].map((name) => `/paxlog.v1.LogService/${name}`),
+    ["Append", "AppendStream", "Read", "CheckTail", "OpenSession", "KeepSession", "CloseSession", "Fence"].map(
+      (name) => `/paxlog.v1.LogService/${name}`,
+    ),
   );
   expect(Object.values(clusterServicePaths)).toEqual(["/paxlog.v1.ClusterService/Status"]);
 });
