@@ -120,6 +120,11 @@ export const limits = {
   decideDelayMs: 1,
   /** A turn that begins so long after the one before need not wait for what else the loop may bring. */
   turnGapMs: 0.1,
+  /** Appends under way to the engine from another thread, not counting those that it has taken. */
+  portAppendBytes: 4 * MiB,
+  portAppendCount: 4096,
+  /** What the engine reads for other threads in one turn, at least one answer. */
+  turnReadBytes: 4 * MiB,
   /** Linearizable reads that wait on one node, and how long each may. */
   linearReadsMax: 16_384,
   linearizeMs: 5_000,
@@ -172,4 +177,5 @@ assert(
   limits.inFlightBytesPerFollower + limits.messageBytesMax + limits.replaceBytesMax < limits.peerBufferBytes,
   "a sync goes out whole behind what is in flight: cut short each time, it would never be taken",
 );
+assert(limits.portAppendBytes >= limits.batchBytesMax, "any batch fits the way to the engine");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

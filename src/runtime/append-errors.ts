@@ -1,4 +1,4 @@
-import { PaxlogError } from "../base/errors.ts";
+import { type Outcome, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 
 /** Nothing was ordered: the caller goes to the leader, where one is known. */
@@ -40,4 +40,10 @@ export function sessionOverflow(): PaxlogError {
 export function sessionGap(): PaxlogError {
   const message = "the session's requests before this one have not arrived; send what is unanswered again, in order";
   return new PaxlogError("SESSION_GAP", message);
+}
+
+/** The same error for calls of which it is known, or not known, that nothing was written. */
+export function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
+  const { retryable, facts } = error;
+  return new PaxlogError(error.code, error.message, { cause: error, outcome, retryable, facts });
 }

@@ -1,5 +1,5 @@
 import { assert, assertNever, defined } from "../base/assert.ts";
-import { type Outcome, PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
 import type { AppendAnswer, Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
@@ -9,7 +9,15 @@ import type { Replica } from "../core/replica.ts";
 import { entryHeaderBytes } from "../format/entry.ts";
 import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
-import { leaderLost, notLeader, overloaded, sessionGap, sessionOverflow, sessionUnknown } from "./append-errors.ts";
+import {
+  leaderLost,
+  notLeader,
+  overloaded,
+  sessionGap,
+  sessionOverflow,
+  sessionUnknown,
+  withOutcome,
+} from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
@@ -345,11 +353,6 @@ export class Engine implements LogBackend {
     for (const listener of [...this.#tailListeners]) listener();
     this.#onStop(reason);
   }
-}
-
-function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
-  const { retryable, facts } = error;
-  return new PaxlogError(error.code, error.message, { cause: error, outcome, retryable, facts });
 }
 
 /** Never within the call that is refused. */

@@ -36,7 +36,7 @@ export class GateBackend implements LogBackend {
     return this.#backend?.bounds() ?? { head: firstPosition, tail: firstPosition };
   }
 
-  readBatches(from: Position, bytesMax: number): StoredBatch[] {
+  readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]> {
     if (this.#backend === undefined) throw starting();
     return this.#backend.readBatches(from, bytesMax);
   }
@@ -45,7 +45,7 @@ export class GateBackend implements LogBackend {
     return this.#backend?.onTail(listener) ?? (() => {});
   }
 
-  status(): NodeStatus {
+  status(): NodeStatus | Promise<NodeStatus> {
     if (this.#backend === undefined) throw starting();
     return this.#backend.status();
   }

@@ -20,12 +20,15 @@ export interface LogBackend {
   linearize(signal?: AbortSignal): Promise<void>;
   /** Visible here: the first readable and the next position. */
   bounds(): { readonly head: Position; readonly tail: Position };
-  /** Visible batches in order that cover `from`, as many as fit `bytesMax`, at least one; [] at the tail. Verified bytes. */
-  readBatches(from: Position, bytesMax: number): StoredBatch[];
+  /**
+   * Visible batches in order that cover `from`, as many as fit `bytesMax`, at least one; [] at the tail. Verified bytes. At once
+   * where the log is on this thread, a promise where it is on another one.
+   */
+  readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]>;
   /** Calls back at each move of the tail until the returned function is called. */
   onTail(listener: () => void): () => void;
 
-  status(): NodeStatus;
+  status(): NodeStatus | Promise<NodeStatus>;
 }
 
 export interface CheckedBatch {

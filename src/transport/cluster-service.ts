@@ -10,9 +10,9 @@ export const clusterServiceDefinition = {
 /** ClusterService as proto/paxlog/v1/cluster.proto states it. */
 export function makeClusterService(context: ServiceContext) {
   return {
-    status: unary(context, (call) => {
+    status: unary(context, async (call) => {
       requestOf(statusRequestCodec.decode(call.request));
-      return statusResponseCodec.encode(context.backend.status());
+      return statusResponseCodec.encode(await context.backend.status());
     }),
   };
 }

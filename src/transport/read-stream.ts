@@ -68,7 +68,10 @@ export class ReadStream {
         await this.#waiting(undefined);
         continue;
       }
-      const batches = backend.readBatches(this.#position, limits.messageEntryBytes);
+      const found = backend.readBatches(this.#position, limits.messageEntryBytes);
+      // Not awaited where it is here already: a turn of the microtask queue for each message adds up.
+      const batches = found instanceof Promise ? await found : found;
+      this.#gone.signal.throwIfAborted();
       this.#advance(batches);
       const { tail } = backend.bounds();
       // A read without follow would never end if it ran after a tail that moves faster.

@@ -1,0 +1,280 @@
+import type { MessagePort } from "node:worker_threads";
+import { defined } from "../base/assert.ts";
+import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import { firstPosition, type Position } from "../base/types.ts";
+import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
+import { overloaded, withOutcome } from "./append-errors.ts";
+import {
+  type FromBackend,
+  gatherBytes,
+  type PackedAppend,
+  type PackedResult,
+  type PortAnswer,
+  type PortRequest,
+  type ToBackend,
+  transferOf,
+} from "./backend-port.ts";
+import { unpackError } from "./channel.ts";
+import { Credit, type CreditBounds } from "./credit.ts";
+
+export interface BackendProxyOptions {
+  /** The other end has a BackendServer. */
+  readonly port: MessagePort;
+  /** The node's name, for errors. */
+  readonly name: string;
+  /** Called once, when the other end serves: from then on the bounds are those of the log. */
+  readonly onServing?: () => void;
+  /** Appends that are under way to the backend. */
+  readonly credit?: CreditBounds;
+}
+
+interface Request {
+  readonly resolve: (answer: PortAnswer, buffer: ArrayBuffer | undefined) => void;
+  readonly reject: (error: PaxlogError) => void;
+}
+
+/** An append without an answer. */
+interface Unanswered {
+  readonly done: (result: AppendResult) => void;
+}
+
+/**
+ * The engine as a LogBackend on another thread. Everything of one turn of the event loop goes over in one message. Appends are
+ * bounded by credit, which comes back as the engine takes them. While anything waits for an answer, and while anyone listens to
+ * the tail, the port keeps the process alive; otherwise it does not.
+ */
+export class BackendProxy implements LogBackend {
+  readonly #port: MessagePort;
+  readonly #name: string;
+  readonly #onServing: () => void;
+  readonly #credit: Credit;
+  /** Appended in this turn, and what is asked in it. */
+  #appends: { readonly append: Omit<PackedAppend, "bytesBegin" | "bytesEnd">; readonly batch: Uint8Array }[] = [];
+  #requests: PortRequest[] = [];
+  #flushScheduled = false;
+  #lastRequestId = 0;
+  /** The last request that was handed over. */
+  #postedRequestId = 0;
+  #epoch = 0;
+  readonly #unanswered = new Map<number, Unanswered>();
+  readonly #waiting = new Map<number, Request>();
+  readonly #tailListeners = new Set<() => void>();
+  #bounds: { readonly head: Position; readonly tail: Position } = { head: firstPosition, tail: firstPosition };
+  #serving = false;
+  #ended: PaxlogError | undefined;
+  #holdsProcess = false;
+
+  constructor(options: BackendProxyOptions) {
+    this.#port = options.port;
+    this.#name = options.name;
+    this.#onServing = options.onServing ?? (() => {});
+    this.#credit = new Credit(options.credit ?? { bytes: limits.portAppendBytes, count: limits.portAppendCount });
+    this.#port.on("message", (message: FromBackend) => this.#onMessage(message));
+    this.#port.on("close", () => this.end(new PaxlogError("UNAVAILABLE", `node ${this.#name} has ended`)));
+    this.#port.unref();
+  }
+
+  // ---- LogBackend
+
+  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
+    const refused = this.#ended ?? (this.#credit.use(batch.batch.length) ? undefined : overloaded(this.#name));
+    if (refused !== undefined) return queueMicrotask(() => done({ kind: "failed", error: refused }));
+    const requestId = this.#requestId();
+    const { batch: bytes, ...rest } = batch;
+    this.#appends.push({ append: { ...rest, requestId, epoch: this.#epoch }, batch: bytes });
+    this.#unanswered.set(requestId, { done });
+    this.#scheduleFlush();
+  }
+
+  hasRoom(): boolean {
+    return this.#credit.hasRoom || this.#ended !== undefined;
+  }
+
+  whenRoom(callback: () => void): void {
+    this.#credit.whenRoom(callback);
+  }
+
+  linearize(signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return Promise.reject(cancelled());
+    return new Promise((resolve, reject) => {
+      const requestId = this.#ask((id) => ({ kind: "linearize", requestId: id }), {
+        resolve: () => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        },
+        reject: (error) => {
+          signal?.removeEventListener("abort", onAbort);
+          reject(error);
+        },
+      });
+      const onAbort = () => {
+        const request = this.#waiting.get(requestId);
+        this.#waiting.delete(requestId);
+        this.#requests.push({ kind: "cancel", requestId });
+        this.#scheduleFlush();
+        request?.reject(cancelled());
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  bounds(): { readonly head: Position; readonly tail: Position } {
+    return this.#bounds;
+  }
+
+  readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]> {
+    if (this.#ended === undefined && from >= this.#bounds.tail) return [];
+    return new Promise((resolve, reject) => {
+      this.#ask((requestId) => ({ kind: "read", requestId, from, bytesMax }), {
+        resolve: (answer, buffer) => resolve(unpackBatches(answer, buffer)),
+        reject,
+      });
+    });
+  }
+
+  onTail(listener: () => void): () => void {
+    this.#tailListeners.add(listener);
+    this.#holdOrRelease();
+    return () => {
+      this.#tailListeners.delete(listener);
+      this.#holdOrRelease();
+    };
+  }
+
+  status(): Promise<NodeStatus> {
+    return new Promise((resolve, reject) => {
+      this.#ask((requestId) => ({ kind: "status", requestId }), {
+        resolve: (answer) => {
+          if (answer.kind === "status") resolve(answer.status);
+        },
+        reject,
+      });
+    });
+  }
+
+  // ---- Out
+
+  #requestId(): number {
+    this.#lastRequestId += 1;
+    return this.#lastRequestId;
+  }
+
+  #ask(make: (requestId: number) => PortRequest, request: Request): number {
+    const requestId = this.#requestId();
+    if (this.#ended !== undefined) {
+      request.reject(this.#ended);
+      return requestId;
+    }
+    this.#waiting.set(requestId, request);
+    this.#requests.push(make(requestId));
+    this.#scheduleFlush();
+    return requestId;
+  }
+
+  /** All that is read from sockets in this iteration of the event loop comes before it. */
+  #scheduleFlush(): void {
+    this.#holdOrRelease();
+    if (this.#flushScheduled || this.#ended !== undefined) return;
+    this.#flushScheduled = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false;
+    if (this.#ended !== undefined) return;
+    const appends = this.#appends;
+    const requests = this.#requests;
+    this.#appends = [];
+    this.#requests = [];
+    let bytesEnd = 0;
+    const packed = appends.map(({ append, batch }): PackedAppend => {
+      const bytesBegin = bytesEnd;
+      bytesEnd += batch.length;
+      return { ...append, bytesBegin, bytesEnd };
+    });
+    const buffer = gatherBytes(appends.map(({ batch }) => batch));
+    const message: ToBackend = { buffer, appends: packed, requests };
+    this.#postedRequestId = this.#lastRequestId;
+    this.#port.postMessage(message, transferOf(message));
+  }
+
+  // ---- In
+
+  #onMessage(message: FromBackend): void {
+    if (this.#ended !== undefined) return;
+    const { bounds, taken, results, answers, buffer } = message;
+    if (bounds !== undefined) this.#moveTo(bounds);
+    if (taken.count > 0) this.#credit.giveBack(taken.count, taken.bytes);
+    // Whoever hears of a failure may append again; what was appended before belongs to the old epoch (see BackendServer).
+    if (results.some((result) => result.kind === "failed")) this.#epoch += 1;
+    for (const result of results) this.#answer(result);
+    for (const answer of answers) this.#resolve(answer, buffer);
+    this.#holdOrRelease();
+  }
+
+  #moveTo(bounds: { readonly head: Position; readonly tail: Position }): void {
+    this.#bounds = bounds;
+    if (!this.#serving) {
+      this.#serving = true;
+      this.#onServing();
+    }
+    for (const listener of [...this.#tailListeners]) listener();
+  }
+
+  #answer(result: PackedResult): void {
+    const { done } = defined(this.#unanswered.get(result.requestId), `the caller of append ${result.requestId}`);
+    this.#unanswered.delete(result.requestId);
+    if (result.kind === "failed") return done({ kind: "failed", error: unpackError(result.error) });
+    const { requestId: _, ...answer } = result;
+    done(answer);
+  }
+
+  #resolve(answer: PortAnswer, buffer: ArrayBuffer | undefined): void {
+    // None where the caller gave it up.
+    const request = this.#waiting.get(answer.requestId);
+    this.#waiting.delete(answer.requestId);
+    if (answer.kind === "failed") request?.reject(unpackError(answer.error));
+    else request?.resolve(answer, buffer);
+  }
+
+  /** Pending calls keep the process alive, an idle handle does not. */
+  #holdOrRelease(): void {
+    const holds =
+      this.#ended === undefined && this.#unanswered.size + this.#waiting.size + this.#tailListeners.size > 0;
+    if (holds === this.#holdsProcess) return;
+    this.#holdsProcess = holds;
+    if (holds) this.#port.ref();
+    else this.#port.unref();
+  }
+
+  // ---- The end
+
+  /** Rejects everything: what was handed over may have happened, what was not has not. Later calls are refused with `reason`. */
+  end(reason: PaxlogError): void {
+    if (this.#ended !== undefined) return;
+    const none = withOutcome(reason, "none");
+    const unknown = withOutcome(reason, "unknown");
+    this.#ended = none;
+    for (const [requestId, { done }] of this.#unanswered) {
+      done({ kind: "failed", error: requestId <= this.#postedRequestId ? unknown : none });
+    }
+    this.#unanswered.clear();
+    for (const request of this.#waiting.values()) request.reject(none);
+    this.#waiting.clear();
+    for (const listener of [...this.#tailListeners]) listener();
+    this.#credit.open();
+    this.#holdOrRelease();
+    this.#port.close();
+  }
+}
+
+function unpackBatches(answer: PortAnswer, buffer: ArrayBuffer | undefined): StoredBatch[] {
+  if (answer.kind !== "batches") return [];
+  return answer.batches.map(({ bytesBegin, bytesEnd, ...rest }) => ({
+    ...rest,
+    batch: new Uint8Array(defined(buffer, "the buffer of what was read"), bytesBegin, bytesEnd - bytesBegin),
+  }));
+}
+
+const cancelled = () => new PaxlogError("CANCELLED", "the caller gave the call up");

@@ -1,0 +1,259 @@
+import type { MessagePort } from "node:worker_threads";
+import { assertNever } from "../base/assert.ts";
+import type { ErrorCode, PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import type { Position } from "../base/types.ts";
+import type { AppendResult, CheckedBatch, LogBackend, StoredBatch } from "../transport/backend.ts";
+import { notLeader } from "./append-errors.ts";
+import {
+  type FromBackend,
+  gatherBytes,
+  type PackedAppend,
+  type PackedBatch,
+  type PackedResult,
+  type PortAnswer,
+  type PortRequest,
+  type ToBackend,
+  transferOf,
+} from "./backend-port.ts";
+import { packError } from "./channel.ts";
+
+export interface BackendServerOptions {
+  /** The other end has a BackendProxy. */
+  readonly port: MessagePort;
+  readonly backend: LogBackend;
+  /** The node's name, for errors. */
+  readonly name: string;
+}
+
+/** An append that waits for room in the backend. */
+interface HeldAppend {
+  readonly append: PackedAppend;
+  readonly batch: CheckedBatch;
+}
+
+type ReadRequest = Extract<PortRequest, { kind: "read" }>;
+
+/** Failures that are not of one append: whatever the same caller sent behind it must fail too. */
+const endsAll: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["NOT_LEADER", "LEADER_LOST", "OVERLOADED"]);
+
+/**
+ * Serves a backend to one proxy on another thread. What a turn of the backend brings goes over in one message.
+ *
+ * Order: the backend fails all that it holds when it loses the lead, so that of what a caller sent a prefix is in the log. What is
+ * under way in the port at that moment belongs to it. So each append carries an epoch, the number of messages with failures that
+ * the proxy had received, and what was appended before the proxy heard of such a failure is refused here.
+ */
+export class BackendServer {
+  readonly #port: MessagePort;
+  readonly #backend: LogBackend;
+  readonly #name: string;
+  #held: HeldAppend[] = [];
+  #waitsForRoom = false;
+  /** Messages with failures that were posted. */
+  #failingPosted = 0;
+  /** Appends of an earlier epoch are refused, and why. */
+  #refuseBelow = 0;
+  #refusal: PaxlogError | undefined;
+
+  #results: PackedResult[] = [];
+  #answers: PortAnswer[] = [];
+  /** Bytes of the batches in `#answers`. */
+  #read: Uint8Array[] = [];
+  #readBytes = 0;
+  #taken = { count: 0, bytes: 0 };
+  #postedTail: Position | undefined;
+  #flushScheduled = false;
+  #reads: ReadRequest[] = [];
+  #readScheduled = false;
+  readonly #cancels = new Map<number, AbortController>();
+  readonly #stopListening: () => void;
+
+  constructor(options: BackendServerOptions) {
+    this.#port = options.port;
+    this.#backend = options.backend;
+    this.#name = options.name;
+    this.#port.on("message", (message: ToBackend) => this.#onMessage(message));
+    this.#port.on("close", () => this.#onClose());
+    this.#stopListening = this.#backend.onTail(() => this.#scheduleFlush());
+    this.#scheduleFlush();
+  }
+
+  /** Takes nothing more. What has its answer by now is delivered. */
+  close(): void {
+    this.#flush();
+    this.#onClose();
+    this.#port.close();
+  }
+
+  #onClose(): void {
+    this.#stopListening();
+    this.#held = [];
+    this.#reads = [];
+    for (const cancel of this.#cancels.values()) cancel.abort();
+  }
+
+  #onMessage({ buffer, appends, requests }: ToBackend): void {
+    for (const append of appends) {
+      const { crc32c, recordCount, bytesBegin, bytesEnd } = append;
+      const bytes = new Uint8Array(buffer ?? noBytes, bytesBegin, bytesEnd - bytesBegin);
+      this.#held.push({ append, batch: { batch: bytes, crc32c, recordCount } });
+    }
+    if (appends.length > 0) this.#handOver();
+    for (const request of requests) this.#serve(request);
+  }
+
+  // ---- Appends
+
+  /** In order, while there is room. */
+  #handOver(): void {
+    let count = 0;
+    for (const held of this.#held) {
+      const { append, batch } = held;
+      if (append.epoch < this.#refuseBelow && this.#refusal !== undefined) {
+        this.#finish(append, { kind: "failed", error: this.#refusal });
+      } else if (this.#backend.hasRoom()) {
+        this.#backend.append(batch, (result) => this.#answered(append, result));
+      } else {
+        this.#waitForRoom();
+        break;
+      }
+      this.#taken.count += 1;
+      this.#taken.bytes += batch.batch.length;
+      count += 1;
+    }
+    if (count === 0) return;
+    this.#held = this.#held.slice(count);
+    this.#scheduleFlush();
+  }
+
+  #waitForRoom(): void {
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
+    this.#backend.whenRoom(() => {
+      this.#waitsForRoom = false;
+      this.#handOver();
+    });
+  }
+
+  #answered(append: PackedAppend, result: AppendResult): void {
+    this.#finish(append, result);
+    if (result.kind !== "failed" || !endsAll.has(result.error.code)) return;
+    this.#refuseBelow = this.#failingPosted + 1;
+    this.#refusal = result.error.outcome === "none" ? result.error : notLeader(this.#name, undefined);
+  }
+
+  #finish({ requestId }: PackedAppend, result: AppendResult): void {
+    if (result.kind === "failed") {
+      this.#results.push({ requestId, kind: "failed", error: packError(result.error) });
+    } else {
+      this.#results.push({ requestId, ...result });
+    }
+    this.#scheduleFlush();
+  }
+
+  // ---- Questions
+
+  #serve(request: PortRequest): void {
+    const { requestId } = request;
+    switch (request.kind) {
+      case "linearize": {
+        const cancel = new AbortController();
+        this.#cancels.set(requestId, cancel);
+        const ready = this.#backend.linearize(cancel.signal).finally(() => this.#cancels.delete(requestId));
+        return this.#answerWith(
+          requestId,
+          ready.then(() => ({ kind: "ready", requestId })),
+        );
+      }
+      case "status":
+        return this.#answerWith(
+          requestId,
+          Promise.resolve()
+            .then(() => this.#backend.status())
+            .then((status) => ({ kind: "status", requestId, status })),
+        );
+      case "read":
+        this.#reads.push(request);
+        return this.#scheduleReads();
+      case "cancel":
+        return this.#cancels.get(requestId)?.abort();
+      default:
+        return assertNever(request);
+    }
+  }
+
+  #answerWith(requestId: number, answer: Promise<PortAnswer>): void {
+    answer
+      .catch((cause: unknown): PortAnswer => ({ kind: "failed", requestId, error: packError(cause) }))
+      .then((settled) => {
+        this.#answers.push(settled);
+        this.#scheduleFlush();
+      });
+  }
+
+  #scheduleReads(): void {
+    if (this.#readScheduled) return;
+    this.#readScheduled = true;
+    setImmediate(() => void this.#readSome());
+  }
+
+  /** Reads for so many bytes in one turn: the engine's own work waits for the end of it. */
+  async #readSome(): Promise<void> {
+    const begun = this.#readBytes;
+    while (this.#reads.length > 0 && this.#readBytes - begun < limits.turnReadBytes) {
+      const { requestId, from, bytesMax } = this.#reads.shift()!;
+      try {
+        const found = this.#backend.readBatches(from, bytesMax);
+        const batches = (found instanceof Promise ? await found : found).map((batch) => this.#pack(batch));
+        this.#answers.push({ kind: "batches", requestId, batches });
+      } catch (cause) {
+        this.#answers.push({ kind: "failed", requestId, error: packError(cause) });
+      }
+    }
+    this.#flush();
+    this.#readScheduled = false;
+    if (this.#reads.length > 0) this.#scheduleReads();
+  }
+
+  #pack({ batch, ...rest }: StoredBatch): PackedBatch {
+    const bytesBegin = this.#readBytes;
+    this.#read.push(batch);
+    this.#readBytes += batch.length;
+    return { ...rest, bytesBegin, bytesEnd: this.#readBytes };
+  }
+
+  // ---- Out
+
+  /** After the turn of the backend, before the loop goes on: the other thread works in the meantime. */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false;
+    const { head, tail } = this.#backend.bounds();
+    const moved = tail !== this.#postedTail;
+    const { length } = this.#results;
+    if (!moved && length === 0 && this.#answers.length === 0 && this.#taken.count === 0) return;
+    const message: FromBackend = {
+      bounds: moved ? { head, tail } : undefined,
+      taken: this.#taken,
+      results: this.#results,
+      answers: this.#answers,
+      buffer: gatherBytes(this.#read),
+    };
+    if (this.#results.some(({ kind }) => kind === "failed")) this.#failingPosted += 1;
+    this.#postedTail = tail;
+    this.#taken = { count: 0, bytes: 0 };
+    this.#results = [];
+    this.#answers = [];
+    this.#read = [];
+    this.#readBytes = 0;
+    this.#port.postMessage(message, transferOf(message));
+  }
+}
+
+const noBytes = new ArrayBuffer(0);

@@ -1,0 +1,145 @@
+// Goal: a backend on another thread is as good as the engine itself: same answers, same order, bounded, one message a turn.
+// Method: one contract on both, over a real engine; and over a log in memory, whose room and failures the test decides.
+import { MessageChannel } from "node:worker_threads";
+import { afterEach, expect, test } from "vitest";
+import { PaxlogError } from "../../src/base/errors.ts";
+import { position } from "../../src/base/types.ts";
+import { BackendProxy } from "../../src/runtime/backend-proxy.ts";
+import { BackendServer } from "../../src/runtime/backend-server.ts";
+import type { CreditBounds } from "../../src/runtime/credit.ts";
+import type { LogBackend } from "../../src/transport/backend.ts";
+import { MemoryBackend } from "../transport/memory-backend.ts";
+import { append, describeBackend } from "./backend-contract.ts";
+
+async function overPort(backend: LogBackend, credit?: CreditBounds) {
+  const { port1, port2 } = new MessageChannel();
+  const messages = { toBackend: 0, fromBackend: 0 };
+  port1.on("message", () => (messages.toBackend += 1));
+  port2.on("message", () => (messages.fromBackend += 1));
+  const server = new BackendServer({ port: port1, backend, name: "node" });
+  const proxy = await new Promise<BackendProxy>((resolve) => {
+    const made: BackendProxy = new BackendProxy({
+      port: port2,
+      name: "node",
+      onServing: () => resolve(made),
+      ...(credit === undefined ? {} : { credit }),
+    });
+    made.onTail(() => {});
+  });
+  return {
+    backend: proxy,
+    messages,
+    close: () => {
+      proxy.end(new PaxlogError("CLOSED", "closed by the test"));
+      server.close();
+    },
+  };
+}
+
+describeBackend("the engine", async (node) => ({ backend: node.engine, close: () => {} }));
+describeBackend("a proxy of the engine", (node) => overPort(node.engine));
+
+let close: () => void = () => {};
+afterEach(() => close());
+
+async function overMemory(credit?: CreditBounds) {
+  const memory = new MemoryBackend();
+  const opened = await overPort(memory, credit);
+  close = opened.close;
+  return { memory, proxy: opened.backend, messages: opened.messages };
+}
+
+test("all of one turn goes over in one message, and comes back in one", async () => {
+  const { memory, proxy, messages } = await overMemory();
+  memory.roomMax = 2000;
+  const before = { ...messages };
+  await Promise.all(Array.from({ length: 1000 }, (_, index) => append(proxy, `${index}`)));
+  expect(messages.toBackend - before.toBackend).toBe(1);
+  // One says that they were taken, one that they are in the log.
+  expect(messages.fromBackend - before.fromBackend).toBeLessThanOrEqual(2);
+});
+
+test("what waits in a backend without room uses up the proxy's credit; at twice of it appends are refused", async () => {
+  const { memory, proxy } = await overMemory({ bytes: 1 << 20, count: 10 });
+  memory.holds = true;
+  memory.roomMax = 5;
+  const answers = Array.from({ length: 25 }, (_, index) => append(proxy, `${index}`));
+  expect(proxy.hasRoom()).toBe(false);
+  const refused = await Promise.all(answers.slice(20));
+  expect(refused.every((each) => each.kind === "failed" && each.error.code === "OVERLOADED")).toBe(true);
+  let room = false;
+  proxy.whenRoom(() => {
+    room = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  // Five were taken, and fifteen are still under way.
+  expect([memory.waiting, room]).toEqual([5, false]);
+  memory.holds = false;
+  memory.release();
+  const taken = await Promise.all(answers.slice(0, 20));
+  expect(taken.map((each) => each.kind === "acknowledged" && each.firstPosition)).toEqual(
+    Array.from({ length: 20 }, (_, index) => index + 1),
+  );
+  expect([proxy.hasRoom(), room]).toEqual([true, true]);
+});
+
+test("what is under way when the lead is lost is refused; what is appended after the caller heard of it is not", async () => {
+  const { memory, proxy } = await overMemory();
+  memory.roomMax = 1;
+  memory.failures.set(1, new PaxlogError("LEADER_LOST", "lost", { outcome: "unknown" }));
+  let late: Promise<unknown> | undefined;
+  const first = append(proxy, "1").then((result) => {
+    late = append(proxy, "3");
+    return result;
+  });
+  const second = append(proxy, "2");
+  expect(await first).toMatchObject({ kind: "failed", error: { code: "LEADER_LOST", outcome: "unknown" } });
+  expect(await second).toMatchObject({ kind: "failed", error: { code: "NOT_LEADER", outcome: "none" } });
+  expect(await late).toMatchObject({ kind: "acknowledged", firstPosition: 1 });
+});
+
+test("a failure of one append is no concern of those behind it", async () => {
+  const { memory, proxy } = await overMemory();
+  memory.roomMax = 1;
+  memory.failures.set(1, new PaxlogError("CHECKSUM_MISMATCH", "bad"));
+  const answers = await Promise.all([append(proxy, "1"), append(proxy, "2"), append(proxy, "3")]);
+  expect(answers.map(({ kind }) => kind)).toEqual(["failed", "acknowledged", "acknowledged"]);
+});
+
+test("errors come over with all that they say", async () => {
+  const { memory, proxy } = await overMemory();
+  memory.linearizeError = new PaxlogError("UNAVAILABLE", "no leader", { facts: { leader: "a:1" } });
+  const error = await proxy.linearize().then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  expect(error).toBeInstanceOf(PaxlogError);
+  expect(error).toMatchObject({ code: "UNAVAILABLE", retryable: true, facts: { leader: "a:1" } });
+});
+
+test("bytes arrive as they were, many readers at once", async () => {
+  const { memory, proxy } = await overMemory();
+  const values = Array.from({ length: 50 }, (_, index) => Buffer.alloc(100_000, index));
+  await Promise.all(values.map((value) => append(proxy, value)));
+  const reads = Array.from({ length: 20 }, (_, index) => proxy.readBatches(position(1 + index), 1_000_000));
+  for (const [index, read] of reads.entries()) {
+    const batches = await read;
+    expect(batches.length).toBeGreaterThan(5);
+    for (const [at, batch] of batches.entries()) {
+      expect(batch.firstPosition).toBe(1 + index + at);
+      expect(Buffer.compare(batch.batch, memory.batches[index + at]!.batch)).toBe(0);
+    }
+  }
+});
+
+test("when the other thread ends, what was sent is unknown and nothing waits for ever", async () => {
+  const { memory, proxy } = await overMemory();
+  memory.holds = true;
+  const sent = append(proxy, "1");
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const unsent = append(proxy, "2");
+  proxy.end(new PaxlogError("STORAGE_FAILED", "the disk failed"));
+  expect(await sent).toMatchObject({ kind: "failed", error: { code: "STORAGE_FAILED", outcome: "unknown" } });
+  expect(await unsent).toMatchObject({ kind: "failed", error: { code: "STORAGE_FAILED", outcome: "none" } });
+  await expect(proxy.status()).rejects.toMatchObject({ code: "STORAGE_FAILED" });
+});
