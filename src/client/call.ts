@@ -1,4 +1,4 @@
-import { type Client, Metadata, type StatusObject, status } from "@grpc/grpc-js";
+import { type StatusObject, status } from "@grpc/grpc-js";
 import { PaxlogError } from "../base/errors.ts";
 import { decodeErrorDetails, errorDetailsTrailer } from "../format/error-details.ts";
 import type { Decoded } from "../format/wire-value.ts";
@@ -18,50 +18,32 @@ export interface CallHandlers {
 }
 
 /**
- * One gRPC call, message by message. It stands on the channel and not on grpc-js' streams, because those read sixteen messages
- * ahead, and a message here may have 4 MiB: a message comes only after `read` was called for it.
+ * One call of a service, message by message: gRPC's own, or one to a node of the same process. A message comes only after `read`
+ * was called for it.
  */
-export class Call {
-  readonly #call: ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
-  #ended = false;
-
-  constructor(client: Client, address: string, path: string, handlers: CallHandlers, deadlineMs?: number) {
-    const deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + deadlineMs;
-    this.#call = client.getChannel().createCall(path, deadline, null, null, null);
-    this.#call.start(new Metadata(), {
-      onReceiveMetadata: () => {},
-      onReceiveMessage: (message: Buffer) => {
-        if (!this.#ended) handlers.onMessage(message);
-      },
-      onReceiveStatus: (received) => {
-        if (this.#ended) return;
-        this.#ended = true;
-        handlers.onEnd(endOf(received, address));
-      },
-    });
-  }
-
-  send(bytes: Buffer): void {
-    this.#call.sendMessageWithContext({}, bytes);
-  }
-
-  sendEnd(): void {
-    this.#call.halfClose();
-  }
-
+export interface Call {
+  send(bytes: Buffer): void;
+  sendEnd(): void;
   /** Lets one more message come. Also needed to hear of the end of a call that has messages. */
-  read(): void {
-    this.#call.startRead();
-  }
-
+  read(): void;
   /** Ends the call without a word to the handlers. */
-  cancel(): void {
-    this.#ended = true;
-    this.#call.cancelWithStatus(status.CANCELLED, "cancelled by the client");
-  }
+  cancel(): void;
 }
 
-function endOf(received: StatusObject, address: string): CallEnd {
+/** The way to one node. */
+export interface Channel {
+  /** The node's client address; one that has none is called by a name that is no address. */
+  readonly address: string;
+  /** Whether the node can be talked to within the time. */
+  connected(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean>;
+  /** Opens a call. No handler is called before it returned. */
+  call(path: string, handlers: CallHandlers, deadlineMs?: number): Call;
+  /** Ends every call. */
+  close(): void;
+}
+
+/** What the status of a call says, its details included. */
+export function endOf(received: Pick<StatusObject, "code" | "details" | "metadata">, address: string): CallEnd {
   if (received.code === status.OK) return { error: undefined, typed: false };
   const [details] = received.metadata.get(errorDetailsTrailer);
   const error = details instanceof Uint8Array ? decodeErrorDetails(details) : undefined;
@@ -77,7 +59,7 @@ function asSeenFromHere(error: PaxlogError): PaxlogError {
 }
 
 /** What gRPC itself has to say: a connection that was refused or lost, a deadline, a server that is no paxlog node. */
-function untypedError(received: StatusObject, address: string): PaxlogError {
+function untypedError(received: Pick<StatusObject, "code" | "details">, address: string): PaxlogError {
   const facts = { address };
   if (received.code === status.DEADLINE_EXCEEDED) {
     return new PaxlogError("DEADLINE_EXCEEDED", `${address} did not answer in time`, { facts });
@@ -94,7 +76,6 @@ export function unreadable(address: string, reason: string): PaxlogError {
 }
 
 export interface UnaryOptions<Answer> {
-  readonly address: string;
   readonly path: string;
   readonly request: Buffer;
   readonly decode: (bytes: Uint8Array) => Decoded<Answer>;
@@ -103,8 +84,9 @@ export interface UnaryOptions<Answer> {
 }
 
 /** One request, one answer. Rejects with what the node or gRPC says, or CANCELLED. */
-export function unaryCall<Answer>(client: Client, options: UnaryOptions<Answer>): Promise<Answer> {
-  const { address, path, deadlineMs, signal } = options;
+export function unaryCall<Answer>(channel: Channel, options: UnaryOptions<Answer>): Promise<Answer> {
+  const { address } = channel;
+  const { path, deadlineMs, signal } = options;
   return new Promise((resolve, reject) => {
     let answer: Buffer | undefined;
     const onMessage = (bytes: Buffer) => {
@@ -119,7 +101,7 @@ export function unaryCall<Answer>(client: Client, options: UnaryOptions<Answer>)
       if (verdict.kind === "ok") resolve(verdict.value);
       else reject(unreadable(address, verdict.reason));
     };
-    const call = new Call(client, address, path, { onMessage, onEnd }, deadlineMs);
+    const call = channel.call(path, { onMessage, onEnd }, deadlineMs);
     const forget = onAbort(signal, () => {
       call.cancel();
       forget();

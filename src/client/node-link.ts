@@ -10,7 +10,7 @@ import type {
 import type { CallEnd } from "./call.ts";
 
 /**
- * One node as the library speaks to it: over gRPC (`GrpcLink`), or within the process where the log is embedded. Everything
+ * One node as the library speaks to it: over gRPC, or within the process where the log is embedded. Everything
  * above it (batches, order, bounds, guards, sessions, retries) is the same on every way.
  */
 export interface NodeLink {

@@ -1,8 +1,9 @@
 import { parseAddress, showAddress } from "../base/address.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { GrpcLink } from "./grpc-link.ts";
+import { GrpcChannel } from "./grpc-channel.ts";
 import type { NodeLink } from "./node-link.ts";
+import { ServiceLink } from "./service-link.ts";
 
 /** The nodes of one cluster as this client knows them: those it was given, those of leaders it was sent to, and a link to each. */
 export class Nodes {
@@ -47,7 +48,7 @@ export class Nodes {
     if (this.#closed) throw new PaxlogError("CLOSED", "the log was closed");
     let link = this.#links.get(address);
     if (link === undefined) {
-      link = new GrpcLink(address);
+      link = new ServiceLink(new GrpcChannel(address));
       this.#links.set(address, link);
     }
     return link;

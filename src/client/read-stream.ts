@@ -1,10 +1,9 @@
-import type { Client } from "@grpc/grpc-js";
 import { limits } from "../base/limits.ts";
 import { logServicePaths, type ReadRequest, readRequestCodec, readResponseCodec } from "../format/api-codec.ts";
-import { Call, type CallEnd, unreadable } from "./call.ts";
+import { type Call, type CallEnd, type Channel, unreadable } from "./call.ts";
 import type { ReadCall, ReadEvent } from "./node-link.ts";
 
-/** One Read call to one node over gRPC. It asks for a message only while fewer than `limits.clientReadAheadMessages` wait. */
+/** One Read call to one node. It asks for a message only while fewer than `limits.clientReadAheadMessages` wait. */
 export class ReadStream implements ReadCall {
   readonly #address: string;
   readonly #call: Call;
@@ -13,9 +12,9 @@ export class ReadStream implements ReadCall {
   #end: CallEnd | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(client: Client, address: string, request: ReadRequest) {
-    this.#address = address;
-    this.#call = new Call(client, address, logServicePaths.read, {
+  constructor(channel: Channel, request: ReadRequest) {
+    this.#address = channel.address;
+    this.#call = channel.call(logServicePaths.read, {
       onMessage: (bytes) => {
         this.#asked = false;
         this.#ready.push(bytes);

@@ -1,0 +1,77 @@
+import { defaultLogId } from "../base/types.ts";
+import {
+  appendStreamRequestCodec,
+  appendStreamResponseCodec,
+  type CheckTailResponse,
+  type Codec,
+  checkTailRequestCodec,
+  checkTailResponseCodec,
+  clusterServicePaths,
+  type Freshness,
+  logServicePaths,
+  type NodeStatus,
+  type ReadRequest,
+  statusRequestCodec,
+  statusResponseCodec,
+} from "../format/api-codec.ts";
+import { type Channel, unaryCall, unreadable } from "./call.ts";
+import type { AppendCall, AppendCallHandlers, AskBounds, NodeLink, ReadCall } from "./node-link.ts";
+import { ReadStream } from "./read-stream.ts";
+
+/** A node by the calls of its services, as the .proto files state them, whatever carries their messages. */
+export class ServiceLink implements NodeLink {
+  readonly #channel: Channel;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  get address(): string {
+    return this.#channel.address;
+  }
+
+  connected(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean> {
+    return this.#channel.connected(timeoutMs, signal);
+  }
+
+  openAppend(handlers: AppendCallHandlers): AppendCall {
+    const onMessage = (bytes: Buffer) => {
+      const answers = appendStreamResponseCodec.decode(bytes);
+      if (answers.kind === "malformed") {
+        call.cancel();
+        return handlers.onEnd({ error: unreadable(this.address, answers.reason), typed: false });
+      }
+      // Asked for before the answers are worked off: what comes together with an error gets lost if nobody waits for it.
+      call.read();
+      handlers.onAnswers(answers.value.acknowledged);
+    };
+    const onEnd = handlers.onEnd.bind(handlers);
+    const call = this.#channel.call(logServicePaths.appendStream, { onMessage, onEnd });
+    call.read();
+    return {
+      send: (request) => call.send(appendStreamRequestCodec.encode(request)),
+      cancel: () => call.cancel(),
+    };
+  }
+
+  openRead(request: ReadRequest): ReadCall {
+    return new ReadStream(this.#channel, request);
+  }
+
+  checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse> {
+    const request = checkTailRequestCodec.encode({ logId: defaultLogId, freshness });
+    return this.#ask(logServicePaths.checkTail, request, checkTailResponseCodec, bounds);
+  }
+
+  status(bounds: AskBounds): Promise<NodeStatus> {
+    return this.#ask(clusterServicePaths.status, statusRequestCodec.encode({}), statusResponseCodec, bounds);
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  #ask<Answer>(path: string, request: Buffer, { decode }: Codec<Answer>, bounds: AskBounds): Promise<Answer> {
+    return unaryCall(this.#channel, { path, request, decode, ...bounds });
+  }
+}
