@@ -1,7 +1,12 @@
 import { Client, connectivityState, credentials, Metadata, status } from "@grpc/grpc-js";
+import { CompressionFilter } from "@grpc/grpc-js/build/src/compression-filter.js";
 import { limits } from "../base/limits.ts";
+import { sendInFrames } from "../format/grpc-frame.ts";
 import { onAbort } from "./abort.ts";
 import { type Call, type CallHandlers, type Channel, endOf } from "./call.ts";
+
+// Encoders lay large messages in their frames already.
+sendInFrames(CompressionFilter);
 
 /** A node over gRPC. The connection is made when it is first asked for, and made again when it breaks. */
 export class GrpcChannel implements Channel {

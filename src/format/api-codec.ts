@@ -8,7 +8,9 @@ import { defaultLogId } from "../base/types.ts";
 import type { Guards } from "../core/guards.ts";
 import { errorOfStatus, errorStatusBody } from "./error-details.ts";
 import { paxlog } from "./generated/wire.js";
+import { framedMessage } from "./grpc-frame.ts";
 import { guardsBody, guardsOf } from "./guards-codec.ts";
+import { bytesFieldHead } from "./wire-bytes.ts";
 import { type Absent, asBuffer, type Decoded, decoding, malformed, safeNumber } from "./wire-value.ts";
 
 const wire = paxlog.v1;
@@ -135,7 +137,7 @@ export interface PeerStatus {
 }
 
 export const appendRequestCodec: Codec<AppendRequest> = {
-  encode: (value) => asBuffer(wire.AppendRequest.encode(appendRequestBody(value)).finish()),
+  encode: (value) => framedMessage(appendRequestPieces(value)),
   decode: (bytes) => decoding(() => appendRequestOf(wire.AppendRequest.decode(bytes))),
 };
 
@@ -146,7 +148,13 @@ export const appendResponseCodec: Codec<AppendResponse> = {
 
 /** One request of an AppendStream. */
 export const appendStreamRequestCodec: Codec<AppendStreamRequest> = {
-  encode: (value) => asBuffer(wire.AppendStreamRequest.encode(appendStreamRequestBody(value)).finish()),
+  encode: (value) => {
+    const pieces = appendRequestPieces(value);
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const head = bytesFieldHead(appendField, length);
+    if (value.independent !== true) return framedMessage([head, ...pieces]);
+    return framedMessage([head, ...pieces, wire.AppendStreamRequest.encode({ independent: true }).finish()]);
+  },
   decode: (bytes) =>
     decoding(() => {
       const body = wire.AppendStreamRequest.decode(bytes);
@@ -189,7 +197,10 @@ export const readRequestCodec: Codec<ReadRequest> = {
 };
 
 export const readResponseCodec: Codec<ReadResponse> = {
-  encode: (value) => asBuffer(wire.ReadResponse.encode({ ...value, batches: value.batches as ReadBatch[] }).finish()),
+  encode: ({ batches, tail, caughtUp }) => {
+    const rest = wire.ReadResponse.encode({ tail, caughtUp }).finish();
+    return framedMessage([...batches.flatMap(readBatchPieces), rest]);
+  },
   decode: (bytes) =>
     decoding(() => {
       const body = wire.ReadResponse.decode(bytes);
@@ -235,13 +246,23 @@ export const statusResponseCodec: Codec<NodeStatus> = {
   decode: (bytes) => decoding(() => statusOf(wire.StatusResponse.decode(bytes))),
 };
 
-function appendRequestBody(value: AppendRequest): paxlog.v1.AppendRequest.$Properties {
-  const { logId, batch, crc32c, guards } = value;
-  return { logId, batch, crc32c: crc32c ?? null, guards: guards === undefined ? null : guardsBody(guards) };
+/** Numbers of the fields whose bytes are not copied by the generated code (proto/paxlog/v1/log.proto). */
+const appendField = 1;
+const batchField = { appendRequest: 2, readBatch: 4 } as const;
+const batchesField = 1;
+
+function appendRequestPieces({ logId, batch, crc32c, guards }: AppendRequest): Uint8Array[] {
+  const fields = { logId, crc32c: crc32c ?? null, guards: guards === undefined ? null : guardsBody(guards) };
+  const rest = wire.AppendRequest.encode(fields).finish();
+  return [rest, bytesFieldHead(batchField.appendRequest, batch.length), batch];
 }
 
-function appendStreamRequestBody(value: AppendStreamRequest): paxlog.v1.AppendStreamRequest.$Properties {
-  return { append: appendRequestBody(value), independent: value.independent ?? false };
+function readBatchPieces({ batch, ...fields }: ReadBatch): Uint8Array[] {
+  const { firstPosition, recordCount, time, crc32c } = fields;
+  const rest = wire.ReadBatch.encode({ firstPosition, recordCount, time, crc32c }).finish();
+  const batchHead = bytesFieldHead(batchField.readBatch, batch.length);
+  const head = bytesFieldHead(batchesField, rest.length + batchHead.length + batch.length);
+  return [head, rest, batchHead, batch];
 }
 
 function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendRequest {

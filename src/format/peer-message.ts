@@ -13,9 +13,10 @@ import type { Entry } from "../core/entry.ts";
 import type { Member, Message, PromiseId, PromiseMessage, RefusedMessage, WindowSlot } from "../core/message.ts";
 import { decodeEntries } from "./entry.ts";
 import { paxlog } from "./generated/wire.js";
+import { framedMessage } from "./grpc-frame.ts";
+import { bytesFieldHead } from "./wire-bytes.ts";
 import {
   type Absent,
-  asBuffer,
   boundedText,
   decoding,
   hashOf,
@@ -34,25 +35,19 @@ export type DecodedEnvelope =
   | { readonly kind: "ok"; readonly from: NodeId; readonly configId: number; readonly message: Message }
   | { readonly kind: "malformed"; readonly reason: string };
 
-/** The bytes of a message. The same bytes may go to any number of nodes. */
+/** The bytes of a message, in their frame. The same bytes may go to any number of nodes. */
 export function encodeEnvelope(from: NodeId, configId: number, message: Message): Buffer {
-  const writer = wire.Envelope.encode({ from, configId, ...bodyOf(message) });
-  if (!("entries" in message) || message.entries.length === 0) return asBuffer(writer.finish());
-  let length = 0;
-  for (const entry of message.entries) length += entry.bytes.length;
-  const head = writer.uint32(entryBytesTag).uint32(length).finish();
-  const whole = Buffer.allocUnsafe(head.length + length);
-  whole.set(head, 0);
-  let offset = head.length;
-  for (const entry of message.entries) {
-    whole.set(entry.bytes, offset);
-    offset += entry.bytes.length;
+  const pieces = [wire.Envelope.encode({ from, configId, ...bodyOf(message) }).finish()];
+  if ("entries" in message && message.entries.length > 0) {
+    let length = 0;
+    for (const entry of message.entries) length += entry.bytes.length;
+    pieces.push(bytesFieldHead(entryBytesField, length));
+    for (const entry of message.entries) pieces.push(entry.bytes);
   }
-  return whole;
+  return framedMessage(pieces);
 }
 
-/** Field 100, length-delimited. */
-const entryBytesTag = (100 << 3) | 2;
+const entryBytesField = 100;
 
 /** The message in these bytes, with every entry in it verified. Never throws, whatever the bytes are. */
 export function decodeEnvelope(bytes: Uint8Array, hashing: Hashing): DecodedEnvelope {

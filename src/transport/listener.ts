@@ -1,9 +1,14 @@
 import * as net from "node:net";
 import { type Server, ServerCredentials } from "@grpc/grpc-js";
+import { BaseServerInterceptingCall } from "@grpc/grpc-js/build/src/server-interceptors.js";
 import { type Address, isLoopback, parseAddress, showAddress } from "../base/address.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import { answerInFrames } from "../format/grpc-frame.ts";
 import { checkServerWindow, openServerWindows } from "./windows.ts";
+
+// Encoders lay large messages in their frames already.
+answerInFrames(BaseServerInterceptingCall);
 
 /** A listening gRPC server. */
 export interface Listener {

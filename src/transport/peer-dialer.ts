@@ -1,11 +1,16 @@
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import { CompressionFilter } from "@grpc/grpc-js/build/src/compression-filter.js";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId } from "../base/types.ts";
 import type { Message } from "../core/message.ts";
+import { sendInFrames } from "../format/grpc-frame.ts";
 import { peerClientOptions } from "./grpc-options.ts";
 import { identity, type PeerEvents, type PeerNode, peerServicePaths } from "./peer-service.ts";
 import { type Lane, PeerStream } from "./peer-stream.ts";
+
+// Encoders lay large messages in their frames already.
+sendInFrames(CompressionFilter);
 
 export interface DialerOptions {
   readonly peer: PeerNode;
