@@ -17,9 +17,18 @@ export type LogInput =
 export type LogOutput =
   /** In the log from position `first` on; for a retry in a session, where its first attempt went. */
   | { readonly kind: "appended"; readonly first: number }
-  | { readonly kind: "refused"; readonly refusal: Refusal }
+  /** For a retry in a session, as its first attempt was refused. */
+  | { readonly kind: "refused"; readonly refusal: SeenRefusal }
   | { readonly kind: "tail"; readonly tail: number }
   | { readonly kind: "fenced"; readonly fence: number; readonly tail: number };
+
+/** What a client was told: not all of it reaches every client. */
+export interface SeenRefusal {
+  readonly guard: Refusal["guard"];
+  readonly actual: number;
+  readonly index?: number | undefined;
+  readonly tail?: number | undefined;
+}
 
 export interface LogState {
   readonly log: Prefix;
@@ -45,7 +54,20 @@ interface Batch {
   readonly before: Prefix;
   readonly records: readonly RecordLabels[];
   readonly serial: number;
+  /** Of a session's request that holds no records because it was refused: all the refusals that are right. */
+  readonly refusals: readonly Facts[];
 }
+
+/** Every part of it is what was true at one moment. */
+interface Facts {
+  readonly guard: Refusal["guard"];
+  readonly index: number;
+  readonly actual: number;
+  readonly tail: number;
+}
+
+type AppendInput = Extract<LogInput, { kind: "append" }>;
+type Continue = (log: Prefix, input: AppendInput, refusals: readonly Facts[]) => Prefix;
 
 /**
  * The log as clients know it: appends under guards, the refusals with their facts, the tail and the fence. Where several guards
@@ -55,12 +77,13 @@ export function makeLogModel(): Model<LogState, LogInput, LogOutput> {
   let prefixes = 1;
   const empty: Prefix = { number: 0, tail: 1, last: undefined, newest: new Map(), continued: new Map() };
 
-  const append = (log: Prefix, { records, guards }: Extract<LogInput, { kind: "append" }>): Prefix => {
-    const { session } = guards;
-    const key = JSON.stringify([records.map(({ type, tags }) => [type, tags]), session?.id, session?.serial]);
+  const append: Continue = (log, { records: wanted, guards: { session } }, refusals) => {
+    const records = refusals.length > 0 ? [] : wanted;
+    const labels = records.map(({ type, tags }) => [type, tags]);
+    const key = JSON.stringify([labels, session?.id, session?.serial, refusals]);
     let next = log.continued.get(key);
     if (next === undefined) {
-      const last = { before: log, records, serial: session?.serial ?? 0 };
+      const last = { before: log, records, serial: session?.serial ?? 0, refusals };
       const newest = new Map(log.newest);
       next = { number: prefixes, tail: log.tail + records.length, last, newest, continued: new Map() };
       prefixes += 1;
@@ -96,49 +119,59 @@ function stepFence(state: LogState, token: number, output: LogOutput | undefined
   const { log, fence } = state;
   if (token < fence) {
     const refusal = { guard: "fencingToken", index: 0, actual: fence, tail: log.tail } as const;
-    return output === undefined || (output.kind === "refused" && isSame(refusal, output.refusal)) ? state : undefined;
+    return isRefusedWith([refusal], output) ? state : undefined;
   }
-  if (output === undefined) return { log, fence: token };
-  return output.kind === "fenced" && output.fence === token && output.tail === log.tail
-    ? { log, fence: token }
-    : undefined;
+  const isRight =
+    output === undefined || (output.kind === "fenced" && output.fence === token && output.tail === log.tail);
+  return isRight ? { log, fence: token } : undefined;
 }
 
 function stepAppend(
   state: LogState,
-  input: Extract<LogInput, { kind: "append" }>,
+  input: AppendInput,
   output: LogOutput | undefined,
-  append: (log: Prefix, input: Extract<LogInput, { kind: "append" }>) => Prefix,
+  append: Continue,
 ): LogState | undefined {
-  const landed = firstAttempt(state.log, input.guards);
-  if (landed !== undefined) {
-    return output === undefined || (output.kind === "appended" && output.first === landed) ? state : undefined;
-  }
+  const { log, fence } = state;
+  const { session } = input.guards;
+  const attempt = firstAttempt(log, session);
+  if (attempt !== undefined) return isAnswerOf(attempt, output) ? state : undefined;
   const refusals = refusalsOf(state, input.guards);
   if (refusals.length > 0) {
-    if (output === undefined) return state;
-    return output.kind === "refused" && refusals.some((refusal) => isSame(refusal, output.refusal)) ? state : undefined;
+    if (!isRefusedWith(refusals, output)) return undefined;
+    return session === undefined ? state : { log: append(log, input, refusals), fence };
   }
-  if (output !== undefined && (output.kind !== "appended" || output.first !== state.log.tail)) return undefined;
-  return { log: append(state.log, input), fence: state.fence };
+  const isRight = output === undefined || (output.kind === "appended" && output.first === log.tail);
+  return isRight ? { log: append(log, input, refusals), fence } : undefined;
 }
 
-interface Facts extends Omit<Refusal, "tail"> {
-  readonly tail: number;
+function isAnswerOf({ before, refusals }: Batch, output: LogOutput | undefined): boolean {
+  if (refusals.length > 0) return isRefusedWith(refusals, output);
+  return output === undefined || (output.kind === "appended" && output.first === before.tail);
 }
 
-const isSame = (one: Facts, other: Facts): boolean =>
-  one.guard === other.guard && one.index === other.index && one.actual === other.actual && one.tail === other.tail;
+function isRefusedWith(refusals: readonly Facts[], output: LogOutput | undefined): boolean {
+  if (output === undefined) return true;
+  if (output.kind !== "refused") return false;
+  const { guard, actual, index, tail } = output.refusal;
+  return refusals.some(
+    (right) =>
+      right.guard === guard &&
+      right.actual === actual &&
+      (index === undefined || right.index === index) &&
+      (tail === undefined || right.tail === tail),
+  );
+}
 
-/** Where the same request of the session is already. */
-function firstAttempt(log: Prefix, { session }: Guards): number | undefined {
+/** The batch of the same request of the session, if it came before. */
+function firstAttempt(log: Prefix, session: Guards["session"]): Batch | undefined {
   if (session === undefined) return undefined;
   const key = sessionKey(session.id);
   for (let prefix = log.newest.get(key); prefix !== undefined; prefix = olderThan(prefix, key)) {
-    const { serial, before } = prefix.last!;
-    if (serial === session.serial) return before.tail;
+    const batch = prefix.last!;
+    if (batch.serial === session.serial) return batch;
     // Its requests are in flight over a window: what is that far back came before.
-    if (serial + 2 * limits.sessionWindow < session.serial) return undefined;
+    if (batch.serial + 2 * limits.sessionWindow < session.serial) return undefined;
   }
   return undefined;
 }

@@ -32,7 +32,7 @@ const appended = (first: number): LogOutput => ({ kind: "appended", first });
 const tail = (position: number): LogOutput => ({ kind: "tail", tail: position });
 const refused = (guard: Refusal["guard"], actual: number, at: number): LogOutput => ({
   kind: "refused",
-  refusal: { guard, index: 0, actual, tail: at as Position },
+  refusal: { guard, index: 0, actual, tail: at },
 });
 const session = (serial: number): Guards => ({ session: { id: 5, serial } });
 
@@ -94,6 +94,24 @@ describe("the model of the log", () => {
     const lost = [operation(append(session(1)), 0), operation(append(session(1)), 1)];
     expect(verdictOf([...lost, operation({ kind: "tail" }, 9, tail(2))])).toBe("linearizable");
     expect(verdictOf([...lost, operation({ kind: "tail" }, 9, tail(3))])).toBe("notLinearizable");
+  });
+
+  test("gives a retry of a session the refusal of the first attempt", () => {
+    const guards = { ...session(1), expectedTail: 2 as Position };
+    const first = operation(append(guards), 0, refused("expectedTail", 1, 1));
+    const other = operation(append(), 2, appended(1));
+    expect(verdictOf([first, other, operation(append(guards), 4, refused("expectedTail", 1, 1))])).toBe("linearizable");
+    expect(verdictOf([first, other, operation(append(guards), 4, appended(2))])).toBe("notLinearizable");
+    expect(verdictOf([other, operation(append(guards), 4, appended(2))])).toBe("linearizable");
+  });
+
+  test("needs not all that the log knows of a refusal", () => {
+    const guards = { streams: [{ tag: "a", expected: "noStream" as const }] };
+    const seen = { kind: "refused", refusal: { guard: "stream", actual: 1 } } as const;
+    const first = operation(append({}, "a"), 0, appended(1));
+    expect(verdictOf([first, operation(append(guards), 2, seen)])).toBe("linearizable");
+    const other = { kind: "refused", refusal: { guard: "stream", actual: 2 } } as const;
+    expect(verdictOf([first, operation(append(guards), 2, other)])).toBe("notLinearizable");
   });
 
   test("refuses what stands behind a fence, from the fence on", () => {

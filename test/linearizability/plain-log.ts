@@ -6,13 +6,15 @@ import type { Random } from "../../src/simulator/random.ts";
 
 interface PlainState {
   readonly fence: number;
+  /** By request of a session: what it was answered first. */
+  readonly answers: Readonly<Record<string, readonly LogOutput[]>>;
   /** Record of position p at index p - 1. */
-  readonly records: readonly (RecordLabels & { readonly request: string })[];
+  readonly records: readonly RecordLabels[];
 }
 
 /** The log written down as simply as it can be: all records in an array, and every guard a look at all of them. */
 export const plainLog: Model<PlainState, LogInput, LogOutput> = {
-  initial: { fence: 0, records: [] },
+  initial: { fence: 0, answers: {}, records: [] },
   step(state, input, output) {
     const { right, next } = execute(state, input);
     const isRight = output === undefined || right.some((one) => JSON.stringify(one) === JSON.stringify(output));
@@ -34,12 +36,16 @@ function execute(state: PlainState, input: LogInput): { right: LogOutput[]; next
   }
   const { session } = input.guards;
   const request = session === undefined ? "" : `${session.id}/${session.serial}`;
-  const landed = request === "" ? -1 : state.records.findIndex((record) => record.request === request);
-  if (landed >= 0) return { right: [{ kind: "appended", first: landed + 1 }], next: state };
+  const answered = state.answers[request];
+  if (answered !== undefined) return { right: [...answered], next: state };
   const refusals = refusalsOf(state, input.guards, tail);
-  if (refusals.length > 0) return { right: refusals.map((refusal) => ({ kind: "refused", refusal })), next: state };
-  const added = input.records.map((record) => ({ ...record, request }));
-  return { right: [{ kind: "appended", first: tail }], next: { ...state, records: [...state.records, ...added] } };
+  const right: LogOutput[] =
+    refusals.length === 0
+      ? [{ kind: "appended", first: tail }]
+      : refusals.map((refusal) => ({ kind: "refused", refusal }));
+  const records = refusals.length === 0 ? [...state.records, ...input.records] : state.records;
+  const answers = request === "" ? state.answers : { ...state.answers, [request]: right };
+  return { right, next: { ...state, answers, records } };
 }
 
 function refusalsOf({ records, fence }: PlainState, guards: Guards, tail: Position): Refusal[] {
