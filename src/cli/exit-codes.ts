@@ -10,6 +10,8 @@ export const exitCodes = {
   address: 5,
   refused: 6,
   unknown: 7,
+  conflict: 8,
+  fenced: 9,
 } as const;
 
 export type ExitCode = (typeof exitCodes)[keyof typeof exitCodes];
@@ -23,12 +25,15 @@ Exit codes:
   4  the directory: in use, not writable, damaged, of an unknown format, or its disk failed
   5  the address: in use, or not of this machine
   6  refused by the cluster: a wiped node, a foreign or outdated directory, other members
-  7  an append's outcome is not known: it may be in the log, now or later`;
+  7  an append's outcome is not known: it may be in the log, now or later
+  8  the log is not as an append demanded: nothing was written; read, and decide again
+  9  fenced: somebody with a larger token took over`;
 
 const exitCodeOfError: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   INVALID_ARGUMENT: exitCodes.usage,
   RECORD_TOO_LARGE: exitCodes.usage,
   BATCH_TOO_LARGE: exitCodes.usage,
+  GUARD_TOO_LARGE: exitCodes.usage,
   UNKNOWN_LOG: exitCodes.usage,
   POSITION_PAST_TAIL: exitCodes.usage,
   POSITION_BELOW_HEAD: exitCodes.usage,
@@ -38,6 +43,8 @@ const exitCodeOfError: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   UNAVAILABLE: exitCodes.unavailable,
   OVERLOADED: exitCodes.unavailable,
   DEADLINE_EXCEEDED: exitCodes.unavailable,
+  SESSION_OVERFLOW: exitCodes.unavailable,
+  SESSION_GAP: exitCodes.unavailable,
   DIRECTORY_IN_USE: exitCodes.directory,
   DIRECTORY_UNUSABLE: exitCodes.directory,
   DAMAGED: exitCodes.directory,
@@ -50,6 +57,10 @@ const exitCodeOfError: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   OLD_INCARNATION: exitCodes.refused,
   CLUSTER_MISMATCH: exitCodes.refused,
   MOVED: exitCodes.refused,
+  TAIL_MISMATCH: exitCodes.conflict,
+  CONDITION_FAILED: exitCodes.conflict,
+  STREAM_REVISION_MISMATCH: exitCodes.conflict,
+  FENCED: exitCodes.fenced,
 };
 
 export function exitCodeOf(cause: unknown): ExitCode {

@@ -7,7 +7,6 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { describe, expect, test } from "vitest";
-import { errorCodes } from "../../src/base/errors.ts";
 import { parse, placeOf, root, type Source, sourcesIn, walk } from "./sources.ts";
 
 /** The formatter breaks code at 120; comments, and languages that it does not know, have a little more. */
@@ -123,11 +122,6 @@ describe("the sources", () => {
 });
 
 describe("the documentation", () => {
-  test("has a section for every error code, and none for a code that does not exist", () => {
-    const sections = [...read("docs/errors.md").matchAll(/^### `([A-Z_]+)`$/gm)].map((match) => match[1]);
-    expect(sections.toSorted()).toEqual([...errorCodes].toSorted());
-  });
-
   test("has a line with the reason for every dependency, and none for one that is gone", () => {
     const manifest = JSON.parse(read("package.json"));
     const packages = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies });
