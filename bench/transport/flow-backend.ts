@@ -12,9 +12,19 @@ import {
   type Slot,
 } from "#src/base/types";
 import type { Entry, EntryMaker } from "#src/core/entry";
+import type { Guards } from "#src/core/guards";
 import type { AcceptedMessage, AcceptMessage } from "#src/core/message";
 import { makeEntryMaker } from "#src/format/entry";
-import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "#src/transport/backend";
+import type {
+  AppendResult,
+  CheckedBatch,
+  FenceResponse,
+  KeepSessionResponse,
+  LogBackend,
+  NodeStatus,
+  OpenSessionResponse,
+  StoredBatch,
+} from "#src/transport/backend";
 import type { PeerNetwork } from "#src/transport/peer-network";
 
 /** The only leader that there is. */
@@ -54,7 +64,8 @@ export class FlowBackend implements LogBackend {
     for (const follower of followers) this.#matchedEnds.set(follower, firstSlot);
   }
 
-  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
+  append(batch: CheckedBatch, guards: Guards | undefined, done: (result: AppendResult) => void): void {
+    assert(guards === undefined, "nothing is demanded of a log that is not there");
     this.#waiting.push({ batch, done });
     this.#waitingBytes += batch.batch.length;
     if (this.#flushScheduled) return;
@@ -170,6 +181,22 @@ export class FlowBackend implements LogBackend {
 
   bounds(): { readonly head: Position; readonly tail: Position } {
     return { head: firstPosition, tail: this.#tail };
+  }
+
+  async openSession(): Promise<OpenSessionResponse> {
+    throw keepsNothing();
+  }
+
+  async keepSession(): Promise<KeepSessionResponse> {
+    throw keepsNothing();
+  }
+
+  async closeSession(): Promise<void> {
+    throw keepsNothing();
+  }
+
+  async fence(): Promise<FenceResponse> {
+    throw keepsNothing();
   }
 
   readBatches(): StoredBatch[] {

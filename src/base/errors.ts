@@ -79,6 +79,19 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number];
 
+const judgedAloneCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "TAIL_MISMATCH",
+  "FENCED",
+  "CONDITION_FAILED",
+  "STREAM_REVISION_MISMATCH",
+  "SESSION_UNKNOWN",
+  "SESSION_OVERFLOW",
+  "SESSION_GAP",
+]);
+
+/** Whether the error is the verdict on what one append demanded, and says nothing about other appends. */
+export const isGuardVerdict = (code: ErrorCode): boolean => judgedAloneCodes.has(code);
+
 const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "NOT_LEADER",
   "LEADER_LOST",

@@ -14,6 +14,8 @@ export const limits = {
   typeBytesMax: 256,
   tagBytesMax: 256,
 
+  /** Time to live of a session whose opener names none, in log time. */
+  sessionTtlMsDefault: 60_000,
   /** What one append may demand: more would hold up the appends behind it while it is judged. */
   guardConditionsMax: 16,
   guardStreamsMax: 64,

@@ -1,5 +1,7 @@
-import { type Outcome, PaxlogError } from "../base/errors.ts";
+import { assertNever } from "../base/assert.ts";
+import { type ErrorFacts, type Outcome, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import type { Guards, Refusal } from "../core/guards.ts";
 
 /** Nothing was ordered: the caller goes to the leader, where one is known. */
 export function notLeader(name: string, leaderAddress: string | undefined): PaxlogError {
@@ -46,4 +48,44 @@ export function sessionGap(): PaxlogError {
 export function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
   const { retryable, facts } = error;
   return new PaxlogError(error.code, error.message, { cause: error, outcome, retryable, facts });
+}
+
+/** A guard did not hold: which, what was demanded, and what the sequencer saw. */
+export function guardRefused(refusal: Refusal, guards: Guards | undefined): PaxlogError {
+  const { guard, index, actual, tail } = refusal;
+  const facts: ErrorFacts = { guard, index, tail };
+  switch (guard) {
+    case "expectedTail":
+      return tailMismatch(guards?.expectedTail ?? 0, actual, facts);
+    case "fencingToken":
+      return fenced(guards?.fencingToken ?? 0, actual, facts);
+    case "condition": {
+      const message = `a record at position ${actual} matches condition ${index}: read from there and decide again`;
+      return new PaxlogError("CONDITION_FAILED", message, { facts: { ...facts, position: actual } });
+    }
+    case "stream": {
+      const { tag = "", expected = 0 } = guards?.streams?.[index] ?? {};
+      const seen = actual === 0 ? "has no record" : `has its last record at ${actual}`;
+      const message = `stream "${tag}" ${seen}, expected was ${expected}: read what is new and decide again`;
+      return new PaxlogError("STREAM_REVISION_MISMATCH", message, { facts: { ...facts, tag, expected, actual } });
+    }
+    default:
+      return assertNever(guard);
+  }
+}
+
+/** The only thing that a request which is no append can be refused for: its fence is below the log's. */
+export function fenceRefused(refusal: Refusal, token: number): PaxlogError {
+  const { guard, index, actual, tail } = refusal;
+  return fenced(token, actual, { guard, index, tail });
+}
+
+function tailMismatch(expected: number, actual: number, facts: ErrorFacts): PaxlogError {
+  const message = `the tail is ${actual}, expected was ${expected}: read what is new and decide again`;
+  return new PaxlogError("TAIL_MISMATCH", message, { facts: { ...facts, expected, actual } });
+}
+
+function fenced(token: number, fence: number, facts: ErrorFacts): PaxlogError {
+  const message = `the log's fence is ${fence}, above the token ${token}: somebody took over, stop writing`;
+  return new PaxlogError("FENCED", message, { facts: { ...facts, token, fence } });
 }

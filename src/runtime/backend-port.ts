@@ -5,7 +5,16 @@
  * of all its batches are gathered in one buffer, their one copy on the way, which is handed over.
  */
 import type { Position } from "../base/types.ts";
-import type { AppendResult, CheckedBatch, NodeStatus, StoredBatch } from "../transport/backend.ts";
+import type { Guards } from "../core/guards.ts";
+import type {
+  AppendResult,
+  CheckedBatch,
+  FenceResponse,
+  KeepSessionResponse,
+  NodeStatus,
+  OpenSessionResponse,
+  StoredBatch,
+} from "../transport/backend.ts";
 import type { ErrorData } from "./channel.ts";
 
 /** What one turn has for the engine. */
@@ -19,7 +28,11 @@ export interface ToBackend {
 /** A batch without its bytes: they are [bytesBegin, bytesEnd) of the message's buffer. */
 export interface PackedAppend extends Omit<CheckedBatch, "batch"> {
   readonly requestId: number;
-  /** How many failures that end everything the proxy had heard of when this was appended. */
+  readonly guards: Guards | undefined;
+  /** Number of the AppendCaller on the proxy's thread; 0: none. */
+  readonly caller: number;
+  readonly independent: boolean;
+  /** How many messages with failed appends the proxy had received when this was appended. */
   readonly epoch: number;
   readonly bytesBegin: number;
   readonly bytesEnd: number;
@@ -30,6 +43,10 @@ export type PortRequest =
   | { readonly kind: "linearize"; readonly requestId: number }
   | { readonly kind: "read"; readonly requestId: number; readonly from: Position; readonly bytesMax: number }
   | { readonly kind: "status"; readonly requestId: number }
+  | { readonly kind: "openSession"; readonly requestId: number; readonly ttlMs: number }
+  | { readonly kind: "keepSession"; readonly requestId: number; readonly session: number }
+  | { readonly kind: "closeSession"; readonly requestId: number; readonly session: number }
+  | { readonly kind: "fence"; readonly requestId: number; readonly token: number }
   | { readonly kind: "cancel"; readonly requestId: number };
 
 /** What one turn has for the proxy. Its parts are worked off in the order in which they stand here. */
@@ -53,6 +70,10 @@ export type PortAnswer = { readonly requestId: number } & (
   | { readonly kind: "ready" }
   | { readonly kind: "batches"; readonly batches: readonly PackedBatch[] }
   | { readonly kind: "status"; readonly status: NodeStatus }
+  | { readonly kind: "openSession"; readonly opened: OpenSessionResponse }
+  | { readonly kind: "keepSession"; readonly kept: KeepSessionResponse }
+  | { readonly kind: "closeSession" }
+  | { readonly kind: "fence"; readonly fenced: FenceResponse }
   | { readonly kind: "failed"; readonly error: ErrorData }
 );
 

@@ -1,9 +1,20 @@
 import type { MessagePort } from "node:worker_threads";
-import { defined } from "../base/assert.ts";
+import { assert, defined } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type Position } from "../base/types.ts";
-import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
+import type { Guards } from "../core/guards.ts";
+import type {
+  AppendOrder,
+  AppendResult,
+  CheckedBatch,
+  FenceResponse,
+  KeepSessionResponse,
+  LogBackend,
+  NodeStatus,
+  OpenSessionResponse,
+  StoredBatch,
+} from "../transport/backend.ts";
 import { overloaded, withOutcome } from "./append-errors.ts";
 import {
   type FromBackend,
@@ -30,12 +41,15 @@ export interface BackendProxyOptions {
 }
 
 interface Request {
+  /** What it asks for may be in the log where no answer came. */
+  readonly writes: boolean;
   readonly resolve: (answer: PortAnswer, buffer: ArrayBuffer | undefined) => void;
   readonly reject: (error: PaxlogError) => void;
 }
 
 /** An append without an answer. */
 interface Unanswered {
+  readonly order: AppendOrder | undefined;
   readonly done: (result: AppendResult) => void;
 }
 
@@ -77,14 +91,30 @@ export class BackendProxy implements LogBackend {
 
   // ---- LogBackend
 
-  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
-    const refused = this.#ended ?? (this.#credit.use(batch.batch.length) ? undefined : overloaded(this.#name));
-    if (refused !== undefined) return queueMicrotask(() => done({ kind: "failed", error: refused }));
+  append(
+    batch: CheckedBatch,
+    guards: Guards | undefined,
+    done: (result: AppendResult) => void,
+    order?: AppendOrder | undefined,
+  ): void {
+    const refused = this.#refusalOf(batch, order);
+    if (refused !== undefined) {
+      order?.caller.failed(refused, order.independent);
+      return queueMicrotask(() => done({ kind: "failed", error: refused }));
+    }
     const requestId = this.#requestId();
     const { batch: bytes, ...rest } = batch;
-    this.#appends.push({ append: { ...rest, requestId, epoch: this.#epoch }, batch: bytes });
-    this.#unanswered.set(requestId, { done });
+    const { caller, independent } = order ?? { caller: undefined, independent: true };
+    const append = { ...rest, requestId, guards, caller: caller?.id ?? 0, independent, epoch: this.#epoch };
+    this.#appends.push({ append, batch: bytes });
+    this.#unanswered.set(requestId, { order, done });
     this.#scheduleFlush();
+  }
+
+  #refusalOf(batch: CheckedBatch, order: AppendOrder | undefined): PaxlogError | undefined {
+    const refused = this.#ended ?? order?.caller.refusal;
+    if (refused !== undefined) return refused;
+    return this.#credit.use(batch.batch.length) ? undefined : overloaded(this.#name);
   }
 
   hasRoom(): boolean {
@@ -95,10 +125,47 @@ export class BackendProxy implements LogBackend {
     this.#credit.whenRoom(callback);
   }
 
+  async openSession(ttlMs: number): Promise<OpenSessionResponse> {
+    const answer = await this.#order((requestId) => ({ kind: "openSession", requestId, ttlMs }), "openSession");
+    return answer.opened;
+  }
+
+  async keepSession(session: number): Promise<KeepSessionResponse> {
+    const answer = await this.#order((requestId) => ({ kind: "keepSession", requestId, session }), "keepSession");
+    return answer.kept;
+  }
+
+  async closeSession(session: number): Promise<void> {
+    await this.#order((requestId) => ({ kind: "closeSession", requestId, session }), "closeSession");
+  }
+
+  async fence(token: number): Promise<FenceResponse> {
+    const answer = await this.#order((requestId) => ({ kind: "fence", requestId, token }), "fence");
+    return answer.fenced;
+  }
+
+  /** Has something ordered that is no append. */
+  #order<K extends PortAnswer["kind"]>(
+    make: (requestId: number) => PortRequest,
+    kind: K,
+  ): Promise<Extract<PortAnswer, { readonly kind: K }>> {
+    return new Promise((resolve, reject) => {
+      this.#ask(make, {
+        writes: true,
+        resolve: (answer) => {
+          assert(answer.kind === kind, () => `what was asked as ${kind} was answered as ${answer.kind}`);
+          resolve(answer as Extract<PortAnswer, { readonly kind: K }>);
+        },
+        reject,
+      });
+    });
+  }
+
   linearize(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.reject(cancelled());
     return new Promise((resolve, reject) => {
       const requestId = this.#ask((id) => ({ kind: "linearize", requestId: id }), {
+        writes: false,
         resolve: () => {
           signal?.removeEventListener("abort", onAbort);
           resolve();
@@ -127,6 +194,7 @@ export class BackendProxy implements LogBackend {
     if (this.#ended === undefined && from >= this.#bounds.tail) return [];
     return new Promise((resolve, reject) => {
       this.#ask((requestId) => ({ kind: "read", requestId, from, bytesMax }), {
+        writes: false,
         resolve: (answer, buffer) => resolve(unpackBatches(answer, buffer)),
         reject,
       });
@@ -145,6 +213,7 @@ export class BackendProxy implements LogBackend {
   status(): Promise<NodeStatus> {
     return new Promise((resolve, reject) => {
       this.#ask((requestId) => ({ kind: "status", requestId }), {
+        writes: false,
         resolve: (answer) => {
           if (answer.kind === "status") resolve(answer.status);
         },
@@ -206,7 +275,7 @@ export class BackendProxy implements LogBackend {
     const { bounds, taken, results, answers, buffer } = message;
     if (bounds !== undefined) this.#moveTo(bounds);
     if (taken.count > 0) this.#credit.giveBack(taken.count, taken.bytes);
-    // Whoever hears of a failure may append again; what was appended before belongs to the old epoch (see BackendServer).
+    // What is appended from now on was appended by somebody who knew of these failures (see PortCallers).
     if (results.some((result) => result.kind === "failed")) this.#epoch += 1;
     for (const result of results) this.#answer(result);
     for (const answer of answers) this.#resolve(answer, buffer);
@@ -223,9 +292,13 @@ export class BackendProxy implements LogBackend {
   }
 
   #answer(result: PackedResult): void {
-    const { done } = defined(this.#unanswered.get(result.requestId), `the caller of append ${result.requestId}`);
+    const { order, done } = defined(this.#unanswered.get(result.requestId), `the caller of append ${result.requestId}`);
     this.#unanswered.delete(result.requestId);
-    if (result.kind === "failed") return done({ kind: "failed", error: unpackError(result.error) });
+    if (result.kind === "failed") {
+      const error = unpackError(result.error);
+      order?.caller.failed(error, order.independent);
+      return done({ kind: "failed", error });
+    }
     const { requestId: _, ...answer } = result;
     done(answer);
   }
@@ -256,11 +329,15 @@ export class BackendProxy implements LogBackend {
     const none = withOutcome(reason, "none");
     const unknown = withOutcome(reason, "unknown");
     this.#ended = none;
-    for (const [requestId, { done }] of this.#unanswered) {
-      done({ kind: "failed", error: requestId <= this.#postedRequestId ? unknown : none });
+    for (const [requestId, { order, done }] of this.#unanswered) {
+      const error = requestId <= this.#postedRequestId ? unknown : none;
+      order?.caller.failed(error, order.independent);
+      done({ kind: "failed", error });
     }
     this.#unanswered.clear();
-    for (const request of this.#waiting.values()) request.reject(none);
+    for (const [requestId, { writes, reject }] of this.#waiting) {
+      reject(writes && requestId <= this.#postedRequestId ? unknown : none);
+    }
     this.#waiting.clear();
     for (const listener of [...this.#tailListeners]) listener();
     this.#credit.open();

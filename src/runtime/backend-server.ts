@@ -1,10 +1,8 @@
 import type { MessagePort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
-import type { ErrorCode, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
-import type { AppendResult, CheckedBatch, LogBackend, StoredBatch } from "../transport/backend.ts";
-import { notLeader } from "./append-errors.ts";
+import type { AppendOrder, AppendResult, CheckedBatch, LogBackend, StoredBatch } from "../transport/backend.ts";
 import {
   type FromBackend,
   gatherBytes,
@@ -17,13 +15,12 @@ import {
   transferOf,
 } from "./backend-port.ts";
 import { packError } from "./channel.ts";
+import { PortCallers } from "./port-callers.ts";
 
 export interface BackendServerOptions {
   /** The other end has a BackendProxy. */
   readonly port: MessagePort;
   readonly backend: LogBackend;
-  /** The node's name, for errors. */
-  readonly name: string;
 }
 
 /** An append that waits for room in the backend. */
@@ -34,27 +31,20 @@ interface HeldAppend {
 
 type ReadRequest = Extract<PortRequest, { kind: "read" }>;
 
-/** Failures that are not of one append: whatever the same caller sent behind it must fail too. */
-const endsAll: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["NOT_LEADER", "LEADER_LOST", "OVERLOADED"]);
-
 /**
  * Serves a backend to one proxy on another thread. What a turn of the backend brings goes over in one message.
  *
- * Order: the backend fails all that it holds when it loses the lead, so that of what a caller sent a prefix is in the log. What is
- * under way in the port at that moment belongs to it. So each append carries an epoch, the number of messages with failures that
- * the proxy had received, and what was appended before the proxy heard of such a failure is refused here.
+ * Order: once an append of a caller failed, its later ones must fail too, those included that are under way in the port at that
+ * moment. So callers have their counterparts on this side (PortCallers).
  */
 export class BackendServer {
   readonly #port: MessagePort;
   readonly #backend: LogBackend;
-  readonly #name: string;
   #held: HeldAppend[] = [];
   #waitsForRoom = false;
-  /** Messages with failures that were posted. */
+  readonly #callers = new PortCallers();
+  /** Messages with failed appends that were posted. */
   #failingPosted = 0;
-  /** Appends of an earlier epoch are refused, and why. */
-  #refuseBelow = 0;
-  #refusal: PaxlogError | undefined;
 
   #results: PackedResult[] = [];
   #answers: PortAnswer[] = [];
@@ -72,7 +62,6 @@ export class BackendServer {
   constructor(options: BackendServerOptions) {
     this.#port = options.port;
     this.#backend = options.backend;
-    this.#name = options.name;
     this.#port.on("message", (message: ToBackend) => this.#onMessage(message));
     this.#port.on("close", () => this.#onClose());
     this.#stopListening = this.#backend.onTail(() => this.#scheduleFlush());
@@ -110,14 +99,12 @@ export class BackendServer {
     let count = 0;
     for (const held of this.#held) {
       const { append, batch } = held;
-      if (append.epoch < this.#refuseBelow && this.#refusal !== undefined) {
-        this.#finish(append, { kind: "failed", error: this.#refusal });
-      } else if (this.#backend.hasRoom()) {
-        this.#backend.append(batch, (result) => this.#answered(append, result));
-      } else {
+      if (!this.#backend.hasRoom()) {
         this.#waitForRoom();
         break;
       }
+      this.#callers.heard(append.epoch);
+      this.#backend.append(batch, append.guards, (result) => this.#answered(append, result), this.#orderOf(append));
       this.#taken.count += 1;
       this.#taken.bytes += batch.batch.length;
       count += 1;
@@ -136,14 +123,13 @@ export class BackendServer {
     });
   }
 
-  #answered(append: PackedAppend, result: AppendResult): void {
-    this.#finish(append, result);
-    if (result.kind !== "failed" || !endsAll.has(result.error.code)) return;
-    this.#refuseBelow = this.#failingPosted + 1;
-    this.#refusal = result.error.outcome === "none" ? result.error : notLeader(this.#name, undefined);
+  #orderOf({ caller, independent }: PackedAppend): AppendOrder | undefined {
+    return caller === 0 ? undefined : { caller: this.#callers.begin(caller), independent };
   }
 
-  #finish({ requestId }: PackedAppend, result: AppendResult): void {
+  #answered({ requestId, caller }: PackedAppend, result: AppendResult): void {
+    // A failure goes out with the next message, which is then one with failures.
+    if (caller !== 0) this.#callers.end(caller, this.#failingPosted + 1);
     if (result.kind === "failed") {
       this.#results.push({ requestId, kind: "failed", error: packError(result.error) });
     } else {
@@ -172,6 +158,26 @@ export class BackendServer {
           Promise.resolve()
             .then(() => this.#backend.status())
             .then((status) => ({ kind: "status", requestId, status })),
+        );
+      case "openSession":
+        return this.#answerWith(
+          requestId,
+          this.#backend.openSession(request.ttlMs).then((opened) => ({ kind: "openSession", requestId, opened })),
+        );
+      case "keepSession":
+        return this.#answerWith(
+          requestId,
+          this.#backend.keepSession(request.session).then((kept) => ({ kind: "keepSession", requestId, kept })),
+        );
+      case "closeSession":
+        return this.#answerWith(
+          requestId,
+          this.#backend.closeSession(request.session).then(() => ({ kind: "closeSession", requestId })),
+        );
+      case "fence":
+        return this.#answerWith(
+          requestId,
+          this.#backend.fence(request.token).then((fenced) => ({ kind: "fence", requestId, fenced })),
         );
       case "read":
         this.#reads.push(request);

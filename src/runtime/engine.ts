@@ -1,29 +1,30 @@
-import { assert, assertNever, defined } from "../base/assert.ts";
+import { assert, defined } from "../base/assert.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
-import type { AppendAnswer, Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
-import { emptyPayload } from "../core/entry.ts";
-import type { Event, Proposal } from "../core/event.ts";
+import type { Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
+import type { Event } from "../core/event.ts";
+import type { Guards } from "../core/guards.ts";
 import type { Replica } from "../core/replica.ts";
-import { entryHeaderBytes } from "../format/entry.ts";
-import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
+import type {
+  AppendOrder,
+  AppendResult,
+  CheckedBatch,
+  FenceResponse,
+  KeepSessionResponse,
+  LogBackend,
+  NodeStatus,
+  OpenSessionResponse,
+  StoredBatch,
+} from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
-import {
-  leaderLost,
-  notLeader,
-  overloaded,
-  sessionGap,
-  sessionOverflow,
-  sessionUnknown,
-  withOutcome,
-} from "./append-errors.ts";
+import { notLeader, withOutcome } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
 import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
-import { ProposalQueue } from "./proposal-queue.ts";
+import { type ControlProposal, type FenceAnswer, Proposer, type SessionAnswer } from "./proposer.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
 import type { StorageLink } from "./storage-link.ts";
 
@@ -60,9 +61,7 @@ export class Engine implements LogBackend {
   /** When the last turn ended. */
   #lastTurnMs = 0;
 
-  readonly #proposals = new ProposalQueue();
-  /** Appends that the core holds, by request id: at most a window of them. */
-  readonly #ordered = new Map<number, (result: AppendResult) => void>();
+  readonly #proposer: Proposer;
   readonly #reads: LinearReads;
   #lastRequestId = 0;
 
@@ -86,6 +85,11 @@ export class Engine implements LogBackend {
     this.#facts = options.facts;
     this.#onStop = options.onStop;
     this.#startedMs = options.clock.monotonicMs();
+    this.#proposer = new Proposer({
+      name: options.facts.name,
+      nextRequestId: () => this.#requestId(),
+      notLeader: () => this.#notLeader(),
+    });
     this.#reads = new LinearReads(() => this.#requestId());
     this.#self = options.replica.view.nodeId;
     this.#visibleEnd = options.replica.visibleEnd;
@@ -116,7 +120,7 @@ export class Engine implements LogBackend {
       network: new LateDecides(network),
       submit: (writes) => this.#storage.submit(writes),
       readEntries: (effect) => this.#history.entriesFor(effect),
-      answer: (requestId, answer) => this.#answer(requestId, answer),
+      answer: (requestId, answer) => this.#proposer.answer(requestId, answer),
       readReady: (requestId) => this.#reads.ready(requestId),
       readRefused: (requestId) => this.#reads.refused(requestId),
       show: (effect) => this.#show(effect),
@@ -129,21 +133,54 @@ export class Engine implements LogBackend {
 
   // ---- LogBackend
 
-  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
-    if (this.#stopped !== undefined) return refuse(done, this.#stopped);
-    if (!this.#proposals.offer({ batch, done })) {
-      return refuse(done, overloaded(this.#facts.name));
-    }
-    // While others are on their way more may follow, and one Accept and one group for all of them is cheaper.
-    this.#scheduleTurn(this.#ordered.size === 0);
+  append(
+    batch: CheckedBatch,
+    guards: Guards | undefined,
+    done: (result: AppendResult) => void,
+    order?: AppendOrder | undefined,
+  ): void {
+    this.#proposer.append(batch, guards, done, order);
+    this.#scheduleProposals();
   }
 
   hasRoom(): boolean {
-    return this.#proposals.hasRoom || this.#stopped !== undefined;
+    return this.#proposer.hasRoom;
   }
 
   whenRoom(callback: () => void): void {
-    this.#proposals.whenRoom(callback);
+    this.#proposer.whenRoom(callback);
+  }
+
+  async openSession(ttlMs: number): Promise<OpenSessionResponse> {
+    const { session, ttlMs: granted, time } = await this.#session({ kind: "openSession", ttlMs });
+    return { session, ttlMs: granted, time };
+  }
+
+  async keepSession(session: number): Promise<KeepSessionResponse> {
+    const { ttlMs, time } = await this.#session({ kind: "keepSession", session });
+    return { ttlMs, time };
+  }
+
+  async closeSession(session: number): Promise<void> {
+    await this.#session({ kind: "closeSession", session });
+  }
+
+  async fence(token: number): Promise<FenceResponse> {
+    const answer = await this.#request({ kind: "fence", token });
+    assert(answer.kind === "fenced", "a fence is answered as one");
+    return { fence: answer.fence, tail: answer.tail };
+  }
+
+  async #session(proposal: ControlProposal): Promise<SessionAnswer> {
+    const answer = await this.#request(proposal);
+    assert(answer.kind === "session", "what is asked of a session is answered as one");
+    return answer;
+  }
+
+  #request(proposal: ControlProposal): Promise<SessionAnswer | FenceAnswer> {
+    const answer = this.#proposer.request(proposal);
+    this.#scheduleProposals();
+    return answer;
   }
 
   linearize(signal?: AbortSignal): Promise<void> {
@@ -194,6 +231,11 @@ export class Engine implements LogBackend {
     this.#scheduleTurn();
   }
 
+  /** While others are on their way more may follow, and one Accept and one group for all of them is cheaper. */
+  #scheduleProposals(): void {
+    if (this.#stopped === undefined) this.#scheduleTurn(this.#proposer.orderedCount === 0);
+  }
+
   /**
    * All that is read from sockets and ports in this iteration of the event loop comes before the turn, so that it travels together.
    * Where little happens there is nothing to wait for: then the turn follows right behind the callback that brought the event.
@@ -232,7 +274,7 @@ export class Engine implements LogBackend {
       carryOut(this.#effects, defined(this.#targets, "the engine's targets"));
       this.#effects.length = 0;
       this.#lastTurnMs = this.#clock.monotonicMs();
-      if (!this.#leads && !this.#isElect && this.#stopped === undefined) this.#refuseWaiting();
+      if (!this.#leads && !this.#isElect && this.#stopped === undefined) this.#proposer.refuseWaiting();
     } catch (cause) {
       // An assertion, or a fault of the program: what state the node is in is not known, so it must not go on.
       this.stop(toPaxlogError(cause));
@@ -241,39 +283,16 @@ export class Engine implements LogBackend {
 
   /** Hands over what the window and this turn have room for; the rest waits for a later turn. */
   #propose(): void {
-    const { room } = this.#replica;
-    let { slots } = room;
-    let bytes = Math.min(room.bytes, limits.turnProposalBytes);
-    const proposals: Proposal[] = [];
-    while (slots > 0 && bytes > 0) {
-      const waiting = this.#proposals.take();
-      if (waiting === undefined) break;
-      const requestId = this.#requestId();
-      this.#ordered.set(requestId, waiting.done);
-      const { batch, crc32c, recordCount } = waiting.batch;
-      const payload = { batch, guards: emptyPayload.guards };
-      proposals.push({ kind: "append", requestId, payload, batchChecksum: crc32c, recordCount });
-      slots -= 1;
-      // Counted as the core counts it, so that it refuses nothing of what is handed over.
-      bytes -= entryHeaderBytes + batch.length;
-    }
+    const { slots, bytes } = this.#replica.room;
+    const proposals = this.#proposer.next({ slots, bytes: Math.min(bytes, limits.turnProposalBytes) });
     if (proposals.length === 0) return;
     this.#replica.step({ kind: "propose", monotonicMs: this.#clock.monotonicMs(), proposals }, this.#effects);
-    if (this.#proposals.length > 0 && this.#replica.acceptsProposals) this.#scheduleTurn();
+    if (this.#proposer.waitingCount > 0 && this.#replica.acceptsProposals) this.#scheduleTurn();
   }
 
   /** This node stands as the next leader. That is settled within a few syncs, which is sooner than callers could come back. */
   get #isElect(): boolean {
     return this.#leader === this.#self;
-  }
-
-  /** Nothing may wait on a node that does not lead: its callers go to the leader. */
-  #refuseWaiting(): void {
-    if (this.#proposals.length === 0) return;
-    const error = this.#notLeader();
-    for (let waiting = this.#proposals.take(); waiting !== undefined; waiting = this.#proposals.take()) {
-      waiting.done({ kind: "failed", error });
-    }
   }
 
   #requestId(): number {
@@ -282,14 +301,6 @@ export class Engine implements LogBackend {
   }
 
   // ---- Effects
-
-  #answer(requestId: number, answer: AppendAnswer): void {
-    const done = defined(this.#ordered.get(requestId), `the caller of append ${requestId}`);
-    this.#ordered.delete(requestId);
-    if (answer.kind === "acknowledged") return done(answer);
-    assert(answer.kind === "failed", () => `an append is answered ${answer.kind}`);
-    done({ kind: "failed", error: this.#answerError(answer) });
-  }
 
   #show(effect: ShowEffect): void {
     assert(effect.visibleEnd >= this.#visibleEnd, "what was visible stays visible");
@@ -303,25 +314,6 @@ export class Engine implements LogBackend {
     if (effect.leader !== this.#leader && effect.leader !== undefined) this.#leaderChanges += 1;
     this.#leader = effect.leader;
     this.#leads = effect.self;
-  }
-
-  #answerError(answer: Extract<AppendAnswer, { kind: "failed" }>): PaxlogError {
-    switch (answer.code) {
-      case "NOT_LEADER":
-        return this.#notLeader();
-      case "LEADER_LOST":
-        return leaderLost(this.#facts.name);
-      case "OVERLOADED":
-        return overloaded(this.#facts.name);
-      case "SESSION_UNKNOWN":
-        return sessionUnknown();
-      case "SESSION_OVERFLOW":
-        return sessionOverflow();
-      case "SESSION_GAP":
-        return sessionGap();
-      default:
-        return assertNever(answer.code);
-    }
   }
 
   #notLeader(): PaxlogError {
@@ -340,22 +332,12 @@ export class Engine implements LogBackend {
   stop(reason: PaxlogError): void {
     if (this.#stopped !== undefined) return;
     const none = withOutcome(reason, "none");
-    const unknown = withOutcome(reason, "unknown");
     this.#stopped = none;
     this.#ticker.stop();
     this.#inbox = [];
-    for (const done of this.#ordered.values()) done({ kind: "failed", error: unknown });
-    this.#ordered.clear();
-    for (let waiting = this.#proposals.take(); waiting !== undefined; waiting = this.#proposals.take()) {
-      waiting.done({ kind: "failed", error: none });
-    }
+    this.#proposer.end(reason);
     this.#reads.fail(none);
     for (const listener of [...this.#tailListeners]) listener();
     this.#onStop(reason);
   }
-}
-
-/** Never within the call that is refused. */
-function refuse(done: (result: AppendResult) => void, error: PaxlogError): void {
-  queueMicrotask(() => done({ kind: "failed", error }));
 }

@@ -1,6 +1,17 @@
 import { PaxlogError } from "../base/errors.ts";
 import { firstPosition, type Position } from "../base/types.ts";
-import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../transport/backend.ts";
+import type { Guards } from "../core/guards.ts";
+import type {
+  AppendOrder,
+  AppendResult,
+  CheckedBatch,
+  FenceResponse,
+  KeepSessionResponse,
+  LogBackend,
+  NodeStatus,
+  OpenSessionResponse,
+  StoredBatch,
+} from "../transport/backend.ts";
 
 /**
  * Stands between the server for clients and the engine. The server has to listen first, since the core tells its address to the
@@ -14,9 +25,32 @@ export class GateBackend implements LogBackend {
     this.#backend = backend;
   }
 
-  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
-    if (this.#backend !== undefined) return this.#backend.append(batch, done);
-    queueMicrotask(() => done({ kind: "failed", error: starting() }));
+  append(
+    batch: CheckedBatch,
+    guards: Guards | undefined,
+    done: (result: AppendResult) => void,
+    order?: AppendOrder | undefined,
+  ): void {
+    if (this.#backend !== undefined) return this.#backend.append(batch, guards, done, order);
+    const error = starting();
+    order?.caller.failed(error, order.independent);
+    queueMicrotask(() => done({ kind: "failed", error }));
+  }
+
+  openSession(ttlMs: number): Promise<OpenSessionResponse> {
+    return this.#backend?.openSession(ttlMs) ?? Promise.reject(starting());
+  }
+
+  keepSession(session: number): Promise<KeepSessionResponse> {
+    return this.#backend?.keepSession(session) ?? Promise.reject(starting());
+  }
+
+  closeSession(session: number): Promise<void> {
+    return this.#backend?.closeSession(session) ?? Promise.reject(starting());
+  }
+
+  fence(token: number): Promise<FenceResponse> {
+    return this.#backend?.fence(token) ?? Promise.reject(starting());
   }
 
   hasRoom(): boolean {

@@ -1,12 +1,10 @@
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { AppendResult, CheckedBatch } from "../transport/backend.ts";
 
-/** An append that no one has ordered yet. */
-export interface WaitingAppend {
-  readonly batch: CheckedBatch;
-  /** Called exactly once. */
-  readonly done: (result: AppendResult) => void;
+/** What nobody has ordered yet. */
+export interface Queued {
+  /** What it takes of the queue's room. */
+  readonly bytes: number;
 }
 
 export interface ProposalQueueBounds {
@@ -15,12 +13,12 @@ export interface ProposalQueueBounds {
 }
 
 /**
- * Appends on their way to the core, in the order of their arrival. Bounded twice. At the soft bounds `hasRoom` turns false and
- * streams stop reading; since each of many callers may have one more in its hand, appends are refused only at twice the bounds.
+ * Proposals on their way to the core, in the order of their arrival. Bounded twice. At the soft bounds `hasRoom` turns false and
+ * streams stop reading; since each of many callers may have one more in its hand, they are refused only at twice the bounds.
  */
-export class ProposalQueue {
+export class ProposalQueue<T extends Queued> {
   readonly #bounds: ProposalQueueBounds;
-  #waiting: WaitingAppend[] = [];
+  #waiting: T[] = [];
   /** Index of the oldest one; those before it were taken. */
   #begin = 0;
   #bytes = 0;
@@ -50,22 +48,22 @@ export class ProposalQueue {
     else queueMicrotask(callback);
   }
 
-  /** False if even the hard bounds are met: the caller keeps the append and refuses it. */
-  offer(append: WaitingAppend): boolean {
-    const size = append.batch.batch.length;
-    if (this.length >= 2 * this.#bounds.count || this.#bytes + size > 2 * this.#bounds.bytes) return false;
-    this.#waiting.push(append);
-    this.#bytes += size;
+  /** False if even the hard bounds are met: the caller keeps the proposal and refuses it. */
+  offer(proposal: T): boolean {
+    const { bytes } = proposal;
+    if (this.length >= 2 * this.#bounds.count || this.#bytes + bytes > 2 * this.#bounds.bytes) return false;
+    this.#waiting.push(proposal);
+    this.#bytes += bytes;
     if (this.length >= this.#bounds.count || this.#bytes >= this.#bounds.bytes) this.#full = true;
     return true;
   }
 
   /** The oldest one, or undefined. */
-  take(): WaitingAppend | undefined {
-    const append = this.#waiting[this.#begin];
-    if (append === undefined) return undefined;
+  take(): T | undefined {
+    const proposal = this.#waiting[this.#begin];
+    if (proposal === undefined) return undefined;
     this.#begin += 1;
-    this.#bytes -= append.batch.batch.length;
+    this.#bytes -= proposal.bytes;
     assert(this.#bytes >= 0, "the queue of proposals counts its bytes");
     if (this.#begin === this.#waiting.length) {
       this.#waiting = [];
@@ -75,7 +73,7 @@ export class ProposalQueue {
       this.#begin = 0;
     }
     this.#noteRoom();
-    return append;
+    return proposal;
   }
 
   #noteRoom(): void {

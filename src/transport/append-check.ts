@@ -1,23 +1,36 @@
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import type { AppendRequest } from "../format/api-codec.ts";
+import type { Guards } from "../core/guards.ts";
+import type { AppendStreamRequest } from "../format/api-codec.ts";
 import { scanBatch } from "../format/batch.ts";
 import type { Decoded } from "../format/wire-value.ts";
 import type { CheckedBatch } from "./backend.ts";
+import { checkGuards } from "./guards-check.ts";
 import { checkLogId, requestOf } from "./service-context.ts";
+
+/** An append that can be handed to a backend. */
+export interface CheckedAppend {
+  readonly batch: CheckedBatch;
+  readonly guards: Guards | undefined;
+  readonly independent: boolean;
+}
 
 /**
  * Everything about an append that can be judged without the log. What passes can be decoded by every reader, and its checksum
  * is computed here, so that bytes which change later are found out.
  *
- * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED or RECORD_TOO_LARGE.
+ * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED, RECORD_TOO_LARGE or
+ * GUARD_TOO_LARGE.
  */
-export function checkAppend(decoded: Decoded<AppendRequest>, hashing: Hashing): CheckedBatch {
-  const { logId, batch, crc32c, guards } = requestOf(decoded);
+export function checkAppend(decoded: Decoded<AppendStreamRequest>, hashing: Hashing): CheckedAppend {
+  const { logId, batch, crc32c, guards, independent = false } = requestOf(decoded);
   checkLogId(logId);
-  // Written as if nothing had been demanded it would break what its sender relies on.
-  if (guards !== undefined) throw new PaxlogError("INVALID_ARGUMENT", "this node does not judge guards yet");
+  if (guards !== undefined) checkGuards(guards);
+  return { batch: checkBatch(batch, crc32c, hashing), guards, independent };
+}
+
+function checkBatch(batch: Uint8Array, crc32c: number | undefined, hashing: Hashing): CheckedBatch {
   if (batch.length > limits.batchBytesMax) {
     throw new PaxlogError(
       "BATCH_TOO_LARGE",

@@ -1,16 +1,13 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
-import { PaxlogError } from "../base/errors.ts";
+import type { PaxlogError } from "../base/errors.ts";
 import { type AppendResponse, appendStreamRequestCodec, appendStreamResponseCodec } from "../format/api-codec.ts";
-import { checkAppend } from "./append-check.ts";
-import type { AppendResult, CheckedBatch } from "./backend.ts";
+import { type CheckedAppend, checkAppend } from "./append-check.ts";
+import { AppendSequence } from "./append-sequence.ts";
 import { CallSignal, closedError, publicError, type ServiceContext, serviceError } from "./service-context.ts";
 
 /**
- * One AppendStream: many batches in order, none waits for another's answer, answers in order. Of what was sent a prefix is in
- * the log: after the first failure nothing more is handed on, and the stream ends with that failure once everything that was
- * handed on before has its answer. The failure's outcome speaks for all that was not acknowledged: it is "none" only if every
- * one of them is known to be refused. How many were acknowledged stands in its facts, since gRPC libraries drop answers that
- * arrive together with an error.
+ * One AppendStream: many batches in order, none waits for another's answer, answers in order. After the first failure nothing
+ * more is handed on, and the stream ends with that failure once everything that was handed on before has its answer.
  *
  * Bounded by the backend's room: while there is none, and while the caller does not take its answers, nothing is read.
  */
@@ -18,26 +15,25 @@ export class AppendStream {
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #context: ServiceContext;
   readonly #gone: CallSignal;
-  /** A checked batch for which there was no room yet. */
-  #held: CheckedBatch | undefined;
-  /** Handed to the backend and not answered. */
-  #unanswered = 0;
-  #acknowledgedCount = 0;
-  /** Answers that go out together: all that the backend gives in one go. */
+  readonly #sequence: AppendSequence;
+  /** A checked append for which there was no room yet. */
+  #held: CheckedAppend | undefined;
+  /** Answers that go out together at the end of this turn. */
   #answers: AppendResponse[] = [];
   #flushScheduled = false;
-  /** The first answer that was a failure. */
-  #failure: PaxlogError | undefined;
   /** Why nothing more is taken: a bad request, or a server that closes. It counts unless something before it failed. */
   #refusal: PaxlogError | undefined;
-  /** Something behind the failure was not simply refused. */
-  #doubt = false;
   #halfClosed = false;
   #over = false;
+  readonly #settled = () => this.#finishIfDone();
 
   constructor(context: ServiceContext, call: ServerDuplexStream<Buffer, Buffer>) {
     this.#context = context;
     this.#call = call;
+    this.#sequence = new AppendSequence(context.backend, {
+      acknowledged: (answer) => this.#acknowledge(answer),
+      refused: (error) => this.#flush(error),
+    });
     this.#gone = new CallSignal(call, context.closing);
     this.#gone.signal.addEventListener("abort", () => this.#aborted());
     call.on("data", (bytes: Buffer) => this.#take(bytes));
@@ -50,7 +46,7 @@ export class AppendStream {
   }
 
   get #takesMore(): boolean {
-    return !this.#over && this.#failure === undefined && this.#refusal === undefined;
+    return !this.#over && !this.#sequence.failed && this.#refusal === undefined;
   }
 
   #take(bytes: Buffer): void {
@@ -73,48 +69,42 @@ export class AppendStream {
       backend.whenRoom(() => this.#goOn());
       return;
     }
-    const batch = this.#held;
+    const append = this.#held;
     this.#held = undefined;
-    if (batch !== undefined) {
-      this.#unanswered += 1;
-      backend.append(batch, (result) => this.#answered(result));
-    }
+    if (append !== undefined) this.#sequence.append(append.batch, append.guards, append.independent, this.#settled);
     if (this.#call.writableNeedDrain) this.#call.pause();
     else this.#call.resume();
   }
 
-  #answered(result: AppendResult): void {
-    this.#unanswered -= 1;
-    if (this.#failure === undefined && result.kind === "acknowledged") this.#acknowledge(result);
-    else if (result.kind === "acknowledged") this.#doubt = true;
-    else if (this.#failure === undefined) this.#failure = result.error;
-    else if (result.error.outcome === "unknown") this.#doubt = true;
-    this.#finishIfDone();
-  }
-
   #acknowledge(answer: AppendResponse): void {
     if (this.#over) return;
-    this.#acknowledgedCount += 1;
     this.#answers.push(answer);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    queueMicrotask(() => this.#flush());
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
   }
 
-  #flush(): void {
-    this.#flushScheduled = false;
-    if (this.#over || this.#answers.length === 0) return;
+  /** Sends the answers that wait, and behind them a refusal. */
+  #flush(refused?: PaxlogError): void {
+    if (this.#over || (this.#answers.length === 0 && refused === undefined)) return;
     const acknowledged = this.#answers;
     this.#answers = [];
-    if (!this.#call.write(appendStreamResponseCodec.encode({ acknowledged }))) this.#call.pause();
+    if (!this.#call.write(appendStreamResponseCodec.encode({ acknowledged, refused }))) this.#call.pause();
   }
 
   #refuse(error: PaxlogError): void {
     this.#refusal ??= error;
-    this.#held = undefined;
-    // What the caller still sends is thrown away: it has to be read for the stream to end.
-    this.#call.resume();
+    this.#takeNoMore();
     this.#finishIfDone();
+  }
+
+  /** What the caller still sends is thrown away: it has to be read for the stream to end. */
+  #takeNoMore(): void {
+    this.#held = undefined;
+    this.#call.resume();
   }
 
   #aborted(): void {
@@ -125,23 +115,15 @@ export class AppendStream {
   }
 
   #finishIfDone(): void {
-    if (this.#over || this.#unanswered > 0 || this.#held !== undefined) return;
-    const error = this.#failure ?? this.#refusal;
+    if (this.#over) return;
+    if (this.#sequence.failed) this.#takeNoMore();
+    if (this.#sequence.unansweredCount > 0 || this.#held !== undefined) return;
+    const error = this.#sequence.failure(this.#refusal);
     if (error === undefined && !this.#halfClosed) return;
     this.#flush();
     this.#over = true;
     this.#gone.dispose();
     if (error === undefined) this.#call.end();
-    else this.#call.emit("error", serviceError(this.#final(error), this.#context.log));
-  }
-
-  /** The error as it ends the stream. */
-  #final(error: PaxlogError): PaxlogError {
-    return new PaxlogError(error.code, error.message, {
-      cause: error,
-      outcome: this.#doubt ? "unknown" : error.outcome,
-      retryable: error.retryable,
-      facts: { ...error.facts, acknowledged: this.#acknowledgedCount },
-    });
+    else this.#call.emit("error", serviceError(error, this.#context.log));
   }
 }

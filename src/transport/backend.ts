@@ -1,20 +1,36 @@
 import type { PaxlogError } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
+import type { Guards } from "../core/guards.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
+import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
+import type { AppendCaller } from "./append-caller.ts";
 
 export type { NodeStatus, PeerStatus } from "../format/api-codec.ts";
+export type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
 
 /** What the gRPC services need of a node. The engine is one; tests may put another in its place. */
 export interface LogBackend {
   /**
-   * Takes a checked batch. `done` is called exactly once; for one caller in the order of its calls. Everything that is refused
-   * without being ordered is answered with outcome "none". After a failure the same caller's later batches that it already
-   * handed over must fail too: of what was sent a prefix is in the log.
+   * Takes a checked batch. `done` is called exactly once, never within this call. What is refused without being ordered is answered
+   * with outcome "none". Answers come in no order between each other: a refusal may take longer than an acknowledgement.
    */
-  append(batch: CheckedBatch, done: (result: AppendResult) => void): void;
+  append(
+    batch: CheckedBatch,
+    guards: Guards | undefined,
+    done: (result: AppendResult) => void,
+    order?: AppendOrder | undefined,
+  ): void;
   /** False while the queue of proposals is full: streams stop reading until `whenRoom` calls back. */
   hasRoom(): boolean;
   whenRoom(callback: () => void): void;
+
+  /** Opens a session; `ttlMs` is brought within the limits. Resolves once it is durable on a majority, as all of these do. */
+  openSession(ttlMs: number): Promise<OpenSessionResponse>;
+  /** @throws PaxlogError SESSION_UNKNOWN, or what an append may be refused with; so do the next two. */
+  keepSession(session: number): Promise<KeepSessionResponse>;
+  closeSession(session: number): Promise<void>;
+  /** Raises the fence. @throws PaxlogError FENCED where it is above the token. */
+  fence(token: number): Promise<FenceResponse>;
 
   /** Resolves when what is visible here includes everything that was acknowledged anywhere before the call. */
   linearize(signal?: AbortSignal): Promise<void>;
@@ -29,6 +45,13 @@ export interface LogBackend {
   onTail(listener: () => void): () => void;
 
   status(): NodeStatus | Promise<NodeStatus>;
+}
+
+/** What an append has to do with other appends. Without it, nothing: it is judged alone. */
+export interface AppendOrder {
+  readonly caller: AppendCaller;
+  /** A failed guard of it is nothing to the caller's later appends. */
+  readonly independent: boolean;
 }
 
 export interface CheckedBatch {

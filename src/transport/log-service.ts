@@ -7,6 +7,7 @@ import type {
   sendUnaryData,
 } from "@grpc/grpc-js";
 import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 import {
   appendRequestCodec,
   appendResponseCodec,
@@ -14,6 +15,17 @@ import {
   checkTailResponseCodec,
   logServicePaths,
 } from "../format/api-codec.ts";
+import {
+  closeSessionRequestCodec,
+  closeSessionResponseCodec,
+  fenceRequestCodec,
+  fenceResponseCodec,
+  keepSessionRequestCodec,
+  keepSessionResponseCodec,
+  openSessionRequestCodec,
+  openSessionResponseCodec,
+} from "../format/session-codec.ts";
+import type { Decoded } from "../format/wire-value.ts";
 import { checkAppend } from "./append-check.ts";
 import { AppendStream } from "./append-stream.ts";
 import { ReadStream } from "./read-stream.ts";
@@ -44,6 +56,10 @@ export const logServiceDefinition = {
   appendStream: bytesMethod(logServicePaths.appendStream, true, true),
   read: bytesMethod(logServicePaths.read, false, true),
   checkTail: bytesMethod(logServicePaths.checkTail, false, false),
+  openSession: bytesMethod(logServicePaths.openSession, false, false),
+  keepSession: bytesMethod(logServicePaths.keepSession, false, false),
+  closeSession: bytesMethod(logServicePaths.closeSession, false, false),
+  fence: bytesMethod(logServicePaths.fence, false, false),
 } satisfies ServiceDefinition;
 
 /** LogService as proto/paxlog/v1/log.proto states it, over a backend. */
@@ -57,6 +73,23 @@ export function makeLogService(context: ServiceContext) {
       void new ReadStream(context, call).serve();
     },
     checkTail: unary(context, (call, signal) => checkTail(context, call.request, signal)),
+    openSession: unary(context, async (call) => {
+      const { ttlMs } = logRequestOf(openSessionRequestCodec.decode(call.request));
+      return openSessionResponseCodec.encode(await context.backend.openSession(ttlMs || limits.sessionTtlMsDefault));
+    }),
+    keepSession: unary(context, async (call) => {
+      const { session } = logRequestOf(keepSessionRequestCodec.decode(call.request));
+      return keepSessionResponseCodec.encode(await context.backend.keepSession(session));
+    }),
+    closeSession: unary(context, async (call) => {
+      const { session } = logRequestOf(closeSessionRequestCodec.decode(call.request));
+      await context.backend.closeSession(session);
+      return closeSessionResponseCodec.encode({});
+    }),
+    fence: unary(context, async (call) => {
+      const { token } = logRequestOf(fenceRequestCodec.decode(call.request));
+      return fenceResponseCodec.encode(await context.backend.fence(token));
+    }),
   };
 }
 
@@ -83,7 +116,7 @@ export function unary(
 /** Not waiting where there is no room: a unary caller holds nothing back, so it must be told. */
 function append(context: ServiceContext, request: Buffer): Promise<Buffer> {
   const { backend, hashing } = context;
-  const batch = checkAppend(appendRequestCodec.decode(request), hashing);
+  const { batch, guards } = checkAppend(appendRequestCodec.decode(request), hashing);
   if (!backend.hasRoom()) {
     throw new PaxlogError(
       "OVERLOADED",
@@ -91,7 +124,7 @@ function append(context: ServiceContext, request: Buffer): Promise<Buffer> {
     );
   }
   return new Promise((resolve, reject) => {
-    backend.append(batch, (result) => {
+    backend.append(batch, guards, (result) => {
       if (result.kind === "acknowledged") resolve(appendResponseCodec.encode(result));
       else reject(result.error);
     });
@@ -99,8 +132,14 @@ function append(context: ServiceContext, request: Buffer): Promise<Buffer> {
 }
 
 async function checkTail(context: ServiceContext, bytes: Buffer, signal: AbortSignal): Promise<Buffer> {
-  const request = requestOf(checkTailRequestCodec.decode(bytes));
-  checkLogId(request.logId);
+  const request = logRequestOf(checkTailRequestCodec.decode(bytes));
   if (request.freshness === "linearizable") await context.backend.linearize(signal);
   return checkTailResponseCodec.encode(context.backend.bounds());
+}
+
+/** The request, if it can be understood and names a log that there is. */
+function logRequestOf<T extends { readonly logId: number }>(decoded: Decoded<T>): T {
+  const request = requestOf(decoded);
+  checkLogId(request.logId);
+  return request;
 }

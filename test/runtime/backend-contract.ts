@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
 import { position } from "../../src/base/types.ts";
+import type { Guards } from "../../src/core/guards.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
-import type { AppendResult, LogBackend } from "../../src/transport/backend.ts";
+import type { AppendOrder, AppendResult, LogBackend } from "../../src/transport/backend.ts";
 import { appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "./lone-node.ts";
 
 export interface OpenedBackend {
@@ -12,10 +13,17 @@ export interface OpenedBackend {
   close(): void;
 }
 
-export function append(backend: LogBackend, value: string | Uint8Array): Promise<AppendResult> {
+export function append(backend: LogBackend, value: string | Uint8Array, order?: AppendOrder): Promise<AppendResult> {
   const batch = encodeBatch([{ value }]);
   const checked = { batch, crc32c: hashing.crc32c(batch), recordCount: 1 };
-  return new Promise((resolve) => backend.append(checked, resolve));
+  return new Promise((resolve) => backend.append(checked, undefined, resolve, order));
+}
+
+/** One record with guards. */
+export function appendGuarded(backend: LogBackend, guards: Guards): Promise<AppendResult> {
+  const batch = encodeBatch([{ value: "x" }]);
+  const checked = { batch, crc32c: hashing.crc32c(batch), recordCount: 1 };
+  return new Promise((resolve) => backend.append(checked, guards, resolve));
 }
 
 /** Holds back while there is no room, as a stream does. */

@@ -7,16 +7,17 @@ import { position } from "../../src/base/types.ts";
 import { BackendProxy } from "../../src/runtime/backend-proxy.ts";
 import { BackendServer } from "../../src/runtime/backend-server.ts";
 import type { CreditBounds } from "../../src/runtime/credit.ts";
+import { AppendCaller } from "../../src/transport/append-caller.ts";
 import type { LogBackend } from "../../src/transport/backend.ts";
 import { MemoryBackend } from "../transport/memory-backend.ts";
-import { append, describeBackend } from "./backend-contract.ts";
+import { append, appendGuarded, describeBackend } from "./backend-contract.ts";
 
 async function overPort(backend: LogBackend, credit?: CreditBounds) {
   const { port1, port2 } = new MessageChannel();
   const messages = { toBackend: 0, fromBackend: 0 };
   port1.on("message", () => (messages.toBackend += 1));
   port2.on("message", () => (messages.fromBackend += 1));
-  const server = new BackendServer({ port: port1, backend, name: "node" });
+  const server = new BackendServer({ port: port1, backend });
   const proxy = await new Promise<BackendProxy>((resolve) => {
     const made: BackendProxy = new BackendProxy({
       port: port2,
@@ -83,19 +84,50 @@ test("what waits in a backend without room uses up the proxy's credit; at twice 
   expect([proxy.hasRoom(), room]).toEqual([true, true]);
 });
 
-test("what is under way when the lead is lost is refused; what is appended after the caller heard of it is not", async () => {
+test("what a caller has under way when one of its appends fails is refused; other callers are no concern of it", async () => {
   const { memory, proxy } = await overMemory();
   memory.roomMax = 1;
   memory.failures.set(1, new PaxlogError("LEADER_LOST", "lost", { outcome: "unknown" }));
+  const order = { caller: new AppendCaller(), independent: false };
   let late: Promise<unknown> | undefined;
-  const first = append(proxy, "1").then((result) => {
-    late = append(proxy, "3");
+  const first = append(proxy, "1", order).then((result) => {
+    late = append(proxy, "4", order);
     return result;
   });
-  const second = append(proxy, "2");
+  const second = append(proxy, "2", order);
+  const another = append(proxy, "3", { caller: new AppendCaller(), independent: false });
   expect(await first).toMatchObject({ kind: "failed", error: { code: "LEADER_LOST", outcome: "unknown" } });
-  expect(await second).toMatchObject({ kind: "failed", error: { code: "NOT_LEADER", outcome: "none" } });
-  expect(await late).toMatchObject({ kind: "acknowledged", firstPosition: 1 });
+  expect(await second).toMatchObject({ kind: "failed", error: { code: "LEADER_LOST", outcome: "none" } });
+  expect(await another).toMatchObject({ kind: "acknowledged", firstPosition: 1 });
+  expect(await late).toMatchObject({ kind: "failed", error: { code: "LEADER_LOST", outcome: "none" } });
+});
+
+test("a failed guard of an independent append is no concern of those behind it", async () => {
+  const { memory, proxy } = await overMemory();
+  memory.failures.set(1, new PaxlogError("CONDITION_FAILED", "no"));
+  memory.failures.set(3, new PaxlogError("CONDITION_FAILED", "no"));
+  const caller = new AppendCaller();
+  const orders = [true, false, false, true].map((independent) => ({ caller, independent }));
+  const answers = await Promise.all(orders.map((order) => append(proxy, "x", order)));
+  expect(answers.map(({ kind }) => kind)).toEqual(["failed", "acknowledged", "failed", "failed"]);
+});
+
+test("guards, sessions and the fence go over with their answers", async () => {
+  const { memory, proxy } = await overMemory();
+  const { session } = await proxy.openSession(5_000);
+  expect(await proxy.keepSession(session)).toEqual({ ttlMs: 60_000, time: 2_000 });
+  const guards = { expectedTail: position(1), fencingToken: 3, session: { id: session, serial: 1 } };
+  expect(await appendGuarded(proxy, guards)).toMatchObject({ kind: "acknowledged", firstPosition: 1 });
+  expect(await appendGuarded(proxy, guards)).toMatchObject({ kind: "acknowledged", firstPosition: 1 });
+  expect(memory.guards).toEqual([guards, guards]);
+  expect(await proxy.fence(4)).toEqual({ fence: 4, tail: 2 });
+  expect(await appendGuarded(proxy, { fencingToken: 3 })).toMatchObject({
+    kind: "failed",
+    error: { code: "FENCED", outcome: "none", facts: { token: 3, fence: 4, tail: 2 } },
+  });
+  await expect(proxy.fence(3)).rejects.toMatchObject({ code: "FENCED", facts: { token: 3, fence: 4 } });
+  await proxy.closeSession(session);
+  await expect(proxy.keepSession(session)).rejects.toMatchObject({ code: "SESSION_UNKNOWN", outcome: "unknown" });
 });
 
 test("a failure of one append is no concern of those behind it", async () => {
@@ -142,4 +174,5 @@ test("when the other thread ends, what was sent is unknown and nothing waits for
   expect(await sent).toMatchObject({ kind: "failed", error: { code: "STORAGE_FAILED", outcome: "unknown" } });
   expect(await unsent).toMatchObject({ kind: "failed", error: { code: "STORAGE_FAILED", outcome: "none" } });
   await expect(proxy.status()).rejects.toMatchObject({ code: "STORAGE_FAILED" });
+  await expect(proxy.fence(1)).rejects.toMatchObject({ code: "STORAGE_FAILED", outcome: "none" });
 });

@@ -93,7 +93,7 @@ export async function appendWhenLed(engine: Engine, values: readonly string[]): 
 export function append(engine: Engine, values: readonly string[]): Promise<AppendResult> {
   const batch = encodeBatch(values.map((value) => ({ value })));
   const checked = { batch, crc32c: hashing.crc32c(batch), recordCount: values.length };
-  return new Promise((resolve) => engine.append(checked, resolve));
+  return new Promise((resolve) => engine.append(checked, undefined, resolve));
 }
 
 export function makeTempDir(): { readonly dir: string; remove(): void } {

@@ -2,10 +2,7 @@
 import { expect, test } from "vitest";
 import { ProposalQueue } from "../../src/runtime/proposal-queue.ts";
 
-const append = (size: number) => ({
-  batch: { batch: new Uint8Array(size), crc32c: 0, recordCount: 1 },
-  done: () => {},
-});
+const append = (bytes: number) => ({ bytes });
 
 test("appends leave in the order in which they came", () => {
   const queue = new ProposalQueue({ bytes: 1_000_000, count: 10_000 });

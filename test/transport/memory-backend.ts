@@ -1,8 +1,23 @@
 import type { PaxlogError } from "../../src/base/errors.ts";
 import { firstPosition, type Position } from "../../src/base/types.ts";
-import type { AppendResult, CheckedBatch, LogBackend, NodeStatus, StoredBatch } from "../../src/transport/backend.ts";
+import type { Guards } from "../../src/core/guards.ts";
+import { fenceRefused, guardRefused, sessionUnknown } from "../../src/runtime/append-errors.ts";
+import type {
+  AppendOrder,
+  AppendResult,
+  CheckedBatch,
+  FenceResponse,
+  KeepSessionResponse,
+  LogBackend,
+  NodeStatus,
+  OpenSessionResponse,
+  StoredBatch,
+} from "../../src/transport/backend.ts";
 
-/** A log in an array: a whole LogBackend with one node, no disk, and handles that tests use to slow it down or fail it. */
+/**
+ * A log in an array: a LogBackend with one node, no disk, and handles that tests use to slow it down or fail it. Of guards it knows
+ * the expected tail, the fence and sessions.
+ */
 export class MemoryBackend implements LogBackend {
   readonly batches: StoredBatch[] = [];
   /** How many appends may wait; beyond it there is no room. */
@@ -15,7 +30,11 @@ export class MemoryBackend implements LogBackend {
   linearizeError: PaxlogError | undefined;
   linearizations = 0;
   waitingMax = 0;
+  /** What each append demanded. */
+  readonly guards: (Guards | undefined)[] = [];
   #appends = 0;
+  #fence = 0;
+  readonly #sessions = new Map<number, Map<number, AppendResult>>();
   #waiting: (() => void)[] = [];
   #roomWaiters: (() => void)[] = [];
   #tailListeners = new Set<() => void>();
@@ -29,12 +48,65 @@ export class MemoryBackend implements LogBackend {
     return this.#tailListeners.size;
   }
 
-  append(batch: CheckedBatch, done: (result: AppendResult) => void): void {
+  append(
+    batch: CheckedBatch,
+    guards: Guards | undefined,
+    done: (result: AppendResult) => void,
+    order?: AppendOrder | undefined,
+  ): void {
     this.#appends += 1;
     const failure = this.failures.get(this.#appends);
-    this.#waiting.push(() => done(failure === undefined ? this.#store(batch) : { kind: "failed", error: failure }));
+    this.guards.push(guards);
+    this.#waiting.push(() => {
+      const refusal = failure ?? order?.caller.refusal;
+      const result = refusal === undefined ? this.#judge(batch, guards) : ({ kind: "failed", error: refusal } as const);
+      if (result.kind === "failed") order?.caller.failed(result.error, order.independent);
+      done(result);
+    });
     this.waitingMax = Math.max(this.waitingMax, this.#waiting.length);
     if (!this.holds) setImmediate(() => this.release());
+  }
+
+  #judge(batch: CheckedBatch, guards: Guards = {}): AppendResult {
+    const { expectedTail, fencingToken, session } = guards;
+    const answers = session === undefined ? undefined : this.#sessions.get(session.id);
+    if (session !== undefined && answers === undefined) return { kind: "failed", error: sessionUnknown() };
+    const first = answers?.get(session?.serial ?? 0);
+    if (first !== undefined) return first;
+    const seen = { index: 0, tail: this.#tail };
+    if (expectedTail !== undefined && expectedTail !== this.#tail) {
+      const refusal = { guard: "expectedTail", actual: this.#tail, ...seen } as const;
+      return { kind: "failed", error: guardRefused(refusal, guards) };
+    }
+    if (fencingToken !== undefined && fencingToken < this.#fence) {
+      const refusal = { guard: "fencingToken", actual: this.#fence, ...seen } as const;
+      return { kind: "failed", error: guardRefused(refusal, guards) };
+    }
+    const result = this.#store(batch);
+    answers?.set(session?.serial ?? 0, result);
+    return result;
+  }
+
+  async openSession(ttlMs: number): Promise<OpenSessionResponse> {
+    const session = 1000 + this.#sessions.size;
+    this.#sessions.set(session, new Map());
+    return { session, ttlMs, time: 1_000 };
+  }
+
+  async keepSession(session: number): Promise<KeepSessionResponse> {
+    if (!this.#sessions.has(session)) throw sessionUnknown();
+    return { ttlMs: 60_000, time: 2_000 };
+  }
+
+  async closeSession(session: number): Promise<void> {
+    if (!this.#sessions.delete(session)) throw sessionUnknown();
+  }
+
+  async fence(token: number): Promise<FenceResponse> {
+    const refusal = { guard: "fencingToken", actual: this.#fence, index: 0, tail: this.#tail } as const;
+    if (token < this.#fence) throw fenceRefused(refusal, token);
+    this.#fence = token;
+    return { fence: token, tail: this.#tail };
   }
 
   /** Answers everything that waits, in order. */

@@ -1,0 +1,253 @@
+import { assert, assertNever, defined } from "../base/assert.ts";
+import { PaxlogError } from "../base/errors.ts";
+import type { AppendAnswer } from "../core/effect.ts";
+import { emptyPayload } from "../core/entry.ts";
+import type { AppendProposal, Proposal } from "../core/event.ts";
+import type { Guards, Refusal } from "../core/guards.ts";
+import { entryHeaderBytes } from "../format/entry.ts";
+import type { AppendOrder, AppendResult, CheckedBatch } from "../transport/backend.ts";
+import {
+  fenceRefused,
+  guardRefused,
+  leaderLost,
+  overloaded,
+  sessionGap,
+  sessionOverflow,
+  sessionUnknown,
+  withOutcome,
+} from "./append-errors.ts";
+import { ProposalQueue } from "./proposal-queue.ts";
+
+type WithoutId<P> = P extends Proposal ? Omit<P, "requestId"> : never;
+/** Everything that may be ordered and is no append. */
+export type ControlProposal = WithoutId<Exclude<Proposal, AppendProposal>>;
+export type SessionAnswer = Extract<AppendAnswer, { kind: "session" }>;
+export type FenceAnswer = Extract<AppendAnswer, { kind: "fenced" }>;
+
+/** What somebody asks to be ordered. Its answer is given exactly once. */
+type Waiting = WaitingAppend | WaitingControl;
+
+interface WaitingAppend {
+  readonly kind: "append";
+  readonly bytes: number;
+  readonly batch: CheckedBatch;
+  readonly guards: Guards | undefined;
+  readonly order: AppendOrder | undefined;
+  readonly done: (result: AppendResult) => void;
+}
+
+interface WaitingControl {
+  readonly kind: "control";
+  readonly bytes: number;
+  readonly proposal: ControlProposal;
+  readonly resolve: (answer: SessionAnswer | FenceAnswer) => void;
+  readonly reject: (error: PaxlogError) => void;
+}
+
+export interface ProposerOptions {
+  /** The node's, for errors. */
+  readonly name: string;
+  /** A number that no other request of the node has. */
+  readonly nextRequestId: () => number;
+  /** The error that sends callers to the leader. */
+  readonly notLeader: () => PaxlogError;
+}
+
+/**
+ * Everything that callers ask to be ordered: it waits here until the core has room for it, and is answered here when the core
+ * knows its fate. Once an append of a caller failed no later one of it is handed to the core, so that of what a caller sent a
+ * prefix is in the log.
+ */
+export class Proposer {
+  readonly #options: ProposerOptions;
+  readonly #queue = new ProposalQueue<Waiting>();
+  /** What the core holds, by request id: at most a window. */
+  readonly #ordered = new Map<number, Waiting>();
+  #ended: PaxlogError | undefined;
+
+  constructor(options: ProposerOptions) {
+    this.#options = options;
+  }
+
+  get waitingCount(): number {
+    return this.#queue.length;
+  }
+
+  get orderedCount(): number {
+    return this.#ordered.size;
+  }
+
+  get hasRoom(): boolean {
+    return this.#queue.hasRoom || this.#ended !== undefined;
+  }
+
+  whenRoom(callback: () => void): void {
+    this.#queue.whenRoom(callback);
+  }
+
+  append(
+    batch: CheckedBatch,
+    guards: Guards | undefined,
+    done: (result: AppendResult) => void,
+    order: AppendOrder | undefined,
+  ): void {
+    const bytes = guards === undefined ? batch.batch.length : batch.batch.length + guardBytes(guards);
+    this.#offer({ kind: "append", bytes, batch, guards, order, done });
+  }
+
+  /** Rejects as an append fails. */
+  request(proposal: ControlProposal): Promise<SessionAnswer | FenceAnswer> {
+    return new Promise((resolve, reject) =>
+      this.#offer({ kind: "control", bytes: controlBytes, proposal, resolve, reject }),
+    );
+  }
+
+  /** The oldest ones, as many as there is room for; they are ordered from now on. */
+  next(room: { readonly slots: number; readonly bytes: number }): Proposal[] {
+    let { slots, bytes } = room;
+    const proposals: Proposal[] = [];
+    while (slots > 0 && bytes > 0) {
+      const waiting = this.#queue.take();
+      if (waiting === undefined) break;
+      const refusal = refusalOf(waiting);
+      if (refusal !== undefined) {
+        fail(waiting, refusal);
+        continue;
+      }
+      const proposal = this.#proposalOf(waiting);
+      this.#ordered.set(proposal.requestId, waiting);
+      proposals.push(proposal);
+      slots -= 1;
+      // Counted as the core counts it, so that it refuses nothing of what is handed over.
+      bytes -= entryHeaderBytes + (proposal.kind === "append" ? proposal.payload.batch.length : 0);
+    }
+    return proposals;
+  }
+
+  /** The core's answer to one that was handed over. */
+  answer(requestId: number, answer: AppendAnswer): void {
+    const waiting = defined(this.#ordered.get(requestId), `the caller of request ${requestId}`);
+    this.#ordered.delete(requestId);
+    switch (answer.kind) {
+      case "acknowledged":
+        assert(waiting.kind === "append", "only an append is acknowledged");
+        return waiting.done(answer);
+      case "session":
+      case "fenced":
+        assert(waiting.kind === "control", "an append is answered as an append");
+        return waiting.resolve(answer);
+      case "refused":
+        return fail(waiting, refusedError(waiting, answer.refusal));
+      case "failed":
+        return fail(waiting, this.#errorOf(answer));
+      default:
+        return assertNever(answer);
+    }
+  }
+
+  /** Nothing may wait on a node that does not lead: its callers go to the leader. */
+  refuseWaiting(): void {
+    if (this.#queue.length > 0) this.#failWaiting(this.#options.notLeader());
+  }
+
+  /** Fails everything. What the core holds may have happened; what waits has not. Later requests are refused. */
+  end(reason: PaxlogError): void {
+    const none = withOutcome(reason, "none");
+    const unknown = withOutcome(reason, "unknown");
+    this.#ended = none;
+    const ordered = [...this.#ordered.values()];
+    this.#ordered.clear();
+    for (const waiting of ordered) fail(waiting, unknown);
+    this.#failWaiting(none);
+  }
+
+  #offer(waiting: Waiting): void {
+    const refusal =
+      this.#ended ??
+      notJudged(waiting) ??
+      refusalOf(waiting) ??
+      (this.#queue.offer(waiting) ? undefined : overloaded(this.#options.name));
+    if (refusal === undefined) return;
+    // Noted at once, since the caller's next append may come before this one's answer.
+    if (waiting.kind === "append") waiting.order?.caller.failed(refusal, waiting.order.independent);
+    queueMicrotask(() => fail(waiting, refusal));
+  }
+
+  #failWaiting(error: PaxlogError): void {
+    for (let waiting = this.#queue.take(); waiting !== undefined; waiting = this.#queue.take()) fail(waiting, error);
+  }
+
+  #proposalOf(waiting: Waiting): Proposal {
+    const requestId = this.#options.nextRequestId();
+    if (waiting.kind === "control") return { ...waiting.proposal, requestId };
+    const { batch, guards, order } = waiting;
+    const payload = { batch: batch.batch, guards: emptyPayload.guards };
+    const caller = order === undefined || order.independent ? 0 : order.caller.id;
+    return {
+      kind: "append",
+      requestId,
+      payload,
+      batchChecksum: batch.crc32c,
+      recordCount: batch.recordCount,
+      guards,
+      caller,
+    };
+  }
+
+  #errorOf(answer: Extract<AppendAnswer, { kind: "failed" }>): PaxlogError {
+    switch (answer.code) {
+      case "NOT_LEADER":
+        return this.#options.notLeader();
+      case "LEADER_LOST":
+        return leaderLost(this.#options.name);
+      case "OVERLOADED":
+        return overloaded(this.#options.name);
+      case "SESSION_UNKNOWN":
+        return sessionUnknown();
+      case "SESSION_OVERFLOW":
+        return sessionOverflow();
+      case "SESSION_GAP":
+        return sessionGap();
+      default:
+        return assertNever(answer.code);
+    }
+  }
+}
+
+/** The core judges no guards, sessions and fences yet: written as if nothing was demanded they would break what callers rely on. */
+function notJudged(waiting: Waiting): PaxlogError | undefined {
+  if (waiting.kind === "append" && waiting.guards === undefined) return undefined;
+  return new PaxlogError("UNAVAILABLE", "this node does not judge guards yet", { retryable: false });
+}
+
+/** What a request that is no append takes in the queue, about. */
+const controlBytes = 64;
+
+/** Text of the guards, as UTF-16 has it. */
+function guardBytes({ conditions = [], streams = [] }: Guards): number {
+  let bytes = controlBytes;
+  for (const { query } of conditions) {
+    for (const { types, tags } of query.items) for (const text of [...types, ...tags]) bytes += 2 * text.length;
+  }
+  for (const { tag } of streams) bytes += 2 * tag.length;
+  return bytes;
+}
+
+/** Why it may not be ordered, whatever the log is like; undefined where nothing speaks against it. */
+const refusalOf = (waiting: Waiting): PaxlogError | undefined =>
+  waiting.kind === "append" ? waiting.order?.caller.refusal : undefined;
+
+/** An append behind a refused one of its caller is refused with it, and says so. */
+function refusedError(waiting: Waiting, refusal: Refusal): PaxlogError {
+  if (waiting.kind === "control")
+    return fenceRefused(refusal, waiting.proposal.kind === "fence" ? waiting.proposal.token : 0);
+  const { order, guards } = waiting;
+  const behind = order?.independent === false ? order.caller.refusal : undefined;
+  return behind ?? guardRefused(refusal, guards);
+}
+
+function fail(waiting: Waiting, error: PaxlogError): void {
+  if (waiting.kind === "control") return waiting.reject(error);
+  waiting.order?.caller.failed(error, waiting.order.independent);
+  waiting.done({ kind: "failed", error });
+}
