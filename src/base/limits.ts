@@ -132,8 +132,9 @@ export const limits = {
   linearizeMs: 5_000,
   /** Handed to one peer's stream and not yet taken by its socket; above it messages to that peer are dropped. */
   peerBufferBytes: 56 * MiB,
-  /** Buffers between engine and storage that wait for their next use. */
-  freeBufferBytes: 16 * MiB,
+  /** Memory of entries, shared by engine and storage: made as it is needed, slab by slab, and used again. */
+  arenaSlabBytes: 4 * MiB,
+  arenaSlabsMax: 32,
   /** A clean stop takes at most this long; what is not done by then is ended. */
   closeMs: 5_000,
 
@@ -180,4 +181,9 @@ assert(
   "a sync goes out whole behind what is in flight: cut short each time, it would never be taken",
 );
 assert(limits.portAppendBytes >= limits.batchBytesMax, "any batch fits the way to the engine");
+assert(limits.messageBytesMax <= limits.arenaSlabBytes, "the entries of any message fit a slab");
+assert(
+  limits.cacheBytes + limits.windowBytes + 4 * limits.arenaSlabBytes < limits.arenaSlabsMax * limits.arenaSlabBytes,
+  "the arena holds what the core keeps in memory, and slabs that are not full or rest",
+);
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

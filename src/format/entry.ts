@@ -25,11 +25,19 @@
  * Since prevHash and payloadHash lie under the hash, an equal hash at a slot means an equal log up to it.
  */
 import { assert } from "../base/assert.ts";
+import type { BatchTools } from "../base/batch-tools.ts";
 import { readU64, toHex, viewOf, writeHex, writeU64 } from "../base/bytes.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { defaultLogId, type Hash, type Position, type Slot, type Uid } from "../base/types.ts";
-import { type Entry, type EntryHeader, type EntryKind, type EntryMaker, entryKinds } from "../core/entry.ts";
+import {
+  type Entry,
+  type EntryHeader,
+  type EntryKind,
+  type EntryMaker,
+  entryKinds,
+  type Payload,
+} from "../core/entry.ts";
 import { readBallot, writeBallot } from "./ballot.ts";
 
 export const entryHeaderBytes = 136;
@@ -73,6 +81,23 @@ export type DecodedEntries =
   /** `offset` is where the first bad entry begins. */
   | { readonly kind: "malformed"; readonly reason: string; readonly offset: number };
 
+/** Where the bytes of entries are laid. */
+export interface EntryMemory {
+  /** So many bytes, which hold anything. */
+  take(length: number): Uint8Array;
+  /** These bytes, copied there. */
+  copyOf(source: Uint8Array): Uint8Array;
+  /** Says what was laid into memory taken before: entries up to this slot. In the same turn. */
+  hold(bytes: Uint8Array, lastSlot: Slot): void;
+}
+
+/** Memory of its own for each entry, for as long as someone looks at it. */
+export const plainMemory: EntryMemory = {
+  take: (length) => new Uint8Array(length),
+  copyOf: (source) => source.slice(),
+  hold: () => {},
+};
+
 /** The prevHash of a log's first entry. */
 export function firstHash(clusterId: Uid, hashing: Hashing, logId: number = defaultLogId): Hash {
   const bytes = new Uint8Array(20);
@@ -81,20 +106,43 @@ export function firstHash(clusterId: Uid, hashing: Hashing, logId: number = defa
   return hashing.xxh3(bytes);
 }
 
-/** The function with which the core makes entries: one allocation and one copy of the payload. */
-export function makeEntryMaker(hashing: Hashing, logId: number = defaultLogId): EntryMaker {
+export interface EntryMakerOptions {
+  readonly memory?: EntryMemory;
+  readonly logId?: number;
+  /** Copies a batch and names it in one pass. */
+  readonly copyAndHash?: BatchTools["copyAndHash"];
+}
+
+/**
+ * The function with which the core makes entries: one copy of the payload, which also shows whether the batch still is what it
+ * was when it was checked.
+ */
+export function makeEntryMaker(hashing: Hashing, options: EntryMakerOptions = {}): EntryMaker {
+  const { memory = plainMemory, logId = defaultLogId, copyAndHash } = options;
+  const layPayload = (bytes: Uint8Array, payload: Payload, batchChecksum: number): Hash => {
+    const { guards, batch } = payload;
+    if (copyAndHash !== undefined && guards.length === 0) {
+      const copied = copyAndHash(batch, bytes, entryHeaderBytes);
+      assert(copied.crc32c === batchChecksum, "a batch changed in memory after it was checked");
+      return copied.xxh3;
+    }
+    bytes.set(guards, entryHeaderBytes);
+    bytes.set(batch, entryHeaderBytes + guards.length);
+    return hashing.xxh3(bytes.subarray(entryHeaderBytes));
+  };
   return (header, payload) => {
     assert(header.guardLength === payload.guards.length, "guardLength is the length of the guards");
     const payloadLength = payload.guards.length + payload.batch.length;
-    const bytes = new Uint8Array(entryHeaderBytes + payloadLength);
-    bytes.set(payload.guards, entryHeaderBytes);
-    bytes.set(payload.batch, entryHeaderBytes + payload.guards.length);
+    const bytes = memory.take(entryHeaderBytes + payloadLength);
+    memory.hold(bytes, header.slot);
+    const payloadHash = layPayload(bytes, payload, header.batchChecksum);
 
     const view = viewOf(bytes);
     writeHex(bytes, at.prevHash, header.prevHash);
-    writeHex(bytes, at.payloadHash, hashing.xxh3(bytes.subarray(entryHeaderBytes)));
+    writeHex(bytes, at.payloadHash, payloadHash);
     view.setUint8(at.version, entryVersion);
     view.setUint8(at.kind, entryKinds[header.kind]);
+    view.setUint16(at.reserved, 0, true);
     view.setUint32(at.logId, logId, true);
     writeU64(view, at.slot, header.slot);
     writeBallot(view, at.originBallot, header.originBallot);

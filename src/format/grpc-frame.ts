@@ -25,7 +25,9 @@ interface Framed {
 export function framedMessage(pieces: readonly Uint8Array[]): Buffer {
   let length = 0;
   for (const piece of pieces) length += piece.length;
-  const frame = Buffer.allocUnsafe(framePrefixBytes + length);
+  const memory = Buffer.allocUnsafe(framePrefixBytes + length + alignment);
+  const begin = paddingFor(pieces, memory.byteOffset);
+  const frame = memory.subarray(begin, begin + framePrefixBytes + length);
   frame[0] = 0;
   frame.writeUInt32BE(length, 1);
   let offset = framePrefixBytes;
@@ -36,6 +38,19 @@ export function framedMessage(pieces: readonly Uint8Array[]): Buffer {
   const message = frame.subarray(framePrefixBytes);
   (message as Framed)[frameKey] = frame;
   return message;
+}
+
+/** Bytes from shared memory are copied by words only where they are aligned alike at both ends, eight times as fast. */
+const alignment = 8;
+
+/** Where in its memory the frame begins, so that the first shared piece (mostly all of them) is aligned like its source. */
+function paddingFor(pieces: readonly Uint8Array[], memoryBegin: number): number {
+  let offset = memoryBegin + framePrefixBytes;
+  for (const piece of pieces) {
+    if (piece.buffer instanceof SharedArrayBuffer) return (piece.byteOffset - offset) & (alignment - 1);
+    offset += piece.length;
+  }
+  return 0;
 }
 
 /** The frame around a message that `framedMessage` made; undefined for other messages. */

@@ -2,7 +2,7 @@
  * Messages between nodes: src/core/message.ts on one side, proto/paxlog/v1/peer.proto on the other.
  *
  * The entries of a message are one field of the envelope, written last: entries as on disk, one after another. So a message is
- * encoded with one copy of its entries, and decoded with none: decoded entries are views of the message's bytes.
+ * encoded with one copy of its entries, and decoded with one more, into the memory where they stay, or with none.
  */
 import { assert, assertNever } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
@@ -11,7 +11,7 @@ import type { NodeId, Slot } from "../base/types.ts";
 import type { Ballot } from "../core/ballot.ts";
 import type { Entry } from "../core/entry.ts";
 import type { Member, Message, PromiseId, PromiseMessage, RefusedMessage, WindowSlot } from "../core/message.ts";
-import { decodeEntries } from "./entry.ts";
+import { decodeEntries, type EntryMemory } from "./entry.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
@@ -49,20 +49,27 @@ export function encodeEnvelope(from: NodeId, configId: number, message: Message)
 
 const entryBytesField = 100;
 
-/** The message in these bytes, with every entry in it verified. Never throws, whatever the bytes are. */
-export function decodeEnvelope(bytes: Uint8Array, hashing: Hashing): DecodedEnvelope {
+/**
+ * The message in these bytes, with every entry in it verified. Never throws, whatever the bytes are. Its entries are laid into
+ * `memory` where one is given, and views of `bytes` otherwise.
+ */
+export function decodeEnvelope(bytes: Uint8Array, hashing: Hashing, memory?: EntryMemory): DecodedEnvelope {
   const decoded = decoding(() => {
     const envelope = wire.Envelope.decode(bytes);
-    const entries = entriesOf(envelope.entryBytes, hashing);
+    const entries = entriesOf(envelope.entryBytes, hashing, memory);
     return { from: envelope.from as NodeId, configId: envelope.configId, message: messageOf(envelope, entries) };
   });
   return decoded.kind === "ok" ? { kind: "ok", ...decoded.value } : decoded;
 }
 
-function entriesOf(bytes: Uint8Array, hashing: Hashing): readonly Entry[] {
+function entriesOf(bytes: Uint8Array, hashing: Hashing, memory: EntryMemory | undefined): readonly Entry[] {
   if (bytes.length === 0) return noEntries;
-  const decoded = decodeEntries(bytes, hashing);
+  // The copy is what is verified: what is written and shown is what the hashes are of.
+  const own = memory === undefined ? bytes : memory.copyOf(bytes);
+  const decoded = decodeEntries(own, hashing);
   if (decoded.kind === "malformed") malformed(`entry at byte ${decoded.offset}: ${decoded.reason}`);
+  const last = decoded.entries[decoded.entries.length - 1];
+  if (last !== undefined) memory?.hold(own, last.slot);
   return decoded.entries;
 }
 

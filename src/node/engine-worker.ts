@@ -8,8 +8,11 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId, Uid } from "../base/types.ts";
 import { Replica } from "../core/replica.ts";
+import { scanBatch } from "../format/batch.ts";
 import { firstHash, makeEntryMaker } from "../format/entry.ts";
+import { loadBatchTools } from "../native/batch-tools.ts";
 import { loadHashing } from "../native/hashing.ts";
+import { Arena } from "../runtime/arena.ts";
 import { type OpenedMessage, packError } from "../runtime/channel.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Engine } from "../runtime/engine.ts";
@@ -30,7 +33,8 @@ const owner = defined(parentPort, "the port to the main thread");
 const post = (message: FromEngine) => owner.postMessage(message);
 const note = (text: string) => post({ kind: "note", text });
 
-const storage = new StorageLink(storagePort);
+const arena = new Arena();
+const storage = new StorageLink(storagePort, arena);
 let clientServer: ClientServer | undefined;
 let network: PeerNetwork | undefined;
 let engine: Engine | undefined;
@@ -64,7 +68,10 @@ function makeEngine(opened: OpenedMessage, clientAddress: string, hashing: Hashi
     clientAddress,
     freshClusterId: randomBytes(16).toString("hex") as Uid,
     firstHash: (clusterId) => firstHash(clusterId, hashing),
-    makeEntry: makeEntryMaker(hashing),
+    makeEntry: makeEntryMaker(hashing, {
+      memory: arena,
+      copyAndHash: loadBatchTools({ hashing, scanBatch }).copyAndHash,
+    }),
     sequencer: new LogSequencer(),
     tickMs: limits.roundMs / limits.ticksPerRound,
     ticksPerRound: limits.ticksPerRound,
@@ -93,7 +100,15 @@ async function startNetwork(of: Engine, hashing: Hashing): Promise<PeerNetwork> 
   if (config.members.length === 1) return noPeers;
   const self = (config.members.findIndex((member) => member.name === config.name) + 1) as NodeId;
   const { members, insecure } = config;
-  return await GrpcPeerNetwork.start({ members, self, insecure, hashing, handlers: of.peerHandlers, log: note });
+  return await GrpcPeerNetwork.start({
+    members,
+    self,
+    insecure,
+    hashing,
+    memory: arena,
+    handlers: of.peerHandlers,
+    log: note,
+  });
 }
 
 function ownPeerAddress(): string {

@@ -9,6 +9,7 @@ import type { StoreCounters } from "../storage/counters.ts";
 import type { GroupPlace } from "../storage/places.ts";
 import type { Commit } from "../storage/store.ts";
 import type { GroupWrite, SuperblockWrite } from "../storage/write.ts";
+import type { ArenaMemory } from "./arena.ts";
 
 /** A PaxlogError as plain data: the class does not survive the way between threads. */
 export interface ErrorData {
@@ -36,17 +37,19 @@ export function unpackError(data: ErrorData): PaxlogError {
 
 // ---- Engine and storage
 
-/** A write without its bytes: they are [bytesBegin, bytesEnd) of the message's buffer. */
+/** A write whose bytes are named by where they lie. */
 export type PackedWrite = PackedGroup | SuperblockWrite;
-export type PackedGroup = Omit<GroupWrite, "bytes"> & { readonly bytesBegin: number; readonly bytesEnd: number };
+export type PackedGroup = Omit<GroupWrite, "bytes"> & {
+  /** Three numbers for each piece, in order: the slab, or 0 for the message's buffer; the offset there; the length. */
+  readonly pieces: readonly number[];
+};
 
-/**
- * All writes of one turn of the engine, in order. The buffer is handed over (transferred), so its bytes are copied once; it comes
- * back with the commit that makes the last of them durable.
- */
+/** All writes of one turn of the engine, in order. Bytes in the arena stay where they are. */
 export interface SubmitMessage {
   readonly kind: "submit";
-  /** undefined where no write has bytes. */
+  /** Slabs that pieces of this message or of later ones lie in, each told once. */
+  readonly slabs: readonly ArenaMemory[];
+  /** Bytes that lie outside of the arena, handed over; undefined where there are none. */
   readonly buffer: ArrayBuffer | undefined;
   readonly writes: readonly PackedWrite[];
 }
@@ -73,8 +76,6 @@ export interface OpenedMessage {
 export interface DurableMessage extends Commit {
   readonly kind: "durable";
   readonly counters: StoreCounters;
-  /** Buffers of submissions that are durable as a whole, handed back. */
-  readonly buffers: readonly ArrayBuffer[];
 }
 
 /** Storage failed: it is poisoned, and nothing that was not reported durable ever will be. */

@@ -258,6 +258,7 @@ export class Engine implements LogBackend {
     if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));
     else tick();
     this.#reads.tick(this.#clock.monotonicMs());
+    this.#storage.reclaim(this.#replica.log.memoryBegin);
   }
 
   #turn(): void {

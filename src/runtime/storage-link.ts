@@ -1,19 +1,12 @@
 import type { MessagePort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
 import type { PaxlogError } from "../base/errors.ts";
-import type { Ticket } from "../base/types.ts";
+import type { Slot, Ticket } from "../base/types.ts";
 import { noCounts, type StoreCounters } from "../storage/counters.ts";
 import type { StoreWrite } from "../storage/write.ts";
-import { BufferPool } from "./buffer-pool.ts";
-import {
-  type DurableMessage,
-  type FromStorage,
-  type OpenedMessage,
-  type PackedWrite,
-  type SubmitMessage,
-  type ToStorage,
-  unpackError,
-} from "./channel.ts";
+import type { Arena } from "./arena.ts";
+import { type DurableMessage, type FromStorage, type OpenedMessage, type ToStorage, unpackError } from "./channel.ts";
+import { packWrites } from "./packed-writes.ts";
 
 /** What the engine hears of its writes. */
 export interface StorageHandlers {
@@ -29,7 +22,7 @@ export class StorageLink {
   #opened: OpenedMessage | undefined;
   #counters: StoreCounters = noCounts();
   #entriesAppended = 0;
-  readonly #buffers = new BufferPool();
+  readonly #arena: Arena;
   #failed: PaxlogError | undefined;
 
   #handlers: StorageHandlers | undefined;
@@ -40,8 +33,10 @@ export class StorageLink {
   /** Where groups lie now, for readers of segments; told before `onDurable`. */
   onCommitted: (message: DurableMessage) => void = () => {};
 
-  constructor(port: MessagePort) {
+  /** Entries that lie in `arena` are handed over without a copy. */
+  constructor(port: MessagePort, arena: Arena) {
     this.#port = port;
+    this.#arena = arena;
     port.on("message", (message: FromStorage) => this.#onMessage(message));
   }
 
@@ -74,9 +69,14 @@ export class StorageLink {
 
   /** Hands over writes, in the order in which they must become durable. */
   submit(writes: readonly StoreWrite[]): void {
-    const message = packWrites(writes, this.#buffers);
+    const message = packWrites(writes, this.#arena);
     for (const write of writes) if (write.kind === "append") this.#entriesAppended += write.endSlot - write.firstSlot;
     this.#post(message, message.buffer === undefined ? [] : [message.buffer]);
+  }
+
+  /** Once a tick: the core holds nothing below `memoryBegin` any more, so the memory of what lies there serves again. */
+  reclaim(memoryBegin: Slot): void {
+    this.#arena.reclaim(memoryBegin);
   }
 
   /** Resolves when what was submitted is written, the directory is marked as cleanly closed, and its lock is free. */
@@ -100,7 +100,6 @@ export class StorageLink {
         return this.#onOpened(message);
       case "durable":
         this.#counters = message.counters;
-        for (const buffer of message.buffers) this.#buffers.give(buffer);
         this.onCommitted(message);
         return this.#handlers?.onDurable(message.ticket);
       case "failed":
@@ -114,39 +113,4 @@ export class StorageLink {
         return assertNever(message);
     }
   }
-}
-
-/** The bytes of all writes in one buffer: the one copy between the engine's entries and the disk. */
-export function packWrites(writes: readonly StoreWrite[], buffers: BufferPool): SubmitMessage {
-  const length = writes.reduce((sum, write) => sum + lengthOf(write), 0);
-  const buffer = length === 0 ? undefined : buffers.take(length);
-  const bytes = buffer === undefined ? noBytes : new Uint8Array(buffer);
-  let end = 0;
-  const packed = writes.map((write): PackedWrite => {
-    if (write.kind === "superblock") return write;
-    const bytesBegin = end;
-    for (const piece of write.bytes) {
-      bytes.set(piece, end);
-      end += piece.length;
-    }
-    const { bytes: _, ...group } = write;
-    return { ...group, bytesBegin, bytesEnd: end };
-  });
-  return { kind: "submit", buffer, writes: packed };
-}
-
-/** The writes as they were before they were packed, over the message's buffer. */
-export function unpackWrites(message: SubmitMessage): StoreWrite[] {
-  const bytes = message.buffer === undefined ? noBytes : new Uint8Array(message.buffer);
-  return message.writes.map((write): StoreWrite => {
-    if (write.kind === "superblock") return write;
-    const { bytesBegin, bytesEnd, ...group } = write;
-    return { ...group, bytes: [bytes.subarray(bytesBegin, bytesEnd)] };
-  });
-}
-
-const noBytes = new Uint8Array(0);
-
-function lengthOf(write: StoreWrite): number {
-  return write.kind === "superblock" ? 0 : write.bytes.reduce((sum, piece) => sum + piece.length, 0);
 }

@@ -1,10 +1,9 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { Ticket } from "../base/types.ts";
 import type { Store } from "../storage/store.ts";
-import { type FromStorage, packError, type SubmitMessage, type ToStorage } from "./channel.ts";
-import { unpackWrites } from "./storage-link.ts";
+import { type FromStorage, packError, type ToStorage } from "./channel.ts";
+import { WriteUnpacker } from "./packed-writes.ts";
 
 export interface StorageThreadOptions {
   readonly store: Store;
@@ -22,8 +21,7 @@ export interface StorageThreadOptions {
  */
 export class StorageThread {
   readonly #options: StorageThreadOptions;
-  /** Of submissions that are not durable as a whole, in order. */
-  readonly #buffers: { readonly buffer: ArrayBuffer; readonly lastTicket: Ticket }[] = [];
+  readonly #unpacker = new WriteUnpacker();
   #idleTimer: NodeJS.Timeout | undefined;
   #closing = false;
   #poisoned = false;
@@ -51,8 +49,7 @@ export class StorageThread {
   #take(message: ToStorage): void {
     switch (message.kind) {
       case "submit":
-        for (const write of unpackWrites(message)) this.#options.store.submit(write);
-        this.#noteBuffer(message);
+        for (const write of this.#unpacker.unpack(message)) this.#options.store.submit(write);
         return;
       case "close":
         this.#closing = true;
@@ -72,23 +69,11 @@ export class StorageThread {
   #commitAll(): void {
     const { store } = this.#options;
     for (let commit = store.commit(); commit !== undefined; commit = store.commit()) {
-      const buffers = this.#buffersDurable(commit.ticket);
-      this.#post({ kind: "durable", ...commit, counters: { ...store.counters }, buffers }, buffers);
+      this.#post({ kind: "durable", ...commit, counters: { ...store.counters } });
       this.#drain();
       // The answer is on its way; what this makes wait is at most the next group.
       store.fill("between");
     }
-  }
-
-  #noteBuffer({ buffer, writes }: SubmitMessage): void {
-    const last = writes[writes.length - 1];
-    if (buffer !== undefined && last !== undefined) this.#buffers.push({ buffer, lastTicket: last.ticket });
-  }
-
-  /** The buffers that no write needs any more. */
-  #buffersDurable(ticket: Ticket): ArrayBuffer[] {
-    const count = this.#buffers.findIndex(({ lastTicket }) => lastTicket > ticket);
-    return this.#buffers.splice(0, count < 0 ? this.#buffers.length : count).map(({ buffer }) => buffer);
   }
 
   /** An idle moment proves the last group durable, and is the time for work ahead: slice by slice, until something comes. */
@@ -126,7 +111,7 @@ export class StorageThread {
     );
   }
 
-  #post(message: FromStorage, transfer: readonly ArrayBuffer[] = []): void {
-    this.#options.port.postMessage(message, transfer);
+  #post(message: FromStorage): void {
+    this.#options.port.postMessage(message);
   }
 }

@@ -4,7 +4,8 @@ import type { Hashing } from "../base/hashing.ts";
 import { firstConfigId, type NodeId } from "../base/types.ts";
 import type { RefuseEffect } from "../core/effect.ts";
 import { type HelloMessage, laneOf, type Message, type MessageKind, type RefusedMessage } from "../core/message.ts";
-import { encodeEnvelope } from "../format/peer-message.ts";
+import type { EntryMemory } from "../format/entry.ts";
+import { type DecodedEnvelope, decodeEnvelope, encodeEnvelope } from "../format/peer-message.ts";
 import { peerClientOptions } from "./grpc-options.ts";
 import { type Listener, listenWith } from "./listener.ts";
 import { PeerDialer } from "./peer-dialer.ts";
@@ -24,6 +25,8 @@ export interface GrpcPeerNetworkOptions {
   /** Allows an address that is not on loopback. */
   readonly insecure?: boolean;
   readonly hashing: Hashing;
+  /** Where received entries are laid; unless it is given they are views of their messages. */
+  readonly memory?: EntryMemory;
   readonly handlers: PeerHandlers;
   /** For what an operator wants to see: links that come and go, refusals, malformed messages. One line each. */
   readonly log: (line: string) => void;
@@ -77,7 +80,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
       self: this.#self,
       members: this.#members,
       configId: firstConfigId,
-      hashing: options.hashing,
+      decode: this.#decode,
       nextStream: () => this.#nextStream(),
       hello: () => options.handlers.hello(),
       events: this.#incomingEvents,
@@ -106,16 +109,20 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 
   #dial(peer: PeerNode, lane: "bulk" | "heartbeats"): PeerDialer {
-    const { hashing, handlers, log } = this.#options;
+    const { handlers, log } = this.#options;
+    const decode = this.#decode;
     const events = this.#dialedEvents;
     const hello = () => this.#encode(handlers.hello());
-    return new PeerDialer({ peer, lane, hashing, nextStream: () => this.#nextStream(), hello, events, log });
+    return new PeerDialer({ peer, lane, decode, nextStream: () => this.#nextStream(), hello, events, log });
   }
 
   #nextStream(): number {
     this.#lastStream += 1;
     return this.#lastStream;
   }
+
+  readonly #decode = (bytes: Uint8Array): DecodedEnvelope =>
+    decodeEnvelope(bytes, this.#options.hashing, this.#options.memory);
 
   #encode(message: Message): Buffer {
     return encodeEnvelope(this.#options.self, firstConfigId, message);

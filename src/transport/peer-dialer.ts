@@ -1,10 +1,10 @@
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { CompressionFilter } from "@grpc/grpc-js/build/src/compression-filter.js";
-import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId } from "../base/types.ts";
 import type { Message } from "../core/message.ts";
 import { sendInFrames } from "../format/grpc-frame.ts";
+import type { DecodedEnvelope } from "../format/peer-message.ts";
 import { peerClientOptions } from "./grpc-options.ts";
 import { identity, type PeerEvents, type PeerNode, peerServicePaths } from "./peer-service.ts";
 import { type Lane, PeerStream } from "./peer-stream.ts";
@@ -15,7 +15,7 @@ sendInFrames(CompressionFilter);
 export interface DialerOptions {
   readonly peer: PeerNode;
   readonly lane: Lane;
-  readonly hashing: Hashing;
+  readonly decode: (bytes: Uint8Array) => DecodedEnvelope;
   readonly nextStream: () => number;
   /** The envelope with this node's Hello, as of now. */
   readonly hello: () => Buffer;
@@ -60,10 +60,10 @@ export class PeerDialer {
   }
 
   #dial(): void {
-    const { peer, lane, hashing, nextStream, hello } = this.#options;
+    const { peer, lane, decode, nextStream, hello } = this.#options;
     const client = new Client(peer.address, credentials.createInsecure(), peerClientOptions);
     const call = client.makeBidiStreamRequest(peerServicePaths[lane], identity, identity, new Metadata());
-    const stream = new PeerStream({ number: nextStream(), lane }, call, hashing, {
+    const stream = new PeerStream({ number: nextStream(), lane }, call, decode, {
       onMessage: (from, configId, message) => this.#receive(stream, from, configId, message),
       onEnd: (reason) => this.#ended(stream, reason),
     });

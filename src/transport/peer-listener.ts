@@ -1,8 +1,8 @@
 import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
-import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId } from "../base/types.ts";
 import type { HelloMessage, Message, RefusedMessage } from "../core/message.ts";
+import type { DecodedEnvelope } from "../format/peer-message.ts";
 import { encodeEnvelope } from "../format/peer-message.ts";
 import { peerServerOptions } from "./grpc-options.ts";
 import { identity, type PeerEvents, type PeerNode, peerServicePaths } from "./peer-service.ts";
@@ -13,7 +13,7 @@ export interface PeerListenerOptions {
   /** All configured members, this node included, in order of name. */
   readonly members: readonly PeerNode[];
   readonly configId: number;
-  readonly hashing: Hashing;
+  readonly decode: (bytes: Uint8Array) => DecodedEnvelope;
   readonly nextStream: () => number;
   readonly hello: () => HelloMessage;
   readonly events: PeerEvents;
@@ -43,7 +43,7 @@ export function makePeerServer(options: PeerListenerOptions): Server {
 function acceptStream(options: PeerListenerOptions, lane: Lane, call: ServerDuplexStream<Buffer, Buffer>): void {
   const { events, log } = options;
   let peer: PeerNode | undefined;
-  const stream = new PeerStream({ number: options.nextStream(), lane }, call, options.hashing, {
+  const stream = new PeerStream({ number: options.nextStream(), lane }, call, options.decode, {
     onMessage: (from, configId, message) => {
       if (peer === undefined) greet(from, message);
       else if (message.kind === "refused") events.onRefused(peer.nodeId, stream, message);

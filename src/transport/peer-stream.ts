@@ -1,8 +1,7 @@
 import type { ClientDuplexStream, ServerDuplexStream } from "@grpc/grpc-js";
-import type { Hashing } from "../base/hashing.ts";
 import type { NodeId } from "../base/types.ts";
 import type { HelloMessage, Message } from "../core/message.ts";
-import { decodeEnvelope } from "../format/peer-message.ts";
+import type { DecodedEnvelope } from "../format/peer-message.ts";
 
 type DialedCall = ClientDuplexStream<Buffer, Buffer>;
 type IncomingCall = ServerDuplexStream<Buffer, Buffer>;
@@ -31,14 +30,14 @@ export class PeerStream {
   constructor(
     identity: { readonly number: number; readonly lane: Lane },
     call: DialedCall | IncomingCall,
-    hashing: Hashing,
+    decode: (bytes: Uint8Array) => DecodedEnvelope,
     events: PeerStreamEvents,
   ) {
     this.number = identity.number;
     this.lane = identity.lane;
     this.#call = call;
     this.#events = events;
-    call.on("data", (bytes: Buffer) => this.#receive(bytes, hashing));
+    call.on("data", (bytes: Buffer) => this.#receive(bytes, decode));
     call.on("end", () => this.#finish("the other node ended the stream"));
     call.on("error", (error: Error) => this.#finish(error.message));
     call.on("close", () => this.#finish("the connection was closed"));
@@ -77,9 +76,9 @@ export class PeerStream {
     else this.#call.cancel();
   }
 
-  #receive(bytes: Buffer, hashing: Hashing): void {
+  #receive(bytes: Buffer, decode: (bytes: Uint8Array) => DecodedEnvelope): void {
     if (this.#ending || this.#ended) return;
-    const decoded = decodeEnvelope(bytes, hashing);
+    const decoded = decode(bytes);
     if (decoded.kind === "ok") this.#events.onMessage(decoded.from, decoded.configId, decoded.message);
     else this.#finish(`a message is malformed: ${decoded.reason}`);
   }

@@ -19,6 +19,16 @@ test("a message lies behind the prefix of its frame", () => {
   expect(frameOf(plain)).toBeUndefined();
 });
 
+test("bytes from shared memory are aligned in the message as they were there", () => {
+  const shared = new Uint8Array(new SharedArrayBuffer(64)).fill(7);
+  for (let begin = 0; begin < 8; begin += 1) {
+    const message = framedMessage([Buffer.from("abc"), shared.subarray(begin, begin + 40)]);
+    expect((message.byteOffset + 3) % 8).toBe(begin);
+    expect(message).toEqual(Buffer.concat([Buffer.from("abc"), new Uint8Array(40).fill(7)]));
+    expect(frameOf(message)!.readUInt32BE(1)).toBe(43);
+  }
+});
+
 describe("this grpc-js", () => {
   test("sends the frame of a call's message itself, and frames others", async () => {
     sendInFrames(CompressionFilter);

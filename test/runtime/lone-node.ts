@@ -10,6 +10,7 @@ import { Replica } from "../../src/core/replica.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
 import { loadHashing } from "../../src/native/hashing.ts";
+import { Arena } from "../../src/runtime/arena.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Engine } from "../../src/runtime/engine.ts";
 import { History } from "../../src/runtime/history.ts";
@@ -36,10 +37,11 @@ export interface LoneNode {
 /** The real parts of a node that is alone, in one thread: engine, core, store on a real directory. No gRPC. */
 export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): Promise<LoneNode> {
   const { port1, port2 } = new MessageChannel();
+  const arena = new Arena({ scrub: true });
   const segmentBytes = limits.segmentBytesMin;
   const store = Store.open({ disk, dir, hashing, randomBytes, name: "node", segmentBytes });
   new StorageThread({ store, port: port1, report: [], onClosed: async () => {} });
-  const storage = new StorageLink(port2);
+  const storage = new StorageLink(port2, arena);
   const opened = await storage.opened();
   const reader = new LogReader(disk, dir, hashing, opened.layout);
   storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
@@ -50,7 +52,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
     clientAddress: "127.0.0.1:1",
     freshClusterId: randomBytes(16).toString("hex") as Uid,
     firstHash: (clusterId) => firstHash(clusterId, hashing),
-    makeEntry: makeEntryMaker(hashing),
+    makeEntry: makeEntryMaker(hashing, { memory: arena }),
     sequencer: new LogSequencer(),
     tickMs: limits.roundMs / limits.ticksPerRound,
     ticksPerRound: limits.ticksPerRound,
