@@ -36,8 +36,10 @@ export const limits = {
   cacheBytes: 48 * MiB,
   /** What an entry in memory takes beside its bytes, about. */
   entryOverheadBytes: 512,
-  /** Entries of one Accept, sync chunk, Entries or Read answer: as many as fit, at least one. */
+  /** Entries of one Accept, sync chunk or Read answer: as many as fit, at least one. */
   messageEntryBytes: 1 * MiB,
+  /** ... of the answer to a Fetch: a node that is far behind waits a round trip for each. */
+  fetchEntryBytes: 3 * MiB,
   /** Largest gRPC message, either way. */
   messageBytesMax: 4 * MiB,
   /** Sent to one follower and not yet acknowledged. */
@@ -173,6 +175,7 @@ assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must f
 assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");
 assert(limits.queryTagsMax >= limits.tagsPerRecordMax, "a query may ask for all tags of a record");
 assert(limits.messageEntryBytes + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "entries fit a message");
+assert(limits.fetchEntryBytes + 64 * KiB < limits.messageBytesMax, "the answer to a Fetch fits a message");
 assert(limits.windowBytes + limits.batchBytesMax < limits.replaceBytesMax, "a window must fit one REPLACE group");
 assert(limits.stagingBytes % limits.blockBytes === 0, "staging holds whole blocks");
 assert(limits.replaceBytesMax + limits.messageBytesMax < limits.unflushedBytes, "a new leader has room at once");

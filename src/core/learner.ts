@@ -111,7 +111,7 @@ export class Learner {
     const end = promised ? minSlot(ctx.flushedEnd, ctx.acceptedEnd) : visibleEnd;
     if (fromSlot >= ctx.log.memoryBegin) {
       const known = fromSlot <= end && ctx.log.hashBefore(fromSlot) === prevHash;
-      const entries = known ? ctx.log.range(fromSlot, end, limits.messageEntryBytes) : [];
+      const entries = known ? ctx.log.range(fromSlot, end, limits.fetchEntryBytes) : [];
       ctx.send(from, { kind: "entries", requestId, fromSlot, entries, visibleEnd });
       return;
     }
@@ -119,13 +119,18 @@ export class Learner {
     ctx.effects.push({ kind: "sendEntries", to: from, requestId, fromSlot, prevHash, end: diskEnd, visibleEnd });
   }
 
-  /** The leader if it is ahead, else any peer that is: at the far end of a chain, the neighbour. */
+  /**
+   * Where much is missing, a follower that has it, since the leader has other work; then the leader if it is ahead, else any peer
+   * that is: at the far end of a chain, the neighbour.
+   */
   #source(): NodeId | undefined {
     const { peers, decidedEnd } = this.#ctx;
     const leader = this.#election.leaderNode;
-    const ahead = (peer: NodeId) => (this.#election.report(peer)?.visibleEnd ?? 0) > decidedEnd;
-    if (leader !== undefined && leader !== this.#ctx.self && ahead(leader)) return leader;
-    return peers.find(ahead);
+    const aheadBy = (peer: NodeId) => (this.#election.report(peer)?.visibleEnd ?? 0) - decidedEnd;
+    const helper = peers.find((peer) => peer !== leader && aheadBy(peer) > limits.windowSlots);
+    if (helper !== undefined) return helper;
+    if (leader !== undefined && leader !== this.#ctx.self && aheadBy(leader) > 0) return leader;
+    return peers.find((peer) => aheadBy(peer) > 0);
   }
 
   #fetch(to: NodeId): void {

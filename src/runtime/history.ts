@@ -51,7 +51,7 @@ export class History {
   /** The answer to a peer that asked for decided entries: none where this node's chain before them is another one. */
   entriesFor(effect: SendEntriesEffect): EntriesMessage {
     const { requestId, fromSlot, visibleEnd } = effect;
-    const found = this.#entries(fromSlot, effect.end, limits.messageEntryBytes);
+    const found = this.#entries(fromSlot, effect.end, limits.fetchEntryBytes);
     const entries = found[0]?.prevHash === effect.prevHash ? found : [];
     return { kind: "entries", requestId, fromSlot, entries, visibleEnd };
   }
