@@ -17,3 +17,6 @@ export type {
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";
 export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";
 export { encodeBatch, type RecordInput } from "./format/batch-encode.ts";
+export type { Layout } from "./node/config.ts";
+export { type EmbeddedLog, type OpenOptions, open } from "./node/open.ts";
+export type { NodeEnd } from "./node/threads.ts";

@@ -1,7 +1,7 @@
 import { Command, Option } from "commander";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { type ClusterMember, defaultListen, type NodeConfig } from "../node/config.ts";
+import { type ClusterMember, defaultListen, type Layout, type NodeConfig } from "../node/config.ts";
 import type { RunningNode } from "../node/node.ts";
 import { memberList, wholeNumber } from "./arguments.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
@@ -16,6 +16,7 @@ interface ServeOptions {
   readonly insecure?: true;
   readonly segmentSize?: number;
   readonly hashing?: "auto" | "native" | "portable";
+  readonly layout?: Layout;
   readonly withParent?: true;
   readonly json?: true;
 }
@@ -39,6 +40,12 @@ export function serveCommand(): Command {
     )
     .addOption(
       new Option("--hashing <which>", "checksum code to use").choices(["auto", "native", "portable"]).default("auto"),
+    )
+    .addOption(
+      new Option(
+        "--layout <which>",
+        "threads: the server for clients with the engine (compact), or on its own (spread, the default from four processors on)",
+      ).choices(["compact", "spread"]),
     )
     .addOption(new Option("--with-parent", "stop when standard input ends").hideHelp())
     .option("--json", "print one JSON object per line")
@@ -87,6 +94,7 @@ function configOf(options: ServeOptions): NodeConfig {
     insecure: options.insecure === true,
     ...(options.segmentSize === undefined ? {} : { segmentBytes: options.segmentSize }),
     hashing: options.hashing ?? "auto",
+    ...(options.layout === undefined ? {} : { layout: options.layout }),
   };
 }
 

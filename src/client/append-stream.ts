@@ -68,7 +68,8 @@ export class AppendStream {
     this.#inFlightBytes += batch.bytes.length;
     for (const item of batch.items) item.sent = true;
     this.#call.send({ logId: defaultLogId, batch: batch.bytes, crc32c: batch.crc32c });
-    this.#watch ??= setTimeout(() => this.#check(), this.#answerMs);
+    // What is in flight keeps the process alive; what only watches it must not.
+    this.#watch ??= setTimeout(() => this.#check(), this.#answerMs).unref();
   }
 
   /** Ends the stream; what was in flight is returned and no handler hears of it. */
@@ -120,7 +121,7 @@ export class AppendStream {
     if (this.#inFlight.length === 0) return;
     const silentMs = performance.now() - this.#heardAt;
     if (silentMs < this.#answerMs) {
-      this.#watch = setTimeout(() => this.#check(), this.#answerMs - silentMs);
+      this.#watch = setTimeout(() => this.#check(), this.#answerMs - silentMs).unref();
       return;
     }
     this.#call.cancel();

@@ -1,4 +1,6 @@
+import { availableParallelism } from "node:os";
 import { isLoopback, parseAddress } from "../base/address.ts";
+import { defined } from "../base/assert.ts";
 import { type ErrorCode, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 
@@ -10,15 +12,26 @@ export interface NodeConfig {
   readonly name?: string;
   /** All voters, this node included, with their peer addresses. Without it the node is alone and opens no peer port. */
   readonly cluster?: readonly ClusterMember[];
-  /** Where clients find it: HOST:PORT; port 0 takes a free one. */
-  readonly listen?: string;
+  /** Where clients find it: HOST:PORT; port 0 takes a free one. False opens no port for them. */
+  readonly listen?: string | false;
   /** Allows addresses that are not on loopback although nothing is encrypted. */
   readonly insecure?: boolean;
   /** Size of a segment file. */
   readonly segmentBytes?: number;
   /** Which checksum code to use; "auto" takes the addon where it loads. */
   readonly hashing?: "auto" | "native" | "portable";
+  /**
+   * "compact": the server for clients shares a thread with the engine, which costs the least processor time. "spread": it has a
+   * thread of its own. By default "spread" where at least four processors may be used.
+   */
+  readonly layout?: Layout;
+  /** False runs everything on the thread that starts the node: for tests and for bundles without a file for workers. */
+  readonly threads?: boolean;
+  /** A copy of the module `paxlog/worker`, where a bundler put one. */
+  readonly workerUrl?: string | URL;
 }
+
+export type Layout = "compact" | "spread";
 
 export interface ClusterMember {
   readonly name: string;
@@ -31,10 +44,20 @@ export interface CheckedConfig {
   readonly name: string;
   /** In order of name, which is the order of nodeIds. */
   readonly members: readonly ClusterMember[];
-  readonly listen: string;
+  /** undefined: no port for clients. */
+  readonly listen: string | undefined;
   readonly insecure: boolean;
   readonly segmentBytes: number;
   readonly hashing: "auto" | "native" | "portable";
+  readonly layout: Layout;
+}
+
+/** With fewer processors than this a thread for the server for clients only adds hops. */
+const spreadCores = 4;
+
+/** Of a node that listens. */
+export function clientListen(config: CheckedConfig): string {
+  return defined(config.listen, "the address for clients");
 }
 
 export const defaultListen = "127.0.0.1:7100";
@@ -46,15 +69,26 @@ interface Fault {
 }
 
 /** Checks everything at once: the error names every fault, so that a user mends a command line in one go. */
-export function checkConfig(config: NodeConfig, resolveDir: (dir: string) => string): CheckedConfig {
+export function checkConfig(
+  config: NodeConfig,
+  resolveDir: (dir: string) => string,
+  cores: number = availableParallelism(),
+): CheckedConfig {
   const faults: Fault[] = [];
   const name = config.name ?? loneName;
-  const listen = config.listen ?? defaultListen;
+  const listen = config.listen === false ? undefined : (config.listen ?? defaultListen);
   const segmentBytes = config.segmentBytes ?? limits.segmentBytesDefault;
 
   if (config.dir === "") faults.push(invalid("the directory's name is empty"));
   checkName(name, faults);
-  checkAddress("the client address", listen, { zeroPort: true, insecure: config.insecure === true }, faults);
+  if (listen !== undefined) {
+    checkAddress("the client address", listen, { zeroPort: true, insecure: config.insecure === true }, faults);
+  }
+  if (config.layout !== undefined && config.layout !== "compact" && config.layout !== "spread") {
+    faults.push(invalid(`the layout must be compact or spread, is ${String(config.layout)}`));
+  } else if (config.layout === "spread" && config.threads === false) {
+    faults.push(invalid("the layout spread needs threads"));
+  }
   if (
     !Number.isSafeInteger(segmentBytes) ||
     segmentBytes < limits.segmentBytesMin ||
@@ -81,7 +115,13 @@ export function checkConfig(config: NodeConfig, resolveDir: (dir: string) => str
     insecure,
     segmentBytes,
     hashing: config.hashing ?? "auto",
+    layout: layoutOf(config, cores),
   };
+}
+
+function layoutOf(config: NodeConfig, cores: number): Layout {
+  if (config.listen === false || config.threads === false) return "compact";
+  return config.layout ?? (cores < spreadCores ? "compact" : "spread");
 }
 
 function checkCluster(config: NodeConfig, cluster: readonly ClusterMember[], faults: Fault[]): void {

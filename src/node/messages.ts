@@ -1,24 +1,54 @@
-/** Messages between the handle on the main thread and the node's two workers. */
+/** Messages between the handle on its owner's thread and the threads of its node. */
 import type { MessagePort } from "node:worker_threads";
 import type { ErrorData } from "../runtime/channel.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import type { CheckedConfig } from "./config.ts";
 
-/** What a worker is started with. `storagePort` joins the two workers directly. */
-export interface WorkerStart {
+/** What a thread is started with. */
+export type ThreadStart = EngineStart | StorageStart | FrontStart;
+
+interface AnyStart {
   readonly config: CheckedConfig;
+  /**
+   * True where the thread is the owner's own and nothing in it may keep the process alive: neither ports nor timers. Never in a
+   * worker, which would end.
+   */
+  readonly unref: boolean;
+}
+
+/** The core and the network between nodes; in the layout "compact" the server for clients too. */
+export interface EngineStart extends AnyStart {
+  readonly role: "engine";
+  /** To the storage thread, directly. */
   readonly storagePort: MessagePort;
+  /** Each has a BackendProxy at its other end: of the front thread, or of a program that embeds the node. */
+  readonly backendPorts: readonly MessagePort[];
+  /** Where the front thread listens; undefined where the engine is to listen itself, or no one is. */
+  readonly clientAddress: string | undefined;
   readonly version: string;
 }
 
-export type ToEngine = { readonly kind: "status"; readonly requestId: number } | { readonly kind: "close" };
+/** The open segment and the superblock. */
+export interface StorageStart extends AnyStart {
+  readonly role: "storage";
+  readonly storagePort: MessagePort;
+}
 
-export type FromEngine =
-  /** The node listens, with these addresses. */
+/** In the layout "spread": the server for clients. */
+export interface FrontStart extends AnyStart {
+  readonly role: "front";
+  readonly backendPort: MessagePort;
+}
+
+export type ToThread = { readonly kind: "status"; readonly requestId: number } | { readonly kind: "close" };
+
+export type FromThread =
+  /** The front thread listens. */
+  | { readonly kind: "listening"; readonly address: string }
+  /** The engine runs, with these addresses; empty ones where no port is open. */
   | { readonly kind: "ready"; readonly clientAddress: string; readonly peerAddress: string }
   /** Something that the node's owner should read. */
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "status"; readonly requestId: number; readonly status: NodeStatus }
   /** The node must not go on; everything was rejected. Before "ready": it did not start. */
-  | { readonly kind: "stopped"; readonly error: ErrorData }
-  | { readonly kind: "closed" };
+  | { readonly kind: "stopped"; readonly error: ErrorData };

@@ -1,4 +1,4 @@
-import type { MessagePort } from "node:worker_threads";
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { assert, defined } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -326,6 +326,10 @@ export class BackendProxy implements LogBackend {
   /** Rejects everything: what was handed over may have happened, what was not has not. Later calls are refused with `reason`. */
   end(reason: PaxlogError): void {
     if (this.#ended !== undefined) return;
+    // What was answered before the end is an answer.
+    for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port)) {
+      this.#onMessage(next.message as FromBackend);
+    }
     const none = withOutcome(reason, "none");
     const unknown = withOutcome(reason, "unknown");
     this.#ended = none;

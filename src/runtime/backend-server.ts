@@ -70,7 +70,7 @@ export class BackendServer {
 
   /** Takes nothing more. What has its answer by now is delivered. */
   close(): void {
-    this.#flush();
+    this.flush();
     this.#onClose();
     this.#port.close();
   }
@@ -217,7 +217,7 @@ export class BackendServer {
         this.#answers.push({ kind: "failed", requestId, error: packError(cause) });
       }
     }
-    this.#flush();
+    this.flush();
     this.#readScheduled = false;
     if (this.#reads.length > 0) this.#scheduleReads();
   }
@@ -235,10 +235,11 @@ export class BackendServer {
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    queueMicrotask(() => this.#flush());
+    queueMicrotask(() => this.flush());
   }
 
-  #flush(): void {
+  /** Hands over what there is now: before a word about the node's end, which goes another way. */
+  flush(): void {
     this.#flushScheduled = false;
     const { head, tail } = this.#backend.bounds();
     const moved = tail !== this.#postedTail;

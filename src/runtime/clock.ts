@@ -34,6 +34,11 @@ export class Ticker {
     this.#timer = setInterval(() => this.#tick(), this.#periodMs);
   }
 
+  /** Does not keep the process alive from now on. */
+  unref(): void {
+    this.#timer?.unref();
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;

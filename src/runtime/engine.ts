@@ -131,6 +131,11 @@ export class Engine implements LogBackend {
     this.#scheduleTurn();
   }
 
+  /** Lets the process end although the node runs: only for one that nobody else can reach. */
+  unref(): void {
+    this.#ticker.unref();
+  }
+
   // ---- LogBackend
 
   append(

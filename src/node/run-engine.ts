@@ -1,0 +1,201 @@
+/** The engine thread of a node: core, network between nodes, and the server for clients. The one place that wires them together. */
+import { randomBytes } from "node:crypto";
+import type { MessagePort } from "node:worker_threads";
+import { isWildcard, parseAddress, showAddress } from "../base/address.ts";
+import { PaxlogError, toPaxlogError } from "../base/errors.ts";
+import type { Hashing } from "../base/hashing.ts";
+import { limits } from "../base/limits.ts";
+import type { NodeId, Uid } from "../base/types.ts";
+import { Replica } from "../core/replica.ts";
+import { scanBatch } from "../format/batch.ts";
+import { firstHash, makeEntryMaker } from "../format/entry.ts";
+import { loadBatchTools } from "../native/batch-tools.ts";
+import { loadHashing } from "../native/hashing.ts";
+import { Arena } from "../runtime/arena.ts";
+import { BackendServer } from "../runtime/backend-server.ts";
+import { type OpenedMessage, packError } from "../runtime/channel.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { Engine } from "../runtime/engine.ts";
+import { GateBackend } from "../runtime/gate-backend.ts";
+import { History } from "../runtime/history.ts";
+import { noPeers } from "../runtime/no-peers.ts";
+import { StorageLink } from "../runtime/storage-link.ts";
+import { LogSequencer } from "../sequencer/sequencer.ts";
+import { NodeDisk } from "../storage/node-disk.ts";
+import { LogReader } from "../storage/reader.ts";
+import type { LogBackend } from "../transport/backend.ts";
+import { type ClientServer, startClientServer } from "../transport/client-server.ts";
+import { GrpcPeerNetwork } from "../transport/grpc-peer-network.ts";
+import type { PeerNetwork } from "../transport/peer-network.ts";
+import { type CheckedConfig, clientListen } from "./config.ts";
+import type { EngineStart, FromThread, ToThread } from "./messages.ts";
+
+/** Resolves when the engine is closed. What goes wrong is told to the owner. */
+export async function runEngine(start: EngineStart, owner: MessagePort): Promise<void> {
+  const thread = new EngineThread(start, owner);
+  owner.on("message", (message: ToThread) => thread.onMessage(message));
+  if (start.unref) owner.unref();
+  const over = new Promise<void>((resolve) => owner.once("close", () => resolve()));
+  await thread.run();
+  await over;
+}
+
+class EngineThread {
+  readonly #start: EngineStart;
+  readonly #owner: MessagePort;
+  readonly #arena = new Arena();
+  readonly #storage: StorageLink;
+  readonly #fronts: BackendServer[] = [];
+  #clientServer: ClientServer | undefined;
+  #network: PeerNetwork | undefined;
+  #engine: Engine | undefined;
+  #closing = false;
+
+  constructor(start: EngineStart, owner: MessagePort) {
+    this.#start = start;
+    this.#owner = owner;
+    this.#storage = new StorageLink(start.storagePort, this.#arena);
+  }
+
+  onMessage(message: ToThread): void {
+    if (message.kind === "close") void this.#close();
+    else if (this.#engine !== undefined) {
+      this.#post({ kind: "status", requestId: message.requestId, status: this.#engine.status() });
+    }
+  }
+
+  async run(): Promise<void> {
+    try {
+      await this.#open();
+    } catch (cause) {
+      this.#post({ kind: "stopped", error: packError(toPaxlogError(cause)) });
+    }
+  }
+
+  /** Storage first, clients' address next (the core tells it to the others), then the core, and the network last. */
+  async #open(): Promise<void> {
+    const { config, storagePort, unref } = this.#start;
+    const hashing = await loadHashing(config.hashing);
+    const opened = await this.#storage.opened();
+    if (this.#closing) return;
+    for (const line of opened.report) this.#note(line);
+    this.#note(hashingNote(hashing));
+    const gate = new GateBackend();
+    const clientAddress = await this.#listen(gate, hashing);
+    if (this.#closing) return void this.#clientServer?.close();
+    const engine = this.#makeEngine(opened, clientAddress, hashing);
+    this.#engine = engine;
+    this.#network = await this.#startNetwork(engine, hashing);
+    if (this.#closing) return void this.#network.close();
+    engine.start(this.#network);
+    gate.open(engine);
+    for (const port of this.#start.backendPorts) {
+      this.#fronts.push(new BackendServer({ port, backend: engine }));
+    }
+    if (unref) {
+      engine.unref();
+      for (const port of [storagePort, ...this.#start.backendPorts]) port.unref();
+    }
+    this.#post({ kind: "ready", clientAddress, peerAddress: ownPeerAddress(config) });
+  }
+
+  /** Where clients find this node; "" where nobody listens for them. */
+  async #listen(backend: LogBackend, hashing: Hashing): Promise<string> {
+    const { config, clientAddress } = this.#start;
+    if (clientAddress !== undefined) return advertised(clientAddress, config);
+    if (config.listen === undefined) return "";
+    const { insecure } = config;
+    const log = (text: string) => this.#note(text);
+    this.#clientServer = await startClientServer({ listen: clientListen(config), insecure, backend, hashing, log });
+    return advertised(this.#clientServer.address, config);
+  }
+
+  #makeEngine(opened: OpenedMessage, clientAddress: string, hashing: Hashing): Engine {
+    const { config, version } = this.#start;
+    const replica = new Replica({
+      recovered: opened.recovered,
+      members: config.members,
+      clientAddress,
+      freshClusterId: randomBytes(16).toString("hex") as Uid,
+      firstHash: (clusterId) => firstHash(clusterId, hashing),
+      makeEntry: makeEntryMaker(hashing, {
+        memory: this.#arena,
+        copyAndHash: loadBatchTools({ hashing, scanBatch }).copyAndHash,
+      }),
+      sequencer: new LogSequencer(),
+      tickMs: limits.roundMs / limits.ticksPerRound,
+      ticksPerRound: limits.ticksPerRound,
+    });
+    const reader = new LogReader(new NodeDisk(), config.dir, hashing, opened.layout);
+    this.#storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
+    return new Engine({
+      replica,
+      history: new History(replica.log, reader),
+      storage: this.#storage,
+      clock: systemClock,
+      facts: {
+        name: config.name,
+        clientAddress,
+        members: config.members,
+        hashing: hashing.implementation,
+        version,
+      },
+      onStop: (error) => {
+        for (const front of this.#fronts) front.flush();
+        if (!this.#closing) this.#post({ kind: "stopped", error: packError(error) });
+      },
+    });
+  }
+
+  async #startNetwork(of: Engine, hashing: Hashing): Promise<PeerNetwork> {
+    const { members, name, insecure } = this.#start.config;
+    if (members.length === 1) return noPeers;
+    const self = (members.findIndex((member) => member.name === name) + 1) as NodeId;
+    const log = (text: string) => this.#note(text);
+    const memory = this.#arena;
+    return await GrpcPeerNetwork.start({ members, self, insecure, hashing, memory, handlers: of.peerHandlers, log });
+  }
+
+  /**
+   * Callers get their answers first, then nothing comes in any more, then the log is closed cleanly. Without its ports and sockets
+   * the thread runs out by itself. A node that stopped by itself was silent to its peers from that moment on.
+   */
+  async #close(): Promise<void> {
+    this.#closing = true;
+    if (this.#engine?.stopped !== undefined) await this.#network?.close();
+    await this.#clientServer?.close();
+    this.#engine?.stop(new PaxlogError("CLOSED", `node ${this.#start.config.name} was closed`));
+    for (const front of this.#fronts) front.close();
+    await this.#network?.close();
+    await this.#storage.close();
+    this.#start.storagePort.close();
+    for (const port of this.#start.backendPorts) port.close();
+    this.#owner.close();
+  }
+
+  #note(text: string): void {
+    this.#post({ kind: "note", text });
+  }
+
+  #post(message: FromThread): void {
+    this.#owner.postMessage(message);
+  }
+}
+
+function hashingNote(hashing: Hashing): string {
+  return hashing.implementation === "native"
+    ? "checksums are computed by the native addon"
+    : "checksums are computed by portable code, which is slower: the native addon was not built (that needs Rust) or not chosen";
+}
+
+function ownPeerAddress({ members, name }: CheckedConfig): string {
+  return members.find((member) => member.name === name)?.peerAddress ?? "";
+}
+
+/** Where other machines find the clients' port: an address that means "every interface" names none, so the peers' host stands in. */
+function advertised(bound: string, config: CheckedConfig): string {
+  const address = parseAddress(bound);
+  const peer = parseAddress(ownPeerAddress(config));
+  if (typeof address === "string" || typeof peer === "string" || !isWildcard(address.host)) return bound;
+  return showAddress({ host: peer.host, port: address.port });
+}

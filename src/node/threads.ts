@@ -1,0 +1,201 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { assertNever } from "../base/assert.ts";
+import { type ErrorCode, PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import { Arena } from "../runtime/arena.ts";
+import { packError, unpackError } from "../runtime/channel.ts";
+import { StorageLink } from "../runtime/storage-link.ts";
+import type { NodeStatus } from "../transport/backend.ts";
+import type { CheckedConfig } from "./config.ts";
+import type { FromThread, ThreadStart } from "./messages.ts";
+import { startThread, type Thread } from "./thread.ts";
+import { packageVersion } from "./version.ts";
+
+/** Why a node ended by itself. */
+export interface NodeEnd {
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
+export interface NodeAddresses {
+  readonly clientAddress: string;
+  readonly peerAddress: string;
+}
+
+export interface NodeThreadsOptions {
+  readonly config: CheckedConfig;
+  readonly threads: boolean;
+  readonly workerUrl: string | URL | undefined;
+  readonly onNote: (text: string) => void;
+  /** Also makes the port for a BackendProxy on the owner's thread. */
+  readonly embedded: boolean;
+}
+
+/** The threads of a node, as its owner's thread sees them. */
+export class NodeThreads {
+  readonly ready: Promise<NodeAddresses>;
+  readonly closed: Promise<NodeEnd | undefined>;
+  /** For a BackendProxy; undefined unless it was asked for. */
+  readonly handlePort: MessagePort | undefined;
+  /** Told at once when the node ends by itself; `closed` waits until it is gone. */
+  onFailing: (error: PaxlogError) => void = () => {};
+  readonly #options: NodeThreadsOptions;
+  /** Alone and without a port for clients: nobody needs it when its owner is done. */
+  readonly #background: boolean;
+  /** The engine's end, until it is started. */
+  readonly #storagePort: MessagePort;
+  readonly #threads = new Map<ThreadStart["role"], Thread>();
+  readonly #statusRequests = new Map<number, (status: NodeStatus | PaxlogError) => void>();
+  #lastRequestId = 0;
+  #resolveReady: (addresses: NodeAddresses) => void = () => {};
+  #rejectReady: (error: PaxlogError) => void = () => {};
+  #resolveClosed: (end: NodeEnd | undefined) => void = () => {};
+  #startEngine: (clientAddress: string | undefined) => void = () => {};
+  /** Set at the first end, whichever it is: later ones say nothing new. */
+  #ending: Promise<void> | undefined;
+  #ended = false;
+
+  constructor(options: NodeThreadsOptions) {
+    this.#options = options;
+    const { config, embedded } = options;
+    this.#background = config.listen === undefined && config.members.length === 1;
+    this.ready = new Promise((resolve, reject) => {
+      this.#resolveReady = resolve;
+      this.#rejectReady = reject;
+    });
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    const backendPorts: MessagePort[] = [];
+    const backendPort = (): MessagePort => {
+      const { port1, port2 } = new MessageChannel();
+      backendPorts.push(port1);
+      return port2;
+    };
+    this.handlePort = embedded ? backendPort() : undefined;
+    const { port1: storagePort, port2: enginePort } = new MessageChannel();
+    this.#storagePort = enginePort;
+    const unref = this.#background && !options.threads;
+    this.#start({ role: "storage", config, unref, storagePort });
+    this.#startEngine = (clientAddress) =>
+      this.#start({
+        role: "engine",
+        config,
+        unref,
+        storagePort: enginePort,
+        backendPorts,
+        clientAddress,
+        version: packageVersion(),
+      });
+    // The core tells the others where clients find this node, so whoever listens comes first.
+    if (config.layout === "compact") this.#startEngine(undefined);
+    else this.#start({ role: "front", config, unref, backendPort: backendPort() });
+  }
+
+  #start(start: ThreadStart): void {
+    const { threads, workerUrl } = this.#options;
+    const thread = startThread(start, { threads, workerUrl, onMessage: (message) => this.#onMessage(message) });
+    this.#threads.set(start.role, thread);
+    void thread.exited.then((cause) => this.#fail(threadFailed(start.role, cause)));
+  }
+
+  status(): Promise<NodeStatus> {
+    if (this.#ending !== undefined) return Promise.reject(new PaxlogError("CLOSED", "the node is closed"));
+    this.#lastRequestId += 1;
+    const requestId = this.#lastRequestId;
+    return new Promise((resolve, reject) => {
+      this.#statusRequests.set(requestId, (answer) => {
+        if (answer instanceof PaxlogError) reject(answer);
+        else resolve(answer);
+      });
+      this.#threads.get("engine")?.post({ kind: "status", requestId });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#ending ??= this.#stopThreads("front first").then(() =>
+      this.#end(undefined, new PaxlogError("CLOSED", "the node was closed")),
+    );
+    return this.#ending;
+  }
+
+  /** Keeps the process alive from now on. */
+  hold(): void {
+    for (const thread of this.#threads.values()) thread.hold(true);
+  }
+
+  /**
+   * Lets the threads close their sockets and then run out. A worker that is ended while bytes arrive for its HTTP/2 sessions can
+   * abort the whole process (an assertion in Node), so that is only the last resort, after limits.closeMs.
+   */
+  async #stopThreads(order: "front first" | "at once"): Promise<void> {
+    this.hold();
+    const timeout = new AbortController();
+    const late = new Promise<void>((done) => {
+      const timer = setTimeout(done, limits.closeMs);
+      timeout.signal.addEventListener("abort", () => clearTimeout(timer));
+    });
+    const front = this.#threads.get("front");
+    front?.post({ kind: "close" });
+    // Clients have their answers before the engine stops.
+    if (order === "front first") await Promise.race([front?.exited, late]);
+    const engine = this.#threads.get("engine");
+    if (engine !== undefined) engine.post({ kind: "close" });
+    else await Promise.race([closeStorage(this.#storagePort), late]);
+    const threads = [...this.#threads.values()];
+    await Promise.race([Promise.all(threads.map((thread) => thread.exited)), late]);
+    timeout.abort();
+    await Promise.all(threads.map((thread) => thread.terminate()));
+  }
+
+  #onMessage(message: FromThread): void {
+    switch (message.kind) {
+      case "listening":
+        if (this.#ending === undefined) this.#startEngine(message.address);
+        return;
+      case "ready":
+        if (this.#background) for (const thread of this.#threads.values()) thread.hold(false);
+        return this.#resolveReady(message);
+      case "note":
+        return this.#options.onNote(message.text);
+      case "status": {
+        const answer = this.#statusRequests.get(message.requestId);
+        this.#statusRequests.delete(message.requestId);
+        return answer?.(message.status);
+      }
+      case "stopped":
+        return this.#fail(unpackError(message.error));
+      default:
+        return assertNever(message);
+    }
+  }
+
+  /** The node ended by itself. */
+  #fail(error: PaxlogError): void {
+    if (this.#ending !== undefined) return;
+    this.onFailing(error);
+    this.#ending = this.#stopThreads("at once").then(() =>
+      this.#end({ code: error.code, reason: error.message }, error),
+    );
+  }
+
+  #end(end: NodeEnd | undefined, error: PaxlogError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    for (const answer of this.#statusRequests.values()) answer(new PaxlogError("CLOSED", "the node is closed"));
+    this.#statusRequests.clear();
+    this.#rejectReady(error);
+    this.#resolveClosed(end);
+  }
+}
+
+/** For an engine that never was. */
+async function closeStorage(port: MessagePort): Promise<void> {
+  await new StorageLink(port, new Arena()).close();
+  port.close();
+}
+
+function threadFailed(role: string, cause: unknown): PaxlogError {
+  const reason = cause === undefined ? "ended" : `failed: ${packError(cause).message}`;
+  return toPaxlogError(new PaxlogError("INVARIANT_BROKEN", `the ${role} thread of the node ${reason}`, { cause }));
+}

@@ -1,0 +1,8 @@
+/** What every worker of a node begins with: option `workerUrl` names the bundled copy of this file. */
+import { parentPort, workerData } from "node:worker_threads";
+import { defined } from "../base/assert.ts";
+import type { ThreadStart } from "./messages.ts";
+import { runThread } from "./run-thread.ts";
+
+// Not awaited: a module that awaits cannot be bundled for `require`. What fails ends the thread, with its reason.
+void runThread(workerData as ThreadStart, defined(parentPort, "the port to the owner's thread"));
