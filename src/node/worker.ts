@@ -2,7 +2,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { defined } from "../base/assert.ts";
 import type { ThreadStart } from "./messages.ts";
+import { raisePriority } from "./priority.ts";
 import { runThread } from "./run-thread.ts";
 
+const start = workerData as ThreadStart;
+raisePriority(start.role);
 // Not awaited: a module that awaits cannot be bundled for `require`. What fails ends the thread, with its reason.
-void runThread(workerData as ThreadStart, defined(parentPort, "the port to the owner's thread"));
+void runThread(start, defined(parentPort, "the port to the owner's thread"));
