@@ -50,6 +50,25 @@ export const limits = {
 
   /** Requests of one session in flight, and answers that it keeps for retries. */
   sessionWindow: 256,
+  /** Sessions of the log at once: with their answers at most 100 MiB. */
+  sessionsMax: 4096,
+  /** Time to live of a session, in log time. */
+  sessionTtlMsMin: 1_000,
+  sessionTtlMsMax: 24 * 3_600_000,
+  /** While sessions are open and nothing else is appended, a TICK entry moves log time on about this often. */
+  tickEntryMs: 1_000,
+  /** Hashes of types and tags that an entry carries, 8 bytes each; an entry with more carries one that stands for anything. */
+  entryGuardBytesMax: 512 * KiB,
+  /** Hashes of recent entries by which conditions are judged, 32 bytes each: 32 MiB. A power of two. */
+  windowPostings: 1024 * 1024,
+  /** Postings that one guard looks at, and bytes of batches that it compares, before it asks the history instead. */
+  guardStepsMax: 1024,
+  guardBatchBytesMax: 4 * MiB,
+  /** Appends that wait for the history or for a refusal to be confirmed, with all that waits behind them. */
+  heldProposals: 8192,
+  heldBytes: 16 * MiB,
+  /** Bytes of the log that one piece of a search of the history reads: heartbeats wait for the end of a piece. */
+  searchPieceBytes: 256 * KiB,
 
   /** Largest group that joins waiting appends; a REPLACE of a whole window may be larger. */
   groupBytesMax: 4 * MiB,
@@ -174,9 +193,21 @@ assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch"
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");
 assert(limits.queryTagsMax >= limits.tagsPerRecordMax, "a query may ask for all tags of a record");
-assert(limits.messageEntryBytes + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "entries fit a message");
 assert(limits.fetchEntryBytes + 64 * KiB < limits.messageBytesMax, "the answer to a Fetch fits a message");
-assert(limits.windowBytes + limits.batchBytesMax < limits.replaceBytesMax, "a window must fit one REPLACE group");
+assert(
+  limits.entryGuardBytesMax >= 8 * limits.batchRecordsMax,
+  "a full batch of one tag for each record carries its hashes",
+);
+assert(
+  limits.messageEntryBytes + limits.entryGuardBytesMax + limits.batchBytesMax + 64 * KiB < limits.messageBytesMax,
+  "entries fit a message",
+);
+assert(
+  limits.windowBytes + limits.entryGuardBytesMax + limits.batchBytesMax < limits.replaceBytesMax,
+  "a window must fit one REPLACE group",
+);
+assert(Number.isInteger(Math.log2(limits.windowPostings)), "the window of postings is a power of two");
+assert(limits.entryGuardBytesMax / 8 < limits.windowPostings, "one entry fits the window of postings");
 assert(limits.stagingBytes % limits.blockBytes === 0, "staging holds whole blocks");
 assert(limits.replaceBytesMax + limits.messageBytesMax < limits.unflushedBytes, "a new leader has room at once");
 assert(

@@ -36,9 +36,9 @@ export class Context {
   phase: Phase = "recover";
   /** Ticks since the start: the only clock of the core. */
   ticks = 0;
-  /** Both clocks as of the last tick, for the time of entries alone. */
-  wallMs = 0;
+  /** For the time of entries alone: the monotonic clock, and what the wall clock was ahead of it at the last tick. */
   monotonicMs = 0;
+  wallOffsetMs = 0;
   /** Where the current step puts its effects. */
   effects: Effect[] = [];
 
@@ -76,6 +76,10 @@ export class Context {
     this.#decidedEnd = recovered.base.slot;
     this.#flushedEnd = this.log.acceptedEnd;
     this.#shownEnd = this.visibleEnd;
+  }
+
+  noteTime(monotonicMs: number): void {
+    this.monotonicMs = Math.max(this.monotonicMs, monotonicMs);
   }
 
   /** What the superblock durably says. */

@@ -2,6 +2,7 @@ import type { Hash, NodeId, Position, Slot, Uid } from "../base/types.ts";
 import type { Ballot } from "./ballot.ts";
 import type { Entry } from "./entry.ts";
 import type { Member } from "./message.ts";
+import type { SequencerSnapshot } from "./sequencer.ts";
 
 /** Who this directory belongs to. Made when it is formatted; `incarnation` grows by one at each open. */
 export interface Identity {
@@ -42,4 +43,6 @@ export interface Recovered {
   /** The log at decidedEnd, and the uncertain entries [decidedEnd, acceptedEnd), at most a window. */
   readonly base: LogBase;
   readonly window: readonly Entry[];
+  /** What the entries below `base.slot` amount to for the sequencer. */
+  readonly sequencer: SequencerSnapshot;
 }

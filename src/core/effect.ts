@@ -5,6 +5,7 @@ import type { DurableState } from "./durable.ts";
 import type { Entry } from "./entry.ts";
 import type { Refusal } from "./guards.ts";
 import type { Message } from "./message.ts";
+import type { HistoryQuery } from "./sequencer.ts";
 
 /** Everything that the core may ask for. Whoever carries them out keeps their order. */
 export type Effect =
@@ -15,6 +16,7 @@ export type Effect =
   | SendEntriesEffect
   | RefuseEffect
   | AnswerEffect
+  | SearchEffect
   | ReadReadyEffect
   | ReadRefusedEffect
   | ShowEffect
@@ -103,6 +105,16 @@ export interface AnswerEffect {
   readonly kind: "answer";
   readonly requestId: number;
   readonly answer: AppendAnswer;
+}
+
+/**
+ * Searches decided, visible records, older ones than the sequencer remembers, in pieces that hold nothing else up. Answered by a
+ * `searched` event; after the leadership is lost the answer is wanted no more, and does no harm.
+ */
+export interface SearchEffect {
+  readonly kind: "search";
+  readonly searchId: number;
+  readonly query: HistoryQuery;
 }
 
 /** A linearizable read may be served from [.., visibleEnd) now. */

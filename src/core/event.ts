@@ -1,10 +1,18 @@
-import type { NodeId, Ticket } from "../base/types.ts";
+import type { NodeId, Position, Ticket } from "../base/types.ts";
 import type { Payload } from "./entry.ts";
 import type { Guards } from "./guards.ts";
 import type { Message } from "./message.ts";
 
 /** Everything that can enter the core. */
-export type Event = TickEvent | ReceiveEvent | LinkEvent | ProposeEvent | ReadEvent | DurableEvent | TurnEndEvent;
+export type Event =
+  | TickEvent
+  | ReceiveEvent
+  | LinkEvent
+  | ProposeEvent
+  | SearchedEvent
+  | ReadEvent
+  | DurableEvent
+  | TurnEndEvent;
 
 /** One unit of logical time (a T / ticksPerRound). */
 export interface TickEvent {
@@ -92,6 +100,15 @@ export interface ProposeEvent {
   readonly kind: "propose";
   readonly monotonicMs: number;
   readonly proposals: readonly Proposal[];
+}
+
+/** The answer to a `search` effect. */
+export interface SearchedEvent {
+  readonly kind: "searched";
+  readonly searchId: number;
+  readonly monotonicMs: number;
+  /** Position of the first or the last record that matches; 0 where none does. */
+  readonly match: Position | 0;
 }
 
 /** Asks for a linearizable read index. Answered by a `readReady` or `readRefused` effect. */

@@ -9,6 +9,8 @@ interface Read {
   readonly requestId: number;
   readonly from: NodeId;
   readonly sinceTick: number;
+  /** Not a read, but a refusal that waits to be confirmed. It ends with the leadership. */
+  readonly confirmed?: () => void;
 }
 
 /** A question to a majority: do you still follow n? All reads that waited when it began share it. */
@@ -45,6 +47,14 @@ export class Reads {
 
   onRead(requestId: number): void {
     this.#waiting.push({ requestId, from: this.#ctx.self, sinceTick: this.#ctx.ticks });
+  }
+
+  /**
+   * Calls back once a probe that begins after this call has its majority: this node led at a moment after the call. Never where
+   * the leadership is lost before.
+   */
+  confirm(confirmed: () => void): void {
+    this.#waiting.push({ requestId: 0, from: this.#ctx.self, sinceTick: this.#ctx.ticks, confirmed });
   }
 
   /** A follower asks. Only a leader that is, or soon will be, established takes the question. */
@@ -96,7 +106,7 @@ export class Reads {
     const { self, decidedEnd } = this.#ctx;
     const reads = [...(this.#probe?.reads ?? []), ...this.#waiting];
     this.#probe = undefined;
-    this.#waiting = reads.filter((read) => read.from === self);
+    this.#waiting = reads.filter((read) => read.from === self && read.confirmed === undefined);
     for (const { from, requestId } of reads) {
       if (from === self) continue;
       this.#ctx.send(from, { kind: "readIndexReply", requestId, accepted: false, r: decidedEnd });
@@ -113,7 +123,7 @@ export class Reads {
       );
     }
     const oldest = this.#ctx.ticks - roundsMax * ticksPerRound;
-    const isOld = (read: Read) => read.sinceTick < oldest;
+    const isOld = (read: Read) => read.sinceTick < oldest && read.confirmed === undefined;
     const request = this.#indexRequest;
     if (request !== undefined && request.to === leaderNode && !request.reads.some(isOld)) {
       // The same question: an answer that takes longer than a round is taken all the same.
@@ -148,8 +158,9 @@ export class Reads {
     if (1 + probe.acks.size < ctx.quorums.accept) return;
     this.#probe = undefined;
     for (const read of probe.reads) {
-      const { from, requestId } = read;
-      if (from === ctx.self) this.#indexed.push({ read, r: probe.r });
+      const { from, requestId, confirmed } = read;
+      if (confirmed !== undefined) confirmed();
+      else if (from === ctx.self) this.#indexed.push({ read, r: probe.r });
       else ctx.send(from, { kind: "readIndexReply", requestId, accepted: true, r: probe.r });
     }
   }

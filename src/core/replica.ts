@@ -86,8 +86,8 @@ export class Replica {
     this.#election = new Election(this.#ctx.self, this.#ctx.quorums, this.#ctx.promised);
     this.#follower = new Follower(this.#ctx);
     this.#learner = new Learner(this.#ctx, this.#follower, this.#election);
-    this.#proposals = new Proposals(this.#ctx);
     this.#reads = new Reads(this.#ctx);
+    this.#proposals = new Proposals(this.#ctx, this.#reads);
   }
 
   /** Takes one event and adds what must be done to `effects`, in order. */
@@ -162,6 +162,8 @@ export class Replica {
         return this.#onLink(event);
       case "propose":
         return this.#proposals.onPropose(event, this.#leader);
+      case "searched":
+        return this.#proposals.onSearched(event, this.#leader);
       case "read":
         return this.#reads.onRead(event.requestId);
       case "durable":
@@ -180,8 +182,9 @@ export class Replica {
       this.#election.takeBallot();
       this.#followElection();
     }
-    this.#proposals.onDecided(this.#leader?.replication);
+    this.#proposals.onSettle(this.#leader);
     ctx.show();
+    this.#proposals.search();
     const leader = this.#election.leaderNode;
     const self = this.#leader?.replication !== undefined;
     if (leader !== this.#toldLeader || self !== this.#toldSelf) {
@@ -199,8 +202,8 @@ export class Replica {
   #onTick(event: TickEvent): void {
     const ctx = this.#ctx;
     ctx.ticks += 1;
-    ctx.wallMs = event.wallMs;
-    ctx.monotonicMs = event.monotonicMs;
+    ctx.noteTime(event.monotonicMs);
+    ctx.wallOffsetMs = event.wallMs - event.monotonicMs;
     this.#ticksInRound += 1;
     this.#loopLagMsMax = Math.max(this.#loopLagMsMax, event.loopLagMs);
     if (!this.#membership.started) this.#membership.onTick();
@@ -233,6 +236,7 @@ export class Replica {
     this.#followElection();
     this.#promisedAtRoundBegin = ctx.promising;
     this.#leader?.onRound((peer) => this.#election.report(peer)?.oldestSyncMs ?? 0);
+    this.#proposals.onRound(this.#leader);
     this.#learner.onRound(ticksPerRound);
     if (ctx.role === "follower" && ctx.phase === "recover" && !this.#learner.isLearning) {
       this.#follower.askPrepare(this.#election.leaderNode);

@@ -244,6 +244,7 @@ function decodeAt(bytes: Uint8Array, view: DataView, offset: number, hashing: Ha
   const guardLength = view.getUint32(offset + at.guardLength, true);
   const payloadLength = view.getUint32(offset + at.payloadLength, true);
   if (guardLength > payloadLength) return malformed("the guards are longer than the payload");
+  if (guardLength > limits.entryGuardBytesMax) return malformed("the guards are longer than the limit");
   if (payloadLength - guardLength > limits.batchBytesMax) return malformed("the batch is longer than the limit");
   const end = payloadBegin + payloadLength;
   if (end > bytes.length) return malformed("the bytes end inside the entry's payload");

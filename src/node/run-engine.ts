@@ -9,6 +9,7 @@ import type { NodeId, Uid } from "../base/types.ts";
 import { Replica } from "../core/replica.ts";
 import { scanBatch } from "../format/batch.ts";
 import { firstHash, makeEntryMaker } from "../format/entry.ts";
+import { makeEntryParts } from "../format/entry-parts.ts";
 import { loadBatchTools } from "../native/batch-tools.ts";
 import { loadHashing } from "../native/hashing.ts";
 import { Arena } from "../runtime/arena.ts";
@@ -122,7 +123,7 @@ class EngineThread {
         memory: this.#arena,
         copyAndHash: loadBatchTools({ hashing, scanBatch }).copyAndHash,
       }),
-      sequencer: new LogSequencer(),
+      sequencer: new LogSequencer(makeEntryParts(hashing), opened.recovered.sequencer),
       tickMs: limits.roundMs / limits.ticksPerRound,
       ticksPerRound: limits.ticksPerRound,
     });
@@ -131,6 +132,7 @@ class EngineThread {
     return new Engine({
       replica,
       history: new History(replica.log, reader),
+      entryParts: makeEntryParts(hashing),
       storage: this.#storage,
       clock: systemClock,
       facts: {

@@ -5,6 +5,7 @@ import type {
   AppendAnswer,
   Effect,
   LeadershipEffect,
+  SearchEffect,
   SendEntriesEffect,
   ShowEffect,
   StopEffect,
@@ -21,6 +22,8 @@ export interface EffectTargets {
   /** Entries from segments for a peer that is far behind. */
   readEntries(effect: SendEntriesEffect): Extract<Message, { kind: "entries" }>;
   answer(requestId: number, answer: AppendAnswer): void;
+  /** Searches the history in pieces; the answer comes as an event. */
+  search(effect: SearchEffect): void;
   readReady(requestId: number): void;
   readRefused(requestId: number): void;
   show(effect: ShowEffect): void;
@@ -61,6 +64,8 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
       return targets.network.refuse(effect);
     case "answer":
       return targets.answer(effect.requestId, effect.answer);
+    case "search":
+      return targets.search(effect);
     case "readReady":
       return targets.readReady(effect.requestId);
     case "readRefused":

@@ -6,6 +6,7 @@ import type { Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import type { Guards } from "../core/guards.ts";
 import type { Replica } from "../core/replica.ts";
+import type { EntryParts } from "../core/sequencer.ts";
 import type {
   AppendOrder,
   AppendResult,
@@ -22,6 +23,7 @@ import { notLeader, withOutcome } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
+import { HistorySearches } from "./history-searches.ts";
 import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
 import { type ControlProposal, type FenceAnswer, Proposer, type SessionAnswer } from "./proposer.ts";
@@ -31,6 +33,8 @@ import type { StorageLink } from "./storage-link.ts";
 export interface EngineOptions {
   readonly replica: Replica;
   readonly history: History;
+  /** For searches of the history on behalf of guards. */
+  readonly entryParts: EntryParts;
   readonly storage: StorageLink;
   readonly clock: Clock;
   readonly facts: NodeFacts;
@@ -63,6 +67,7 @@ export class Engine implements LogBackend {
 
   readonly #proposer: Proposer;
   readonly #reads: LinearReads;
+  readonly #searches: HistorySearches;
   #lastRequestId = 0;
 
   /** True from phase accept on: proposals wait for the window instead of being refused. */
@@ -84,6 +89,15 @@ export class Engine implements LogBackend {
     this.#clock = options.clock;
     this.#facts = options.facts;
     this.#onStop = options.onStop;
+    this.#searches = new HistorySearches({
+      history: options.history,
+      parts: options.entryParts,
+      visibleEnd: () => this.#visibleEnd,
+      later: (piece) => setImmediate(() => this.#stopped === undefined && piece()),
+      done: (searchId, match) =>
+        this.#push({ kind: "searched", searchId, monotonicMs: this.#clock.monotonicMs(), match }),
+      failed: (cause) => this.stop(toPaxlogError(cause, "DAMAGED")),
+    });
     this.#startedMs = options.clock.monotonicMs();
     this.#proposer = new Proposer({
       name: options.facts.name,
@@ -121,6 +135,7 @@ export class Engine implements LogBackend {
       submit: (writes) => this.#storage.submit(writes),
       readEntries: (effect) => this.#history.entriesFor(effect),
       answer: (requestId, answer) => this.#proposer.answer(requestId, answer),
+      search: (effect) => this.#searches.start(effect),
       readReady: (requestId) => this.#reads.ready(requestId),
       readRefused: (requestId) => this.#reads.refused(requestId),
       show: (effect) => this.#show(effect),

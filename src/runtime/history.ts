@@ -56,6 +56,16 @@ export class History {
     return { kind: "entries", requestId, fromSlot, entries, visibleEnd };
   }
 
+  /** Entries in order from the one that holds `from` on, below `visibleEnd`, as many as fit `bytesMax`, at least one. */
+  entriesFrom(from: Position, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
+    return this.#entries(this.#slotOf(from, visibleEnd), visibleEnd, bytesMax);
+  }
+
+  /** As `entriesFrom`, from a slot on. */
+  entriesAt(slot: Slot, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
+    return this.#entries(slot, visibleEnd, bytesMax);
+  }
+
   #slotOf(position: Position, visibleEnd: Slot): Slot {
     const slot =
       this.#log.slotOfPosition(position, visibleEnd) ??

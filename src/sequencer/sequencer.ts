@@ -1,34 +1,273 @@
-import { assert } from "../base/assert.ts";
-import { type Position, positionPlus, type Slot } from "../base/types.ts";
-import type { AppendProposal } from "../core/event.ts";
-import type { Sequencer, SequencerBegin, Verdict } from "../core/sequencer.ts";
+import { assert, assertNever } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
+import type { AppendAnswer, AppendFailure } from "../core/effect.ts";
+import { emptyPayload } from "../core/entry.ts";
+import type { AppendProposal, FenceProposal, Proposal } from "../core/event.ts";
+import type { SessionRequest } from "../core/guards.ts";
+import type {
+  ControlVerdict,
+  EntryParts,
+  EntrySource,
+  HistoryAnswer,
+  OrderAt,
+  Sequencer,
+  SequencerBegin,
+  SequencerSnapshot,
+  SessionOutcome,
+  Verdict,
+} from "../core/sequencer.ts";
+import { encodeFence, encodeSession, type SessionControl } from "./control.ts";
+import { GuardCheck } from "./guard-check.ts";
+import { LogState, sessionTtl } from "./log-state.ts";
+import { UndoLog } from "./undo.ts";
 
-/** Gives positions and times. Appends carry no guards yet, so every proposal is ordered. */
+/**
+ * The sequencer of the log. Its state stands at the end of what was ordered; what undecided slots did to it can be taken back,
+ * and is where the ballot is lost. So there is one state, and no lookup goes through two.
+ */
 export class LogSequencer implements Sequencer {
-  #nextPosition: Position | undefined;
-  #time = 0;
+  readonly #state: LogState;
+  readonly #parts: EntryParts;
+  readonly #guards: GuardCheck;
+  readonly #overlay = new UndoLog();
+  #decidedEnd: Slot;
+  /** Whether this node orders: from `begin` to `end`. */
+  #isOrdering = false;
   /** What the leader's clock is ahead of the monotonic one: fixed when it took its ballot. */
   #wallOffsetMs = 0;
 
-  begin(at: SequencerBegin): void {
-    this.#nextPosition = at.position;
-    this.#time = at.time;
-    this.#wallOffsetMs = at.wallMs - at.monotonicMs;
+  /** `base` is what the decided entries of before amount to. */
+  constructor(parts: EntryParts, base: SequencerSnapshot | undefined) {
+    this.#parts = parts;
+    this.#state = new LogState(base);
+    this.#guards = new GuardCheck(this.#state, parts);
+    this.#decidedEnd = this.#state.end;
+  }
+
+  // ---- What is decided
+
+  decided(end: Slot, log: EntrySource): string | undefined {
+    if (end <= this.#decidedEnd) return undefined;
+    const fault = this.#applyTo(end, log);
+    this.#decidedEnd = end;
+    this.#overlay.decided(end);
+    return fault;
+  }
+
+  begin(at: SequencerBegin): string | undefined {
+    assert(this.#state.end === this.#decidedEnd, "an overlay is made on the decided base alone");
+    this.#isOrdering = true;
+    this.#wallOffsetMs = at.wallOffsetMs;
+    for (const entry of at.suffix) {
+      const fault = this.#state.apply(entry, this.#parts, this.#overlay);
+      if (fault !== undefined) return fault;
+    }
+    assert(this.#state.nextPosition === at.position, "the suffix ends at the log's tail");
+    return undefined;
+  }
+
+  end(at: { readonly position: Position; readonly time: number }): void {
+    if (!this.#isOrdering) return;
+    this.#isOrdering = false;
+    this.#overlay.undoAll();
+    this.#state.window.cut(at.position);
+    this.#state.end = this.#decidedEnd;
+    this.#state.nextPosition = at.position;
+    this.#state.time = at.time;
+  }
+
+  /** Takes from the log what the state has not seen: nothing on a leader, which made it itself. */
+  #applyTo(end: Slot, log: EntrySource): string | undefined {
+    for (let slot = this.#state.end; slot < end; slot = slotPlus(slot, 1)) {
+      const entry = log.at(slot);
+      assert(entry !== undefined, () => `slot ${slot} is decided and not in memory`);
+      const fault = this.#state.apply(entry, this.#parts);
+      if (fault !== undefined) return fault;
+    }
+    return undefined;
+  }
+
+  // ---- What is proposed
+
+  order(proposal: Proposal, at: OrderAt, seen: readonly HistoryAnswer[]): Verdict {
+    assert(this.#isOrdering && at.slot === this.#state.end, () => `slot ${at.slot} is not the next to be ordered`);
+    switch (proposal.kind) {
+      case "append":
+        return proposal.guards === undefined
+          ? this.#orderPlain(proposal, at)
+          : this.#orderGuarded(proposal, proposal.guards.session, at, seen);
+      case "openSession":
+        return this.#open(proposal.ttlMs, at);
+      case "keepSession":
+        return this.#ofSession(proposal.session, { op: "keep" }, at);
+      case "closeSession":
+        return this.#ofSession(proposal.session, { op: "close" }, at);
+      case "fence":
+        return this.#fence(proposal, at);
+      default:
+        return assertNever(proposal);
+    }
+  }
+
+  due(at: OrderAt): ControlVerdict | undefined {
+    const { sessions, time: last } = this.#state;
+    if (!this.#isOrdering || sessions.count === 0) return undefined;
+    const time = this.#time(at);
+    const session = sessions.expired(time);
+    if (session !== undefined) return this.#sessionEntry(session, 0, { op: "expire" }, at);
+    if (time < last + limits.tickEntryMs) return undefined;
+    return this.#control({ kind: "tick", session: 0, serial: 0, content: emptyPayload.batch }, at);
+  }
+
+  #orderPlain(proposal: AppendProposal, at: OrderAt): Verdict {
+    assert(proposal.recordCount >= 1, "a batch has at least one record");
+    const state = this.#state;
+    const { guards } = proposal.payload;
+    const firstPosition = state.nextPosition;
+    if (guards.length > 0) state.window.add(guards, firstPosition, proposal.recordCount);
+    state.end = slotPlus(at.slot, 1);
+    state.nextPosition = positionPlus(firstPosition, proposal.recordCount);
+    state.time = this.#time(at);
+    return { kind: "ordered", firstPosition, time: state.time };
+  }
+
+  /** A retry is found before any guard is judged: what its first attempt demanded need not hold any more. */
+  #orderGuarded(
+    proposal: AppendProposal,
+    session: SessionRequest | undefined,
+    at: OrderAt,
+    seen: readonly HistoryAnswer[],
+  ): Verdict {
+    const known = session === undefined ? undefined : this.#known(session);
+    if (known !== undefined) return known;
+    const verdict = this.#guards.check(proposal.guards!, at.log, seen);
+    if (verdict?.kind === "unseen") return verdict;
+    if (verdict?.kind === "refused") {
+      const { refusal } = verdict;
+      if (session === undefined) return { kind: "refused", answer: { kind: "refused", refusal } };
+      // In the log, so that a copy of the request that comes later is refused too, whatever holds by then.
+      return this.#sessionEntry(session.id, session.serial, { op: "refused", refusal }, at, {
+        kind: "refused",
+        refusal,
+      });
+    }
+    if (session === undefined) return this.#orderPlain(proposal, at);
+    return this.#orderInSession(proposal, session, at);
+  }
+
+  #orderInSession(proposal: AppendProposal, { id, serial }: SessionRequest, at: OrderAt): Verdict {
+    const { slot } = at;
+    const { payload, recordCount } = proposal;
+    const firstPosition = this.#state.nextPosition;
+    const time = this.#time(at);
+    const guardLength = payload.guards.length;
+    const facts = { slot, kind: "batch", firstPosition, recordCount, time, session: id, serial, guardLength } as const;
+    const fault = this.#state.take(facts, payload.guards, payload.batch, this.#overlay);
+    assert(fault === undefined, () => `what was judged cannot be ordered: ${fault}`);
+    return { kind: "ordered", firstPosition, time };
+  }
+
+  /** What became of a request that is not new, or cannot be ordered. */
+  #known({ id, serial }: SessionRequest): Verdict | undefined {
+    const verdict = this.#state.sessions.judge(id, serial);
+    switch (verdict.kind) {
+      case "new":
+        return undefined;
+      case "known": {
+        const { slot } = verdict.outcome;
+        const answer = answerOf(verdict.outcome);
+        return slot < this.#decidedEnd ? { kind: "answered", answer } : { kind: "joined", slot, answer };
+      }
+      case "unknown":
+        return { kind: "refused", answer: failed("SESSION_UNKNOWN", "unknown") };
+      case "passed":
+        return { kind: "refused", answer: failed("SESSION_GAP", "none") };
+      case "overflow":
+        return { kind: "answered", answer: failed("SESSION_OVERFLOW", "none") };
+      default:
+        return assertNever(verdict);
+    }
+  }
+
+  // ---- Control entries
+
+  #open(ttlMs: number, at: OrderAt): Verdict {
+    if (this.#state.sessions.count >= limits.sessionsMax) {
+      return { kind: "answered", answer: failed("OVERLOADED", "none") };
+    }
+    return this.#sessionEntry(0, 0, { op: "open", ttlMs: sessionTtl(ttlMs) }, at);
+  }
+
+  #ofSession(id: number, control: SessionControl, at: OrderAt): Verdict {
+    if (this.#state.sessions.ttlOf(id) === undefined) {
+      return { kind: "refused", answer: failed("SESSION_UNKNOWN", "unknown") };
+    }
+    return this.#sessionEntry(id, 0, control, at);
+  }
+
+  #sessionEntry(
+    id: number,
+    serial: number,
+    control: SessionControl,
+    at: OrderAt,
+    answer?: AppendAnswer,
+  ): ControlVerdict {
+    const session = control.op === "open" ? at.slot : id;
+    const ttlMs = control.op === "open" ? control.ttlMs : (this.#state.sessions.ttlOf(id) ?? 0);
+    const content = encodeSession(control);
+    const said = answer ?? { kind: "session" as const, session, ttlMs, time: this.#time(at) };
+    return this.#control({ kind: "session", session: id, serial, content }, at, said);
+  }
+
+  #fence({ token }: FenceProposal, at: OrderAt): Verdict {
+    const { fence, nextPosition: tail } = this.#state;
+    if (token < fence) {
+      const refusal = { guard: "fencingToken", index: 0, actual: fence, tail } as const;
+      return { kind: "refused", answer: { kind: "refused", refusal } };
+    }
+    const answer = { kind: "fenced", fence: token, tail } as const;
+    return this.#control({ kind: "fence", session: 0, serial: 0, content: encodeFence(token) }, at, answer);
+  }
+
+  #control(
+    entry: { kind: "session" | "fence" | "tick"; session: number; serial: number; content: Uint8Array },
+    at: OrderAt,
+    answer: AppendAnswer = failed("LEADER_LOST", "unknown"),
+  ): ControlVerdict {
+    const { kind, session, serial, content } = entry;
+    const firstPosition = this.#state.nextPosition;
+    const time = this.#time(at);
+    const facts = {
+      slot: at.slot,
+      kind,
+      firstPosition,
+      recordCount: 0,
+      time,
+      session,
+      serial,
+      guardLength: 0,
+    } as const;
+    const fault = this.#state.take(facts, emptyPayload.guards, content, this.#overlay);
+    assert(fault === undefined, () => `a ${kind} entry was judged and cannot be ordered: ${fault}`);
+    const payload = { batch: content, guards: emptyPayload.guards };
+    const batchChecksum = this.#parts.checksum(content);
+    return { kind: "control", entry: { kind, session, serial, firstPosition, time, payload, batchChecksum }, answer };
   }
 
   /**
    * Time is hybrid: the leader's clock, but never before the entry in front of it. That clock is the wall clock when it took its
    * ballot and monotonic time since, so a jump of the wall clock enters only with a new leader.
    */
-  order(proposal: AppendProposal, at: { readonly slot: Slot; readonly monotonicMs: number }): Verdict {
-    assert(this.#nextPosition !== undefined, "the sequencer orders only after it began");
-    assert(proposal.recordCount >= 1, "a batch has at least one record");
-    const firstPosition = this.#nextPosition;
-    this.#nextPosition = positionPlus(firstPosition, proposal.recordCount);
-    this.#time = Math.max(this.#time, Math.floor(this.#wallOffsetMs + at.monotonicMs));
-    return { kind: "ordered", firstPosition, time: this.#time };
+  #time({ monotonicMs }: OrderAt): number {
+    return Math.max(this.#state.time, Math.floor(this.#wallOffsetMs + monotonicMs));
   }
-
-  /** Nothing is kept for undecided slots yet. */
-  decided(): void {}
 }
+
+/** The answer that a request with this outcome gets, at first and ever after. */
+function answerOf({ refusal, firstPosition, recordCount, time }: SessionOutcome): AppendAnswer {
+  if (refusal !== undefined) return { kind: "refused", refusal };
+  return { kind: "acknowledged", firstPosition, recordCount, time };
+}
+
+const failed = (code: AppendFailure, outcome: "none" | "unknown"): AppendAnswer => ({ kind: "failed", code, outcome });

@@ -3,6 +3,7 @@ import { limits } from "../base/limits.ts";
 import { nodeId, type Slot } from "../base/types.ts";
 import { Replica, type ReplicaOptions } from "../core/replica.ts";
 import { firstHash, makeEntryMaker } from "../format/entry.ts";
+import { makeEntryParts } from "../format/entry-parts.ts";
 import type { Disk } from "../storage/disk.ts";
 import { Checks } from "./checks.ts";
 import { fromMs, VirtualClock } from "./clock.ts";
@@ -88,6 +89,7 @@ export class Cluster {
       }),
       makeReplica: options.makeReplica ?? ((replicaOptions) => new Replica(replicaOptions)),
       replicaOptions: { firstHash: (clusterId) => firstHash(clusterId, hashing), makeEntry: makeEntryMaker(hashing) },
+      entryParts: makeEntryParts(hashing),
       turnEventsMax: options.turnEventsMax ?? 8,
       turnDelayUs: options.turnDelayUs ?? 50,
     };

@@ -105,6 +105,8 @@ export function describeEffect(effect: Effect): string {
     case "answer": {
       return `answer ${effect.requestId} ${describeAnswer(effect.answer)}`;
     }
+    case "search":
+      return `search ${effect.searchId}: ${effect.query.want} in [${effect.query.from},${effect.query.end})`;
     case "readReady":
     case "readRefused":
       return `${effect.kind} ${effect.requestId}`;

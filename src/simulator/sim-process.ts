@@ -4,6 +4,7 @@ import type { Effect } from "../core/effect.ts";
 import type { Event, Proposal } from "../core/event.ts";
 import { carryOut, type EffectTargets } from "../runtime/effects.ts";
 import { History } from "../runtime/history.ts";
+import { HistorySearches } from "../runtime/history-searches.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import type { CheckedNode } from "./checks.ts";
@@ -44,6 +45,7 @@ export class SimProcess {
   readonly #onPowerLoss: (where: "turn" | "commit") => void;
   readonly #storage: SimStorage;
   readonly #history: History;
+  readonly #searches: HistorySearches;
   readonly #observer: Observer;
   readonly loop: SimLoop;
   #network: PeerNetwork | undefined;
@@ -72,12 +74,22 @@ export class SimProcess {
       members: world.members,
       clientAddress: `client-${node.name}`,
       freshClusterId: random.hex(16) as Uid,
-      sequencer: new LogSequencer(),
+      sequencer: new LogSequencer(world.entryParts, store.recovered.sequencer),
       tickMs,
       ticksPerRound: limits.ticksPerRound,
     });
     this.#tail = this.replica.log.positionAt(this.replica.view.visibleEnd);
     this.#history = new History(this.replica.log, store.reader);
+    this.#searches = new HistorySearches({
+      history: this.#history,
+      parts: world.entryParts,
+      visibleEnd: () => this.replica.view.visibleEnd,
+      later: (piece) => this.#world.clock.after(this.#world.turnDelayUs + 1, () => this.#isKilled || piece()),
+      done: (searchId, match) => this.#push({ kind: "searched", searchId, monotonicMs: this.#monotonicMs, match }),
+      failed: (cause) => {
+        throw failure(`${node.name} cannot search its history`, cause);
+      },
+    });
     this.#observer = new Observer(world.coverage, node.shadow);
     this.#storage = this.#makeStorage(options);
     this.loop = new SimLoop({
@@ -244,6 +256,10 @@ export class SimProcess {
           throw new Violation(`${this.#node.name} answers append ${requestId}, which waits for no answer`);
         }
         clients.answered(requestId, answer);
+      },
+      search: (effect) => {
+        coverage.count("historySearched");
+        this.#searches.start(effect);
       },
       readReady: (requestId) => {
         this.#reads.delete(requestId);

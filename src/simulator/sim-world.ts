@@ -1,6 +1,7 @@
 import type { Position } from "../base/types.ts";
 import type { AppendAnswer } from "../core/effect.ts";
 import type { Replica, ReplicaOptions } from "../core/replica.ts";
+import type { EntryParts } from "../core/sequencer.ts";
 import type { Checks } from "./checks.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
@@ -32,6 +33,7 @@ export interface SimWorld {
   readonly makeReplica: (options: ReplicaOptions) => ReplicaPart;
   /** What a replica is given beside what is its own. */
   readonly replicaOptions: Pick<ReplicaOptions, "firstHash" | "makeEntry">;
+  readonly entryParts: EntryParts;
   /** Events that one turn takes, at most. */
   readonly turnEventsMax: number;
   readonly turnDelayUs: number;

@@ -4,6 +4,7 @@ import { limits } from "../base/limits.ts";
 import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
 import type { Genesis, LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
+import type { SequencerSnapshot } from "../core/sequencer.ts";
 import { claimedGeneration } from "../format/group.ts";
 import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
 import type { Superblock } from "../format/superblock.ts";
@@ -26,6 +27,8 @@ export interface RecoveredLog {
   readonly end: LogEnd;
   readonly base: LogBase;
   readonly window: readonly Entry[];
+  /** What the entries below the base amount to. */
+  readonly sequencer: SequencerSnapshot;
   readonly layout: readonly GroupPlace[];
   /** Where the next group goes; undefined where the log has no segment yet. */
   readonly segment: OpenSegment | undefined;
@@ -70,6 +73,7 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
     return {
       end: endOf(scan),
       ...windowOf(scan),
+      sequencer: scan.state.save(),
       layout: scan.layout,
       segment:
         last === undefined || end === undefined

@@ -1,3 +1,4 @@
+import { defined } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { maxSlot, minSlot, type Slot } from "../base/types.ts";
@@ -5,7 +6,9 @@ import { type Ballot, compareBallots, showBallot } from "../core/ballot.ts";
 import type { LogBase } from "../core/durable.ts";
 import { type Entry, nextPositionOf } from "../core/entry.ts";
 import { Log } from "../core/log.ts";
+import type { EntryParts } from "../core/sequencer.ts";
 import { decodeEntries } from "../format/entry.ts";
+import { makeEntryParts } from "../format/entry-parts.ts";
 import {
   decodeGroupHeader,
   type GroupHeader,
@@ -14,6 +17,7 @@ import {
   type SegmentTag,
 } from "../format/group.ts";
 import { type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
+import { emptySnapshot, LogState } from "../sequencer/log-state.ts";
 import { BlockReader, isZero } from "./block-reader.ts";
 import { type DamageReason, damaged, formatUnknown } from "./damage.ts";
 import type { DiskFile } from "./disk.ts";
@@ -42,6 +46,9 @@ export class LogScan {
   /** [decidedEnd, end). */
   readonly log: Log;
   readonly layout: GroupPlace[] = [];
+  /** What the entries below decidedEnd amount to for the sequencer. */
+  readonly state: LogState;
+  readonly #parts: EntryParts;
   ballot: Ballot;
   decidedEnd: Slot;
   /** Of the last valid group. */
@@ -51,6 +58,8 @@ export class LogScan {
     this.#hashing = hashing;
     this.#durableSequence = durableSequence;
     this.log = new Log(begin, [], 0);
+    this.state = new LogState({ ...emptySnapshot, end: begin.slot, nextPosition: begin.position, time: begin.time });
+    this.#parts = makeEntryParts(hashing);
     this.decidedEnd = begin.slot;
     this.sequence = first.sequence;
     this.ballot = first.ballot;
@@ -216,6 +225,11 @@ export class LogScan {
   /** Takes a hint or a floor; what lies below it leaves the memory. */
   raiseDecidedEnd(hint: Slot): void {
     this.decidedEnd = maxSlot(this.decidedEnd, minSlot(hint, this.log.acceptedEnd));
+    while (this.state.end < this.decidedEnd) {
+      const entry = defined(this.log.at(this.state.end), "a decided entry");
+      const fault = this.state.apply(entry, this.#parts);
+      if (fault !== undefined) throw damaged("CHAIN_BROKEN", `no sequencer can have ordered this log: ${fault}`, {});
+    }
     this.log.dropBelow(this.decidedEnd);
   }
 

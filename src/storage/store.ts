@@ -117,7 +117,7 @@ export class Store {
       durableSequence: log.end.sequence,
       decidedEnd: log.end.decidedEnd,
     });
-    this.recovered = { identity, state, base: log.base, window: log.window };
+    this.recovered = { identity, state, base: log.base, window: log.window, sequencer: log.sequencer };
     this.#log = new LogWriter({
       ...options,
       segmentBytes,

@@ -1,6 +1,7 @@
 // A cluster of real replicas whose messages and disks move only when a test says so.
 import { createHash } from "node:crypto";
 import { limits } from "../../src/base/limits.ts";
+import { hashOfText } from "../../src/base/tag-hash.ts";
 import type { Hash, NodeId, Slot, Uid } from "../../src/base/types.ts";
 import { noBallot } from "../../src/core/ballot.ts";
 import type { DurableState, Recovered } from "../../src/core/durable.ts";
@@ -9,6 +10,8 @@ import { type Entry, type EntryMaker, nextPositionOf } from "../../src/core/entr
 import type { Event } from "../../src/core/event.ts";
 import type { Message, MessageKind } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
+import type { EntryParts } from "../../src/core/sequencer.ts";
+import { LogState } from "../../src/sequencer/log-state.ts";
 import { LogSequencer } from "../../src/sequencer/sequencer.ts";
 
 const digest = (text: string): string => createHash("md5").update(text).digest("hex");
@@ -17,8 +20,39 @@ export const firstHash = (clusterId: Uid): Hash => digest(`first ${clusterId}`) 
 /** Entries with an honest 128-bit hash chain; the bytes are only the batch, since the core never looks inside. */
 export const makeEntry: EntryMaker = (header, payload) => {
   const hash = digest(JSON.stringify(header) + Buffer.from(payload.batch).toString("hex")) as Hash;
-  return { ...header, hash, bytes: payload.batch };
+  return { ...header, hash, bytes: Buffer.concat([payload.guards, payload.batch]) };
 };
+
+/** Batches are text here: types and tags are words of it, "#word" a tag and "!word" a type; a batch is one record. */
+export const parts: EntryParts = {
+  batchOf: (entry) => entry.bytes.subarray(entry.guardLength),
+  guardsOf: (entry) => entry.bytes.subarray(0, entry.guardLength),
+  checksum: () => 0,
+  match: (entry, { query, from, end }) => {
+    if (entry.kind !== "batch" || entry.firstPosition < from || entry.firstPosition >= end) return 0;
+    const words = wordsOf(Buffer.from(parts.batchOf(entry)).toString());
+    const matches = query.items.some(
+      ({ types, tags }) =>
+        (types.length === 0 || types.some((type) => words.includes(`!${type}`))) &&
+        tags.every((tag) => words.includes(`#${tag}`)),
+    );
+    return matches ? entry.firstPosition : 0;
+  },
+};
+
+const wordsOf = (text: string): string[] => text.split(" ").filter((word) => /^[#!]/.test(word));
+
+/** The hashes that the entry of such a batch carries. */
+export function guardsOfText(text: string): Uint8Array {
+  const words = wordsOf(text);
+  const guards = Buffer.alloc(8 * words.length);
+  for (const [index, word] of words.entries()) {
+    const { low, high } = hashOfText(word.slice(1), word.startsWith("#") ? "tag" : "type");
+    guards.writeUInt32LE(low, 8 * index);
+    guards.writeUInt32LE(high, 8 * index + 4);
+  }
+  return guards;
+}
 
 export interface Wire {
   readonly from: NodeId;
@@ -74,7 +108,10 @@ class TestDisk {
     const acceptedBallot =
       ahead && this.logBallot.n >= this.state.acceptedBallot.n ? this.logBallot : this.state.acceptedBallot;
     const identity = { name, nodeUid: digest(`${name} ${this.#formats}`) as Uid, incarnation: this.incarnation };
-    return { identity, state: { ...this.state, acceptedBallot }, base, window: this.log.slice(decidedEnd - 1) };
+    const decided = new LogState();
+    for (const entry of this.log.slice(0, decidedEnd - 1)) decided.apply(entry, parts);
+    const window = this.log.slice(decidedEnd - 1);
+    return { identity, state: { ...this.state, acceptedBallot }, base, window, sequencer: decided.save() };
   }
 }
 
@@ -258,7 +295,7 @@ export class TestCluster {
   propose(id: number, ...texts: string[]): number[] {
     const proposals = texts.map((text) => {
       this.#requestCount += 1;
-      const payload = { batch: Buffer.from(text), guards: new Uint8Array(0) };
+      const payload = { batch: Buffer.from(text), guards: guardsOfText(text) };
       return { kind: "append" as const, requestId: this.#requestCount, payload, batchChecksum: 0, recordCount: 1 };
     });
     this.step(id, { kind: "propose", monotonicMs: this.wallMs, proposals });
@@ -279,14 +316,15 @@ export class TestCluster {
   }
 
   #boot(node: TestNode): void {
+    const recovered = node.disk.recover(node.name);
     node.replica = new Replica({
-      recovered: node.disk.recover(node.name),
+      recovered,
       members: this.nodes?.map(({ name }) => ({ name, peerAddress: `${name}:1` })) ?? [],
       clientAddress: `${node.name}:2`,
       freshClusterId: digest("cluster") as Uid,
       firstHash,
       makeEntry,
-      sequencer: new LogSequencer(),
+      sequencer: new LogSequencer(parts, recovered.sequencer),
       tickMs: 25,
       ticksPerRound: 8,
     });

@@ -33,6 +33,7 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
     },
     answer: (requestId, answer) => done.push(`answer ${requestId} ${answer.kind}`),
     readReady: (requestId) => done.push(`ready ${requestId}`),
+    search: ({ searchId }) => done.push(`ready ${searchId}`),
     readRefused: (requestId) => done.push(`refused ${requestId}`),
     show: ({ visibleEnd }) => done.push(`show ${visibleEnd}`),
     leadership: ({ leader, self }) => done.push(`leader ${leader} ${self}`),

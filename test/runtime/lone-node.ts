@@ -9,6 +9,7 @@ import type { Uid } from "../../src/base/types.ts";
 import { Replica } from "../../src/core/replica.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
+import { makeEntryParts } from "../../src/format/entry-parts.ts";
 import { loadHashing } from "../../src/native/hashing.ts";
 import { Arena } from "../../src/runtime/arena.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
@@ -53,7 +54,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
     freshClusterId: randomBytes(16).toString("hex") as Uid,
     firstHash: (clusterId) => firstHash(clusterId, hashing),
     makeEntry: makeEntryMaker(hashing, { memory: arena }),
-    sequencer: new LogSequencer(),
+    sequencer: new LogSequencer(makeEntryParts(hashing), opened.recovered.sequencer),
     tickMs: limits.roundMs / limits.ticksPerRound,
     ticksPerRound: limits.ticksPerRound,
   });
@@ -64,6 +65,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
   const engine = new Engine({
     replica,
     history: new History(replica.log, reader),
+    entryParts: makeEntryParts(hashing),
     storage,
     clock: systemClock,
     facts: { name: "node", clientAddress: "127.0.0.1:1", members, hashing: "portable", version: "0" },

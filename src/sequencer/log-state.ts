@@ -1,0 +1,145 @@
+import { assertNever } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
+import { firstPosition, firstSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
+import { type Entry, type EntryHeader, nextPositionOf } from "../core/entry.ts";
+import type { EntryParts, SequencerSnapshot } from "../core/sequencer.ts";
+import { decodeFence, decodeSession } from "./control.ts";
+import { Sessions } from "./sessions.ts";
+import { TagWindow } from "./tag-window.ts";
+import type { UndoLog } from "./undo.ts";
+
+/** The header's part that the state looks at. */
+export type EntryFacts = Pick<
+  EntryHeader,
+  "slot" | "kind" | "firstPosition" | "recordCount" | "time" | "session" | "serial" | "guardLength"
+>;
+
+/** What the entries below `end` amount to for the verdict on the next one: a function of the log alone. */
+export class LogState {
+  /** First slot that is not in the state. */
+  end: Slot;
+  nextPosition: Position;
+  /** Of the last entry. */
+  time: number;
+  fence: number;
+  readonly sessions: Sessions;
+  readonly window: TagWindow;
+
+  constructor(snapshot: SequencerSnapshot = emptySnapshot) {
+    this.end = snapshot.end;
+    this.nextPosition = snapshot.nextPosition;
+    this.time = snapshot.time;
+    this.fence = snapshot.fence;
+    this.sessions = Sessions.load(snapshot.sessions);
+    this.window = TagWindow.load(snapshot.window);
+  }
+
+  /** Plain data, for other threads and for snapshots. The caller has seen to it that nothing in it is undecided. */
+  save(): SequencerSnapshot {
+    const { end, nextPosition, time, fence } = this;
+    return { end, nextPosition, time, fence, sessions: this.sessions.save(), window: this.window.save() };
+  }
+
+  /**
+   * Takes the next entry of the log. Returns what is wrong with it where no sequencer may have ordered it: the replica must not go
+   * on then. With `undo` the entry is undecided, and can be taken back.
+   */
+  apply(entry: Entry, parts: EntryParts, undo?: UndoLog): string | undefined {
+    if (entry.slot !== this.end) return `slot ${entry.slot} comes in the place of ${this.end}`;
+    const plain = entry.kind === "batch" && entry.session === 0 && entry.guardLength === 0;
+    const fault = plain ? undefined : this.#take(entry, parts.guardsOf(entry), parts.batchOf(entry), undo);
+    this.end = slotPlus(entry.slot, 1);
+    this.nextPosition = nextPositionOf(entry);
+    this.time = entry.time;
+    return fault === undefined ? undefined : `slot ${entry.slot}: ${fault}`;
+  }
+
+  /** As `apply`, for an entry that is being made here and is no plain batch. */
+  take(facts: EntryFacts, guards: Uint8Array, content: Uint8Array, undo: UndoLog): string | undefined {
+    const fault = this.#take(facts, guards, content, undo);
+    this.end = slotPlus(facts.slot, 1);
+    this.nextPosition = (facts.firstPosition + facts.recordCount) as Position;
+    this.time = facts.time;
+    return fault;
+  }
+
+  #take(facts: EntryFacts, guards: Uint8Array, content: Uint8Array, undo: UndoLog | undefined): string | undefined {
+    const { slot, kind, session, serial, time, recordCount } = facts;
+    switch (kind) {
+      case "batch":
+        if (guards.length > 0) this.window.add(guards, facts.firstPosition, recordCount);
+        if (session === 0) return undefined;
+        return this.sessions.take(
+          session,
+          { serial, slot, firstPosition: facts.firstPosition, recordCount, time, refusal: undefined },
+          undo,
+        );
+      case "session":
+        return this.#takeSession(facts, content, undo);
+      case "fence":
+        return this.#takeFence(slot, content, undo);
+      case "noop":
+      case "tick":
+      case "trim":
+      case "stopSign":
+      case "mark":
+        return undefined;
+      default:
+        return assertNever(kind);
+    }
+  }
+
+  #takeSession(facts: EntryFacts, content: Uint8Array, undo: UndoLog | undefined): string | undefined {
+    const control = decodeSession(content);
+    if (control === undefined) return "a session entry that this version does not know";
+    const { slot, session, serial, time, firstPosition } = facts;
+    switch (control.op) {
+      case "open":
+        return this.sessions.open(slot, control.ttlMs, time, undo);
+      case "keep":
+        return this.sessions.keep(slot, session, time, undo);
+      case "close":
+        return this.sessions.close(slot, session, undo);
+      case "expire":
+        return this.sessions.expire(slot, session, time, undo);
+      case "refused": {
+        const { refusal } = control;
+        return this.sessions.take(session, { serial, slot, firstPosition, recordCount: 0, time, refusal }, undo);
+      }
+      default:
+        return assertNever(control);
+    }
+  }
+
+  #takeFence(slot: Slot, content: Uint8Array, undo: UndoLog | undefined): string | undefined {
+    const token = decodeFence(content);
+    const before = this.fence;
+    if (token === undefined) return "a fence entry that this version does not know";
+    if (token < before) return `the fence would fall from ${before} to ${token}`;
+    this.fence = token;
+    undo?.add(slot, () => {
+      this.fence = before;
+    });
+    return undefined;
+  }
+}
+
+/** Of the empty log. */
+export const emptySnapshot: SequencerSnapshot = {
+  end: firstSlot,
+  nextPosition: firstPosition,
+  time: 0,
+  fence: 0,
+  sessions: [],
+  window: {
+    coveredFrom: firstPosition,
+    lows: new Uint32Array(0),
+    highs: new Uint32Array(0),
+    firsts: new Float64Array(0),
+    counts: new Uint32Array(0),
+  },
+};
+
+/** A time to live within its limits. */
+export const sessionTtl = (ttlMs: number): number =>
+  Math.min(limits.sessionTtlMsMax, Math.max(limits.sessionTtlMsMin, Math.floor(ttlMs)));
