@@ -1,9 +1,10 @@
 import { assert, assertNever, defined } from "../base/assert.ts";
-import { PaxlogError } from "../base/errors.ts";
+import type { PaxlogError } from "../base/errors.ts";
 import type { AppendAnswer } from "../core/effect.ts";
 import { emptyPayload } from "../core/entry.ts";
 import type { AppendProposal, Proposal } from "../core/event.ts";
 import type { Guards, Refusal } from "../core/guards.ts";
+import { guardsOfBatch } from "../format/batch-guards.ts";
 import { entryHeaderBytes } from "../format/entry.ts";
 import type { AppendOrder, AppendResult, CheckedBatch } from "../transport/backend.ts";
 import {
@@ -119,7 +120,8 @@ export class Proposer {
       proposals.push(proposal);
       slots -= 1;
       // Counted as the core counts it, so that it refuses nothing of what is handed over.
-      bytes -= entryHeaderBytes + (proposal.kind === "append" ? proposal.payload.batch.length : 0);
+      const payload = proposal.kind === "append" ? proposal.payload : emptyPayload;
+      bytes -= entryHeaderBytes + payload.guards.length + payload.batch.length;
     }
     return proposals;
   }
@@ -163,10 +165,7 @@ export class Proposer {
 
   #offer(waiting: Waiting): void {
     const refusal =
-      this.#ended ??
-      notJudged(waiting) ??
-      refusalOf(waiting) ??
-      (this.#queue.offer(waiting) ? undefined : overloaded(this.#options.name));
+      this.#ended ?? refusalOf(waiting) ?? (this.#queue.offer(waiting) ? undefined : overloaded(this.#options.name));
     if (refusal === undefined) return;
     // Noted at once, since the caller's next append may come before this one's answer.
     if (waiting.kind === "append") waiting.order?.caller.failed(refusal, waiting.order.independent);
@@ -181,7 +180,7 @@ export class Proposer {
     const requestId = this.#options.nextRequestId();
     if (waiting.kind === "control") return { ...waiting.proposal, requestId };
     const { batch, guards, order } = waiting;
-    const payload = { batch: batch.batch, guards: emptyPayload.guards };
+    const payload = { batch: batch.batch, guards: guardsOfBatch(batch.batch) };
     const caller = order === undefined || order.independent ? 0 : order.caller.id;
     return {
       kind: "append",
@@ -212,12 +211,6 @@ export class Proposer {
         return assertNever(answer.code);
     }
   }
-}
-
-/** The core judges no guards, sessions and fences yet: written as if nothing was demanded they would break what callers rely on. */
-function notJudged(waiting: Waiting): PaxlogError | undefined {
-  if (waiting.kind === "append" && waiting.guards === undefined) return undefined;
-  return new PaxlogError("UNAVAILABLE", "this node does not judge guards yet", { retryable: false });
 }
 
 /** What a request that is no append takes in the queue, about. */
