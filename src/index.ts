@@ -2,16 +2,26 @@
 export { type ErrorCode, type ErrorFacts, errorCodes, type Outcome, PaxlogError } from "./base/errors.ts";
 export { connect } from "./client/connect.ts";
 export type {
+  AppendCondition,
   Appended,
   AppendedMany,
+  AppendOptions,
   CallOptions,
   ConnectOptions,
+  Fence,
   Log,
   LogBounds,
   LogRead,
   ReadFreshness,
   ReadOptions,
+  RecordQuery,
+  RecordQueryItem,
+  Session,
+  SessionAppendOptions,
+  SessionOptions,
+  SessionState,
   StatusOptions,
+  StreamExpectation,
   TailOptions,
 } from "./client/log.ts";
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";

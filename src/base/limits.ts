@@ -173,6 +173,16 @@ export const limits = {
   clientDeadlineMs: 10_000,
   /** ... and how long a leader that is connected may leave everything that was sent unanswered. */
   clientAnswerMs: 30_000,
+  /** A leader that leaves everything unanswered for this long may be frozen or cut off: the other nodes are asked who leads. */
+  clientQuietMs: 1_000,
+  /** One question to one node, before the next one is asked. */
+  clientAskMs: 2_500,
+  /** Calls of append that wait in one queue of the library, for room or for a leader; the user may set it. */
+  clientWaitingAppends: 1024 * 1024,
+  /** Signs of life that the library gives within the ttl of a session: two may be lost. */
+  clientKeepsPerTtl: 3,
+  /** Sessions that one Log has open: each has a stream of its own. */
+  clientSessionsMax: 256,
   /** One attempt to connect to one node, and the pause after all were tried, at first and at last. */
   clientConnectMs: 2_000,
   clientRetryMsFirst: 25,
@@ -220,4 +230,5 @@ assert(
   limits.cacheBytes + limits.windowBytes + 4 * limits.arenaSlabBytes < limits.arenaSlabsMax * limits.arenaSlabBytes,
   "the arena holds what the core keeps in memory, and slabs that are not full or rest",
 );
+assert(limits.clientSessionsMax < limits.streamsPerConnection / 2, "sessions leave streams for reads");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

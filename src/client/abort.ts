@@ -45,8 +45,11 @@ export function cancelled(signal: AbortSignal | undefined, outcome: "none" | "un
   return new PaxlogError("CANCELLED", message, { outcome, cause: signal?.reason });
 }
 
-/** Resolves after the time, or as soon as the signal is aborted; never rejects. */
-export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+/**
+ * Resolves after the time, or as soon as the signal is aborted; never rejects. Where the process "may exit", nobody waits for the
+ * end of it but the library itself.
+ */
+export function pause(milliseconds: number, signal?: AbortSignal, process?: "may exit"): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve();
     const end = () => {
@@ -55,6 +58,7 @@ export function pause(milliseconds: number, signal?: AbortSignal): Promise<void>
       resolve();
     };
     const timer = setTimeout(end, milliseconds);
+    if (process === "may exit") timer.unref();
     const forget = onAbort(signal, end);
   });
 }

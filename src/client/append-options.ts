@@ -3,7 +3,14 @@ import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
 import type { Condition, Guards, QueryItem, StreamGuard } from "../core/guards.ts";
 import { isWellFormed } from "../format/utf8.ts";
-import type { AppendCondition, AppendOptions, RecordQuery, RecordQueryItem, StreamExpectation } from "./log.ts";
+import type {
+  AppendCondition,
+  AppendOptions,
+  RecordQuery,
+  RecordQueryItem,
+  SessionOptions,
+  StreamExpectation,
+} from "./log.ts";
 
 /** What the caller demands, but for the session; undefined where it is nothing. */
 export type DemandedGuards = Omit<Guards, "session">;
@@ -42,6 +49,22 @@ export function checkToken(token: number): number {
   check.whole(token, 0, "the token of a fence");
   check.end();
   return token;
+}
+
+/** How to open or take up a session, with nothing left open. A ttl of 0: as the log likes. Throws INVALID_ARGUMENT. */
+export function checkedSession({ ttlMs = 0, resume, signal }: SessionOptions): CheckedSession {
+  const check = new GuardCheck();
+  if (ttlMs !== 0) check.whole(ttlMs, 1, "ttlMs");
+  if (resume !== undefined) {
+    check.whole(resume?.id, 1, "resume.id");
+    check.whole(resume?.nextSerial, 1, "resume.nextSerial");
+  }
+  check.end();
+  return { ttlMs, resume, signal };
+}
+
+export interface CheckedSession extends Required<SessionOptions> {
+  readonly ttlMs: number;
 }
 
 const expectations: ReadonlySet<unknown> = new Set(["any", "noStream", "streamExists"]);

@@ -1,4 +1,5 @@
 import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 import { defaultLogId } from "../base/types.ts";
 import type { AppendResponse } from "../format/api-codec.ts";
 import type { CallEnd } from "./call.ts";
@@ -16,8 +17,12 @@ export interface StreamEnd {
 
 export interface StreamHandlers {
   onAcknowledged(batch: OutgoingBatch, answer: AppendResponse): void;
+  /** A guard or the session refused this batch; the stream goes on, and those behind are judged for themselves. */
+  onRefused(batch: OutgoingBatch, error: PaxlogError): void;
   /** After the last answer of one message from the node. */
   onAnswers(): void;
+  /** Nothing was heard for `limits.clientQuietMs` although something is in flight. Again after as long a time. */
+  onQuiet(): void;
   /** Exactly once; not after `cancel`. */
   onEnd(end: StreamEnd): void;
 }
@@ -33,7 +38,7 @@ export class AppendStream {
   readonly #answerMs: number;
   #inFlight: OutgoingBatch[] = [];
   #inFlightBytes = 0;
-  #acknowledgedCount = 0;
+  #answeredCount = 0;
   #ended = false;
   /** When something was last heard, or sent after everything had been answered. */
   #heardAt = 0;
@@ -44,7 +49,7 @@ export class AppendStream {
     this.#answerMs = answerMs;
     this.#handlers = handlers;
     this.#call = link.openAppend({
-      onAnswers: (answers) => this.#onAnswers(answers),
+      onAnswers: (answers, refused) => this.#onAnswers(answers, refused),
       onEnd: (end) => this.#onEnd(end),
     });
   }
@@ -57,9 +62,19 @@ export class AppendStream {
     return this.#inFlightBytes;
   }
 
-  /** True once this node acknowledged something: it leads, and more than one batch may be sent at a time. */
+  /** How long nothing was heard although something is in flight. */
+  get quietMs(): number {
+    return this.#inFlight.length === 0 ? 0 : performance.now() - this.#heardAt;
+  }
+
+  /** The oldest batch without an answer. */
+  get oldest(): OutgoingBatch | undefined {
+    return this.#inFlight[0];
+  }
+
+  /** True once this node gave an answer that only a leader gives: from then on more than one batch may be sent at a time. */
   get proven(): boolean {
-    return this.#acknowledgedCount > 0;
+    return this.#answeredCount > 0;
   }
 
   send(batch: OutgoingBatch): void {
@@ -67,9 +82,11 @@ export class AppendStream {
     this.#inFlight.push(batch);
     this.#inFlightBytes += batch.bytes.length;
     for (const item of batch.items) item.sent = true;
-    this.#call.send({ logId: defaultLogId, batch: batch.bytes, crc32c: batch.crc32c });
+    const { bytes, crc32c, guards } = batch;
+    // What a guard refuses is no business of the calls behind it, so the stream shall go on.
+    this.#call.send({ logId: defaultLogId, batch: bytes, crc32c, guards, independent: guards !== undefined });
     // What is in flight keeps the process alive; what only watches it must not.
-    this.#watch ??= setTimeout(() => this.#check(), this.#answerMs).unref();
+    this.#watch ??= setTimeout(() => this.#check(), Math.min(limits.clientQuietMs, this.#answerMs)).unref();
   }
 
   /** Ends the stream; what was in flight is returned and no handler hears of it. */
@@ -80,23 +97,42 @@ export class AppendStream {
     return this.#takeInFlight();
   }
 
-  #onAnswers(answers: readonly AppendResponse[]): void {
+  /** Gives the stream up although the node did not end it: everything in flight has an unknown fate. */
+  abandon(error: PaxlogError): void {
+    if (this.#ended) return;
+    this.#call.cancel();
+    this.#finish(error, this.#inFlight.length);
+  }
+
+  #onAnswers(answers: readonly AppendResponse[], refused: PaxlogError | undefined): void {
     if (this.#ended) return;
     this.#heardAt = performance.now();
     let count = 0;
     for (const answer of answers) {
       const batch = this.#inFlight[count];
-      if (batch === undefined || batch.recordCount !== answer.recordCount) {
+      const fits = batch?.recordCount === answer.recordCount;
+      if (batch === undefined || !(fits || batch.guards?.session !== undefined)) {
         this.#inFlight.splice(0, count);
         return this.#distrust("an answer that fits nothing that was sent");
       }
       count += 1;
-      this.#acknowledgedCount += 1;
-      this.#inFlightBytes -= batch.bytes.length;
-      this.#handlers.onAcknowledged(batch, answer);
+      this.#answered(batch);
+      if (fits) this.#handlers.onAcknowledged(batch, answer);
+      else this.#handlers.onRefused(batch, serialReused(batch, answer));
     }
     this.#inFlight.splice(0, count);
+    if (refused !== undefined) {
+      const batch = this.#inFlight.shift();
+      if (batch === undefined) return this.#distrust("a refusal of nothing that was sent");
+      this.#answered(batch);
+      this.#handlers.onRefused(batch, refused);
+    }
     this.#handlers.onAnswers();
+  }
+
+  #answered(batch: OutgoingBatch): void {
+    this.#answeredCount += 1;
+    this.#inFlightBytes -= batch.bytes.length;
   }
 
   #onEnd(end: CallEnd): void {
@@ -110,24 +146,23 @@ export class AppendStream {
    */
   #refusedFrom({ error, typed }: CallEnd): number {
     if (!typed || error?.outcome !== "none") return this.#inFlight.length;
-    const acknowledged = error.facts.acknowledged;
-    if (typeof acknowledged !== "number" || acknowledged < this.#acknowledgedCount) return this.#inFlight.length;
-    return Math.min(this.#inFlight.length, acknowledged - this.#acknowledgedCount);
+    const answered = error.facts.acknowledged;
+    if (typeof answered !== "number" || answered < this.#answeredCount) return this.#inFlight.length;
+    return Math.min(this.#inFlight.length, answered - this.#answeredCount);
   }
 
   /** A connected node that answers nothing: its clients must not wait for ever. */
   #check(): void {
     this.#watch = undefined;
     if (this.#inFlight.length === 0) return;
-    const silentMs = performance.now() - this.#heardAt;
-    if (silentMs < this.#answerMs) {
-      this.#watch = setTimeout(() => this.#check(), this.#answerMs - silentMs).unref();
-      return;
+    const { quietMs } = this;
+    if (quietMs >= this.#answerMs) {
+      const message = `${this.#address} answered no append for ${this.#answerMs} ms: the cluster may have lost its majority`;
+      return this.abandon(new PaxlogError("DEADLINE_EXCEEDED", message, { facts: { address: this.#address } }));
     }
-    this.#call.cancel();
-    const message = `${this.#address} answered no append for ${this.#answerMs} ms: the cluster may have lost its majority`;
-    const error = new PaxlogError("DEADLINE_EXCEEDED", message, { facts: { address: this.#address } });
-    this.#finish(error, this.#inFlight.length);
+    const untilQuiet = quietMs < limits.clientQuietMs ? limits.clientQuietMs - quietMs : limits.clientQuietMs;
+    this.#watch = setTimeout(() => this.#check(), Math.min(untilQuiet, this.#answerMs - quietMs)).unref();
+    if (quietMs >= limits.clientQuietMs) this.#handlers.onQuiet();
   }
 
   #distrust(what: string): void {
@@ -159,15 +194,10 @@ export class AppendStream {
   }
 }
 
-/** For the callers of a batch whose fate nobody knows. */
-export function failUnknown(batches: readonly OutgoingBatch[], cause: PaxlogError): void {
-  const error = cause.outcome === "unknown" ? cause : unknownError(cause);
-  for (const batch of batches) for (const item of batch.items) item.fail(error);
-}
-
-/** What is told of a refusal is true of what was refused only; to the rest it means that their answers were lost. */
-function unknownError(cause: PaxlogError): PaxlogError {
-  const code = cause.code === "DEADLINE_EXCEEDED" || cause.code === "CLOSED" ? cause.code : "UNAVAILABLE";
-  const message = `${cause.message}; the records were sent before and may be in the log: read it to find out`;
-  return new PaxlogError(code, message, { outcome: "unknown", facts: cause.facts, cause });
+/** The log has the answer of another batch under this serial, so it took this one for a retry. */
+function serialReused(batch: OutgoingBatch, answer: AppendResponse): PaxlogError {
+  const { serial = 0 } = batch.guards?.session ?? {};
+  const position = answer.firstPosition;
+  const message = `serial ${serial} stands for other records, at position ${position}: nothing was written. Use a new serial`;
+  return new PaxlogError("INVALID_ARGUMENT", message, { facts: { serial, position } });
 }

@@ -1,89 +1,128 @@
-import { type ErrorCode, PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { BatchBuilder } from "../format/batch-encode.ts";
-import { pause, retryDelay } from "./abort.ts";
-import { AppendStream, failUnknown, type StreamEnd } from "./append-stream.ts";
+import type { BatchBuilder } from "../format/batch-encode.ts";
+import { pause } from "./abort.ts";
+import { AppendStream, type StreamEnd } from "./append-stream.ts";
+import { LeaderSearch } from "./leader-search.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
-import { type AppendPayload, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
+import { otherLeader } from "./other-leader.ts";
+import {
+  batchFaults,
+  closedError,
+  failBatch,
+  failUnknown,
+  queueFull,
+  sessionOver,
+  sessionUnknown,
+  unansweredError,
+  unsentError,
+} from "./outcomes.ts";
+import { type AppendDemand, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
+import type { Serials } from "./serials.ts";
 import type { Settings } from "./settings.ts";
 
-/** What is wrong with a batch wherever it is sent. Anything else that refuses it is the node's trouble. */
-const batchFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "INVALID_ARGUMENT",
-  "RECORD_TOO_LARGE",
-  "BATCH_TOO_LARGE",
-  "BATCH_MALFORMED",
-  "CHECKSUM_MISMATCH",
-  "UNKNOWN_LOG",
-]);
+/** What the appenders of one log share. */
+export interface AppenderContext {
+  readonly nodes: Nodes;
+  readonly settings: Settings;
+  readonly hashing: Hashing;
+  /** Empty between two calls. */
+  readonly builder: BatchBuilder;
+}
 
 /**
- * Turns calls into batches and brings them to the leader.
+ * Turns calls into batches and brings them to the leader, over one stream.
  *
  * Calls wait in one queue. At the end of a turn of the event loop, and at each answer, the front of the queue becomes batches,
- * as long as there is room in flight. A batch is sent once; only what the leader surely refused comes back to the queue's front.
+ * as long as there is room in flight. Without a session a batch is sent once, and only what the leader surely refused comes back
+ * to the queue's front. With a session each batch has a serial, and what has no answer when a stream ends is sent again as it
+ * was, before anything new: so the log sees the session's batches in their order, whatever happens to the streams.
  */
 export class Appender {
-  readonly #nodes: Nodes;
-  readonly #settings: Settings;
-  readonly #hashing: Hashing;
+  readonly #context: AppenderContext;
+  readonly #search: LeaderSearch;
+  readonly #serials: Serials | undefined;
   readonly #waiting = new PendingQueue();
-  readonly #builder = new BatchBuilder();
+  /** A session's batches without an answer and without a stream, oldest first. */
+  #again: OutgoingBatch[] = [];
   #stream: AppendStream | undefined;
-  /** Where to look for the leader next. */
-  #address: string;
-  /** Attempts in a row that brought no acknowledgement. */
-  #failures = 0;
-  /** Attempts in a row that went where a refusal pointed to. */
-  #hops = 0;
-  /** Why there is no leader, and since when; undefined from an acknowledgement to the next failure. */
-  #lost: { readonly error: PaxlogError; readonly since: number } | undefined;
   #seeking = false;
+  /** The other nodes are being asked who leads. */
+  #asking = false;
   #scheduled = false;
-  #closed = false;
-  #onIdle: (() => void) | undefined;
+  /** Why nothing more is taken. */
+  #closed: PaxlogError | undefined;
+  #onIdle: (() => void)[] = [];
   readonly #ended = new AbortController();
 
-  constructor(nodes: Nodes, settings: Settings, hashing: Hashing) {
-    this.#nodes = nodes;
-    this.#settings = settings;
-    this.#hashing = hashing;
-    this.#address = nodes.addresses[0]!;
+  constructor(context: AppenderContext, serials?: Serials) {
+    this.#context = context;
+    this.#search = new LeaderSearch(context.nodes);
+    this.#serials = serials;
   }
 
-  append(payload: AppendPayload, signal: AbortSignal | undefined): Promise<Placed> {
-    if (this.#closed) return Promise.reject(closedError("none"));
+  /** Calls that have no serial yet. */
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  append(demand: AppendDemand, signal: AbortSignal | undefined): Promise<Placed> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (signal?.aborted) {
       return Promise.reject(
         new PaxlogError("CANCELLED", "the signal was aborted before the call", { cause: signal.reason }),
       );
     }
-    const item = new PendingAppend(payload, signal);
+    const { waitingAppends } = this.#context.settings;
+    if (this.#waiting.length >= waitingAppends) return Promise.reject(queueFull(waitingAppends));
+    const item = new PendingAppend(demand, signal);
     this.#waiting.push(item);
     this.#schedule();
     return item.promise;
   }
 
-  /** Lets what was called come to its end for at most so long; what is left then fails with CLOSED. */
-  async close(graceMs: number): Promise<void> {
-    this.#closed = true;
-    if (!this.#idle) {
-      const idle = new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
-      const timeout = new AbortController();
-      await Promise.race([idle, pause(graceMs, timeout.signal)]);
-      timeout.abort();
-    }
-    this.#ended.abort();
-    failUnknown(this.#stream?.cancel() ?? [], closedError("unknown"));
-    this.#stream = undefined;
-    for (const item of this.#waiting.drain()) item.fail(closedError("none"));
+  /** Resolves when nothing waits and nothing is in flight. */
+  idle(): Promise<void> {
+    if (this.#isIdle) return Promise.resolve();
+    return new Promise((resolve) => this.#onIdle.push(resolve));
   }
 
-  get #idle(): boolean {
-    return this.#waiting.peek() === undefined && (this.#stream?.inFlightCount ?? 0) === 0;
+  /** Takes nothing more. What was called comes to its end, but what waits is refused with this error, where one is given. */
+  stop(reason: PaxlogError, waiting: "goes on" | "fails"): void {
+    this.#closed ??= reason;
+    if (waiting === "fails") for (const item of this.#waiting.drain()) item.fail(reason);
+    this.#schedule();
+  }
+
+  /** Lets what was called come to its end for at most so long; what is left then fails with CLOSED. */
+  async close(graceMs: number): Promise<void> {
+    this.stop(closedError("none"), "goes on");
+    const timeout = new AbortController();
+    await Promise.race([this.idle(), pause(graceMs, timeout.signal)]);
+    timeout.abort();
+    this.#ended.abort();
+    failUnknown(this.#stream?.cancel() ?? [], closedError("unknown"));
+    failUnknown(this.#again, closedError("unknown"));
+    this.#again = [];
+    this.#stream = undefined;
+    for (const item of this.#waiting.drain()) item.fail(closedError("none"));
+    this.#tellIdle();
+  }
+
+  get #isIdle(): boolean {
+    return !this.#hasWork && (this.#stream?.inFlightCount ?? 0) === 0;
+  }
+
+  /** Whether anything is to be sent. */
+  get #hasWork(): boolean {
+    return this.#again.length > 0 || this.#waiting.peek() !== undefined;
+  }
+
+  #tellIdle(): void {
+    const callbacks = this.#onIdle;
+    this.#onIdle = [];
+    for (const callback of callbacks) callback();
   }
 
   /** The end of the turn: whoever calls in the meantime shares the batch. */
@@ -98,14 +137,14 @@ export class Appender {
 
   #pump(): void {
     for (let count = 0; count < limits.clientBatchesPerTurn; count += 1) {
-      if (this.#waiting.peek() === undefined) break;
+      if (!this.#hasWork) break;
       if (this.#stream === undefined) return void this.#seek();
       if (!this.#hasRoom(this.#stream)) return;
-      const batch = this.#takeBatch(this.#stream);
+      const batch = this.#again.shift() ?? this.#takeBatch(this.#stream);
       if (batch !== undefined) this.#stream.send(batch);
     }
-    if (this.#waiting.peek() !== undefined) this.#schedule();
-    else if (this.#idle) this.#onIdle?.();
+    if (this.#hasWork) this.#schedule();
+    else if (this.#isIdle) this.#tellIdle();
   }
 
   #hasRoom(stream: AppendStream): boolean {
@@ -113,138 +152,159 @@ export class Appender {
     if (inFlightCount === 0) return true;
     // A node that may not lead gets one batch to refuse, not eight megabytes.
     if (!stream.proven) return false;
-    if (inFlightCount >= this.#settings.inFlightBatches) return false;
-    if (inFlightBytes + this.#waiting.peek()!.sizeHint > this.#settings.inFlightBytes) return false;
-    return inFlightCount < limits.clientEagerBatches || this.#waiting.sizeHint >= limits.clientGatherBytes;
+    const { settings } = this.#context;
+    if (inFlightCount >= settings.inFlightBatches) return false;
+    const again = this.#again[0];
+    if (again !== undefined) return inFlightBytes + again.bytes.length <= settings.inFlightBytes;
+    const next = this.#waiting.peek()!;
+    if (inFlightBytes + next.sizeHint > settings.inFlightBytes) return false;
+    if (this.#serials?.hasRoom(next.serial, stream.oldest) === false) return false;
+    // What a call demands of the log it demands now: gathering would not make its batch larger.
+    return (
+      inFlightCount < limits.clientEagerBatches || next.alone || this.#waiting.sizeHint >= limits.clientGatherBytes
+    );
   }
 
   /** The front of the queue as one batch; undefined where all of it was illegal. */
   #takeBatch(stream: AppendStream): OutgoingBatch | undefined {
-    const sizeMax = Math.min(limits.clientBatchBytes, this.#settings.inFlightBytes - stream.inFlightBytes);
+    const { settings, builder } = this.#context;
+    const sizeMax = Math.min(limits.clientBatchBytes, settings.inFlightBytes - stream.inFlightBytes);
     const items: PendingAppend[] = [];
     for (let item = this.#waiting.peek(); item !== undefined; item = this.#waiting.peek()) {
-      if (item.payload.kind === "batch") {
-        if (items.length > 0) break;
-        this.#waiting.shift();
-        item.offset = 0;
-        return this.#outgoing(item.payload.bytes, item.payload.recordCount, [item]);
-      }
-      if (items.length > 0 && this.#builder.encodedSize + item.sizeHint > sizeMax) break;
-      item.offset = this.#builder.recordCount;
+      if (items.length > 0 && (item.alone || builder.encodedSize + item.sizeHint > sizeMax)) break;
+      item.offset = builder.recordCount;
       try {
-        if (!this.#builder.addAll(item.payload.records)) break;
+        if (item.payload.kind === "records" && !builder.addAll(item.payload.records)) break;
         items.push(item);
       } catch (error) {
         item.fail(toPaxlogError(error, "INVALID_ARGUMENT"));
       }
       this.#waiting.shift();
+      if (item.alone && items.length > 0) break;
     }
-    if (items.length === 0) return undefined;
-    const recordCount = this.#builder.recordCount;
-    return this.#outgoing(this.#builder.finish(), recordCount, items);
+    return items.length === 0 ? undefined : this.#outgoing(items);
   }
 
-  #outgoing(bytes: Uint8Array, recordCount: number, items: readonly PendingAppend[]): OutgoingBatch {
-    return { bytes, crc32c: this.#hashing.crc32c(bytes), recordCount, items };
+  #outgoing(items: readonly PendingAppend[]): OutgoingBatch {
+    const { builder, hashing } = this.#context;
+    const { payload, guards: demanded, serial } = items[0]!;
+    const recordCount = payload.kind === "batch" ? payload.recordCount : builder.recordCount;
+    const bytes = payload.kind === "batch" ? payload.bytes : builder.finish();
+    const guards = this.#serials === undefined ? demanded : { ...demanded, session: this.#serials.take(serial) };
+    const crc32c = hashing.crc32c(bytes);
+    return { bytes, crc32c, recordCount, items, guards, since: performance.now(), doubtful: false };
   }
 
   /** Looks for a node to open a stream to, until there is one or nobody waits for it any more. */
   async #seek(): Promise<void> {
     if (this.#seeking) return;
     this.#seeking = true;
+    const { nodes } = this.#context;
     while (!this.#ended.signal.aborted) {
       const leftMs = this.#expire();
       if (leftMs === undefined) break;
-      const address = this.#address;
-      if (await this.#nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), this.#ended.signal)) {
-        if (!this.#ended.signal.aborted) this.#open(address);
+      const { address } = this.#search;
+      if (await nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), this.#ended.signal)) {
+        this.#open(address);
         break;
       }
       if (this.#ended.signal.aborted) break;
-      this.#fail(noConnection(address));
-      this.#address = this.#nodes.after(address);
-      await this.#delay("elsewhere");
+      this.#search.failed(noConnection(address));
+      await this.#search.pause(this.#expire() ?? 0, this.#ended.signal);
     }
     this.#seeking = false;
     this.#schedule();
   }
 
-  #fail(error: PaxlogError): void {
-    this.#failures += 1;
-    this.#lost = { error, since: this.#lost?.since ?? performance.now() };
-  }
-
   /** Fails whoever has waited for a leader for too long. How long the next one may still wait; undefined if there is none. */
   #expire(): number | undefined {
+    const { deadlineMs } = this.#context.settings;
+    const { lost } = this.#search;
+    if (lost === undefined) return this.#hasWork ? deadlineMs : undefined;
+    // Time spent in the queue of a leader that worked does not count.
+    const leftMs = (since: number) => Math.max(since, lost.since) + deadlineMs - performance.now();
+    for (let batch = this.#again[0]; batch !== undefined; batch = this.#again[0]) {
+      const left = leftMs(batch.since);
+      if (left > 0) return left;
+      failBatch(batch, batch.doubtful ? unansweredError(lost.error, deadlineMs) : unsentError(lost.error, deadlineMs));
+      this.#again.shift();
+    }
     for (let item = this.#waiting.peek(); item !== undefined; item = this.#waiting.peek()) {
-      if (this.#lost === undefined) return this.#settings.deadlineMs;
-      // Time spent in the queue of a leader that worked does not count.
-      const leftMs = Math.max(item.since, this.#lost.since) + this.#settings.deadlineMs - performance.now();
-      if (leftMs > 0) return leftMs;
-      item.fail(unsentError(this.#lost.error, this.#settings.deadlineMs));
+      const left = leftMs(item.since);
+      if (left > 0) return left;
+      item.fail(unsentError(lost.error, deadlineMs));
       this.#waiting.shift();
     }
     return undefined;
   }
 
-  /** Pauses before the next attempt: not where a refusal named the leader, and not before every node was tried once. */
-  async #delay(next: "pointed" | "elsewhere" | "same"): Promise<void> {
-    this.#hops = next === "pointed" ? this.#hops + 1 : 0;
-    if (next === "pointed" && this.#hops <= 2) return;
-    const round = next === "same" ? this.#failures : Math.floor(this.#failures / this.#nodes.addresses.length);
-    const leftMs = this.#expire();
-    if (round === 0 || leftMs === undefined) return;
-    const delayMs = retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
-    await pause(Math.min(leftMs, delayMs), this.#ended.signal);
-  }
-
   #open(address: string): void {
-    this.#stream = new AppendStream(this.#nodes.link(address), this.#settings.answerMs, {
+    const { nodes, settings } = this.#context;
+    const stream: AppendStream = new AppendStream(nodes.link(address), settings.answerMs, {
       onAcknowledged: (batch, answer) => {
-        this.#failures = 0;
-        this.#hops = 0;
-        this.#lost = undefined;
+        this.#search.found();
         for (const item of batch.items) item.acknowledge(answer.firstPosition, answer.time);
       },
+      onRefused: (batch, error) => this.#onRefused(batch, error),
       // Callers who wait for their answer call again in this turn, so the next batch is made at its end.
       onAnswers: () => this.#schedule(),
-      onEnd: (end) => void this.#onStreamEnd(address, end),
+      onQuiet: () => void this.#leaveForOther(stream, address),
+      onEnd: (end) => void this.#onStreamEnd(end),
     });
+    this.#stream = stream;
   }
 
-  async #onStreamEnd(address: string, { error, unknown, refused }: StreamEnd): Promise<void> {
-    this.#stream = undefined;
-    failUnknown(unknown, error);
-    const [first, ...behind] = refused;
-    if (first !== undefined && batchFaults.has(error.code)) {
-      // It is the first one's own fault; those behind it were refused for being there.
-      for (const item of first.items) item.fail(error);
-      this.#waiting.returnToFront(behind.flatMap((batch) => batch.items));
-      return this.#schedule();
+  /** The leader's verdict on one batch; the stream goes on. */
+  #onRefused(batch: OutgoingBatch, error: PaxlogError): void {
+    this.#search.found();
+    switch (error.code) {
+      case "SESSION_OVERFLOW": {
+        // Nothing of it was taken, and one behind it must not be taken first: all of them again, in order.
+        const behind = this.#stream!.cancel();
+        return void this.#onStreamEnd({ error, unknown: behind, refused: [] }, batch);
+      }
+      case "SESSION_UNKNOWN": {
+        failBatch(batch, sessionUnknown(batch, error));
+        // A serial that the library counted is not too old: the session itself is no more.
+        if (batch.items[0]!.serial === undefined) this.stop(sessionOver(error), "fails");
+        return;
+      }
+      default:
+        failBatch(batch, error);
     }
-    this.#waiting.returnToFront(refused.flatMap((batch) => batch.items));
-    this.#fail(error);
-    const leader = error.facts.leader;
-    const pointed = typeof leader === "string" && leader !== address && this.#nodes.learn(leader);
-    const same = error.code === "OVERLOADED";
-    if (pointed) this.#address = leader;
-    else if (!same) this.#address = this.#nodes.after(address);
-    this.#seeking = true;
-    await this.#delay(pointed ? "pointed" : same ? "same" : "elsewhere");
-    this.#seeking = false;
+  }
+
+  async #onStreamEnd({ error, unknown, refused }: StreamEnd, first?: OutgoingBatch): Promise<void> {
+    this.#stream = undefined;
+    const atFault = batchFaults.has(error.code) ? refused[0] : undefined;
+    // It is that one's own fault; those behind it were refused for being there.
+    if (atFault !== undefined) failBatch(atFault, error);
+    const rest = atFault === undefined ? refused : refused.slice(1);
+    if (this.#serials === undefined) {
+      failUnknown(unknown, error);
+      this.#waiting.returnToFront(rest.flatMap((batch) => batch.items));
+    } else {
+      for (const batch of unknown) batch.doubtful = true;
+      const unanswered = [...(first === undefined ? [] : [first]), ...unknown, ...rest, ...this.#again];
+      this.#again = unanswered.filter((batch) => batch.items.some((item) => !item.settled));
+    }
+    if (atFault === undefined) {
+      this.#search.failed(error);
+      this.#seeking = true;
+      await this.#search.pause(this.#expire() ?? 0, this.#ended.signal);
+      this.#seeking = false;
+    }
     this.#schedule();
   }
-}
 
-/** For a caller whose records were never taken by a leader. */
-function unsentError(last: PaxlogError, deadlineMs: number): PaxlogError {
-  const code = last.outcome === "none" ? last.code : "UNAVAILABLE";
-  const message = `no leader took the records within ${deadlineMs} ms; nothing was written. At last: ${last.message}`;
-  return new PaxlogError(code, message, { outcome: "none", facts: last.facts, cause: last });
-}
-
-function closedError(outcome: "none" | "unknown"): PaxlogError {
-  const ending =
-    outcome === "unknown" ? "before the answer came: the records may be in the log" : "nothing was written";
-  return new PaxlogError("CLOSED", `the log was closed; ${ending}`, { outcome });
+  /** A leader that answers nothing may be frozen or cut off, and its connection will not say so: the others know. */
+  async #leaveForOther(stream: AppendStream, address: string): Promise<void> {
+    if (this.#asking || this.#context.nodes.addresses.length === 1) return;
+    this.#asking = true;
+    const leader = await otherLeader(this.#context.nodes, address, limits.clientQuietMs);
+    this.#asking = false;
+    if (leader === undefined || this.#stream !== stream || stream.quietMs < limits.clientQuietMs) return;
+    const message = `${address} answers nothing and ${leader} leads now: what was sent may be in the log`;
+    stream.abandon(new PaxlogError("LEADER_LOST", message, { outcome: "unknown", facts: { address, leader } }));
+  }
 }

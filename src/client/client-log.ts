@@ -2,26 +2,33 @@ import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
-import { scanBatch } from "../format/batch.ts";
-import { faultError } from "../format/batch-decode.ts";
-import type { RecordInput } from "../format/batch-encode.ts";
+import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
 import { cancelled, pause, retryDelay } from "./abort.ts";
-import { Appender } from "./appender.ts";
+import { appendEncoded, appendRecords } from "./append-calls.ts";
+import { checkedSession, checkToken } from "./append-options.ts";
+import { Appender, type AppenderContext } from "./appender.ts";
+import { ClientSession, type GrantedSession } from "./client-session.ts";
+import { LeaderCalls } from "./leader-calls.ts";
 import type {
   Appended,
   AppendedMany,
+  AppendOptions,
   CallOptions,
+  Fence,
   Log,
   LogBounds,
   LogRead,
   ReadOptions,
+  Session,
+  SessionOptions,
+  SessionState,
   StatusOptions,
   TailOptions,
 } from "./log.ts";
 import { openRead } from "./log-read.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
-import type { Placed } from "./pending-append.ts";
+import { closedError } from "./outcomes.ts";
 import type { Settings } from "./settings.ts";
 
 /** A question that any node can answer. */
@@ -32,7 +39,12 @@ export class ClientLog implements Log {
   readonly #nodes: Nodes;
   readonly #settings: Settings;
   readonly #hashing: Hashing;
+  readonly #context: AppenderContext;
   readonly #appender: Appender;
+  readonly #leader: LeaderCalls;
+  readonly #sessions = new Set<ClientSession>();
+  /** Sessions on their way to be open. */
+  #openingCount = 0;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
   /** The node that answered the last question. */
@@ -42,31 +54,48 @@ export class ClientLog implements Log {
     this.#nodes = nodes;
     this.#settings = settings;
     this.#hashing = hashing;
-    this.#appender = new Appender(nodes, settings, hashing);
+    this.#context = { nodes, settings, hashing, builder: new BatchBuilder() };
+    this.#appender = new Appender(this.#context);
+    this.#leader = new LeaderCalls(nodes, settings, this.#closing.signal);
     this.#address = nodes.addresses[0]!;
   }
 
-  append(records: readonly RecordInput[], options?: CallOptions): Promise<AppendedMany>;
-  append(record: RecordInput, options?: CallOptions): Promise<Appended>;
+  append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendedMany>;
+  append(record: RecordInput, options?: AppendOptions): Promise<Appended>;
   async append(
     input: RecordInput | readonly RecordInput[],
-    options: CallOptions = {},
+    { session, ...options }: AppendOptions = {},
   ): Promise<Appended | AppendedMany> {
-    if (!isMany(input)) {
-      const { first, time } = await this.#appender.append({ kind: "records", records: [input] }, options.signal);
-      return { position: first, time };
-    }
-    if (input.length === 0) throw new PaxlogError("INVALID_ARGUMENT", "append needs at least one record");
-    return manyOf(await this.#appender.append({ kind: "records", records: input }, options.signal));
+    if (session !== undefined) return sessionOf(session).append(input as RecordInput, options);
+    return appendRecords(this.#appender, input, options);
   }
 
-  async appendBatch(batch: Uint8Array, options: CallOptions = {}): Promise<AppendedMany> {
-    if (!(batch instanceof Uint8Array)) throw new PaxlogError("INVALID_ARGUMENT", "a batch is a Uint8Array");
-    const scan = scanBatch(batch);
-    if (scan.kind !== "ok") throw faultError(scan);
-    return manyOf(
-      await this.#appender.append({ kind: "batch", bytes: batch, recordCount: scan.recordCount }, options.signal),
-    );
+  async appendBatch(batch: Uint8Array, { session, ...options }: AppendOptions = {}): Promise<AppendedMany> {
+    if (session !== undefined) return sessionOf(session).appendBatch(batch, options);
+    return appendEncoded(this.#appender, batch, options);
+  }
+
+  async session(options: SessionOptions = {}): Promise<Session> {
+    const { ttlMs, resume, signal } = checkedSession(options);
+    if (this.#sessions.size + this.#openingCount >= limits.clientSessionsMax) {
+      const message = `${limits.clientSessionsMax} sessions are open: close one, or connect once more`;
+      throw new PaxlogError("OVERLOADED", message, { facts: { limit: limits.clientSessionsMax } });
+    }
+    this.#openingCount += 1;
+    try {
+      const granted = resume === undefined ? await this.#open(ttlMs, signal) : await this.#resume(resume, signal);
+      if (this.#closed !== undefined) throw closedError("none");
+      const session = new ClientSession(this.#context, this.#leader, granted, () => this.#sessions.delete(session));
+      this.#sessions.add(session);
+      return session;
+    } finally {
+      this.#openingCount -= 1;
+    }
+  }
+
+  async fence(token: number, options: CallOptions = {}): Promise<Fence> {
+    const checked = checkToken(token);
+    return this.#leader.ask((link, bounds) => link.fence(checked, bounds), options.signal);
   }
 
   read(options: ReadOptions = {}): LogRead {
@@ -103,9 +132,21 @@ export class ClientLog implements Log {
   }
 
   async #close(): Promise<void> {
-    await this.#appender.close(this.#settings.closeMs);
+    const { closeMs } = this.#settings;
+    await Promise.all([this.#appender.close(closeMs), ...[...this.#sessions].map((each) => each.abandon(closeMs))]);
     this.#closing.abort();
     this.#nodes.close();
+  }
+
+  /** Where the answer is lost another one is opened: the log forgets the first when nobody gives a sign of life for it. */
+  async #open(ttlMs: number, signal: AbortSignal | undefined): Promise<GrantedSession> {
+    const opened = await this.#leader.ask((link, bounds) => link.openSession(ttlMs, bounds), signal);
+    return { id: opened.session, ttlMs: opened.ttlMs, nextSerial: 1 };
+  }
+
+  async #resume({ id, nextSerial }: SessionState, signal: AbortSignal | undefined): Promise<GrantedSession> {
+    const { ttlMs } = await this.#leader.ask((link, bounds) => link.keepSession(id, bounds), signal);
+    return { id, ttlMs, nextSerial };
   }
 
   /** Asks one node after another until one answers. A question changes nothing, so it may be asked again. */
@@ -138,16 +179,14 @@ export class ClientLog implements Log {
       if (signal?.aborted) throw cancelled(signal, "none");
       throw noConnection(address);
     }
-    const deadlineMs = Math.min(leftMs, limits.unaryDeadlineMs);
+    // A node that does not answer must not use up the time in which another one would.
+    const deadlineMs = Math.min(leftMs, this.#nodes.addresses.length > 1 ? limits.clientAskMs : limits.unaryDeadlineMs);
     return question(this.#nodes.link(address), { deadlineMs, signal });
   }
 }
 
-/** Array.isArray does not narrow a readonly array out of the union. */
-function isMany(input: RecordInput | readonly RecordInput[]): input is readonly RecordInput[] {
-  return Array.isArray(input);
-}
-
-function manyOf({ first, count, time }: Placed): AppendedMany {
-  return { first, last: first + count - 1, time };
+/** An option that is no session of this library would be a guard left out. */
+function sessionOf(session: Session): ClientSession {
+  if (session instanceof ClientSession) return session;
+  throw new PaxlogError("INVALID_ARGUMENT", "session must be what log.session() gave");
 }

@@ -11,15 +11,29 @@ export interface Log {
    *
    * Rejects with outcome "none" where nothing was written and nothing will be, and with outcome "unknown" where the records were
    * sent and no answer came (LEADER_LOST, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, CLOSED): they may be in the log, and the
-   * library does not send them again. What was refused with outcome "none" because its node does
+   * library does not send them again, unless they have a `session`. What was refused with outcome "none" because its node does
    * not lead or has too much to do is sent again, for up to `deadlineMs`. Order is kept: of the calls that did not fail, an
    * earlier one has the smaller position. A failed call does not hold up the later ones: whoever wants that waits for each
-   * promise.
+   * promise, or demands the tail.
+   *
+   * With guards, all of which must hold where the records come to stand, the call travels as a batch of its own. A refusal writes
+   * nothing and says what stood in the way: TAIL_MISMATCH, FENCED, CONDITION_FAILED, STREAM_REVISION_MISMATCH, with facts.
    */
-  append(records: readonly RecordInput[], options?: CallOptions): Promise<AppendedMany>;
-  append(record: RecordInput, options?: CallOptions): Promise<Appended>;
+  append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendedMany>;
+  append(record: RecordInput, options?: AppendOptions): Promise<Appended>;
   /** As `append`, for a batch that `encodeBatch` or any protobuf library made. It travels alone and as it is. */
-  appendBatch(batch: Uint8Array, options?: CallOptions): Promise<AppendedMany>;
+  appendBatch(batch: Uint8Array, options?: AppendOptions): Promise<AppendedMany>;
+  /**
+   * Opens a session in the log, or takes up the one of `resume`: its appends land exactly once, however often the library has to
+   * send them. It is kept alive until it is closed; left alone it expires after `ttlMs`.
+   */
+  session(options?: SessionOptions): Promise<Session>;
+  /**
+   * Raises the log's fence to the token: from now on appends with a smaller `fencingToken` are refused, wherever they come from.
+   * Resolves once that is durable on a majority. FENCED where the fence is above the token already. Appends without a token are
+   * not held up by any fence.
+   */
+  fence(token: number, options?: CallOptions): Promise<Fence>;
   /** Reads from a position on. Nothing is asked of a node before the iteration begins; each iteration is a read of its own. */
   read(options?: ReadOptions): LogRead;
   /** Bounds of the log. Linearizable unless asked otherwise: it knows of everything that was acknowledged before. */
@@ -67,7 +81,7 @@ export interface AppendOptions extends CallOptions {
   readonly fencingToken?: number | undefined;
   /** CONDITION_FAILED where a record behind `after` matches one of them; the fact `position` names the first such record. */
   readonly condition?: AppendCondition | readonly AppendCondition[] | undefined;
-  /** STREAM_REVISION_MISMATCH where a stream is not as expected, with the facts stream, expected, actual. */
+  /** STREAM_REVISION_MISMATCH where a stream is not as expected, with the facts tag, expected, actual. */
   readonly stream?: StreamExpectation | undefined;
   /** As `stream`, for several at once. */
   readonly streams?: readonly StreamExpectation[] | undefined;
@@ -129,7 +143,8 @@ export interface SessionState {
  * session. After any failure (a leader killed, an answer lost, a connection broken) the library sends the same batch with the
  * same serial again, for up to `deadlineMs`, and gets the first answer. Order is kept across retries.
  *
- * SESSION_UNKNOWN, outcome "unknown", where the session expired or was closed, or the serial is older than what is remembered.
+ * A refused guard is an answer too: a retry gets the same. SESSION_UNKNOWN, outcome "unknown", where the session expired or was
+ * closed, or the serial is older than what is remembered.
  */
 export interface Session {
   /** Given by the log when it was opened. */
@@ -148,8 +163,9 @@ export interface Session {
 export interface SessionAppendOptions extends Omit<AppendOptions, "session"> {
   /**
    * The serial of this append, for callers that outlive their process: after a restart, the same records with the same serial
-   * (of the last 256) get the first answer. Such an append is a batch of its own. By default the library counts, and appends of
-   * one turn share a serial. Never use a serial for other records: they would be taken for the first ones, and not be written.
+   * (of the last 256) get the first answer. Such an append is a batch of its own. Serials ascend: SESSION_GAP, outcome "none", for
+   * one that was never ordered where a later one was. By default the library counts, and appends of one turn share a serial.
+   * Never use a serial for other records: they would be taken for the first ones, and not be written.
    */
   readonly serial?: number | undefined;
 }
@@ -193,9 +209,14 @@ export interface ConnectOptions {
   readonly deadlineMs?: number | undefined;
   /** How long a connected leader may leave everything unanswered before what was sent is given up as unknown; 30 s by default. */
   readonly answerMs?: number | undefined;
-  /** Bytes and batches that are sent and not answered; 8 MiB and 256 by default. Further appends wait. */
+  /**
+   * Bytes and batches that are sent and not answered, of the appends without a session and of each session; 8 MiB and 256 by
+   * default. Further appends wait: they are not encoded before there is room, so what waits costs the caller's own records only.
+   */
   readonly inFlightBytes?: number | undefined;
   readonly inFlightBatches?: number | undefined;
+  /** Calls of append that wait; 1,048,576 by default. A caller that goes on all the same is refused as OVERLOADED, outcome "none". */
+  readonly waitingAppends?: number | undefined;
   /** How long `close` waits for appends; 5 s by default. */
   readonly closeMs?: number | undefined;
   /** Gives up `connect` itself. */

@@ -1,12 +1,14 @@
+import type { PaxlogError } from "../base/errors.ts";
 import type {
-  AppendRequest,
   AppendResponse,
+  AppendStreamRequest,
   CheckTailResponse,
   Freshness,
   NodeStatus,
   ReadRequest,
   ReadResponse,
 } from "../format/api-codec.ts";
+import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
 import type { CallEnd } from "./call.ts";
 
 /**
@@ -23,6 +25,11 @@ export interface NodeLink {
   openRead(request: ReadRequest): ReadCall;
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
   status(bounds: AskBounds): Promise<NodeStatus>;
+  /** These four are taken by the leader alone; each may be asked again where its fate is not known. */
+  openSession(ttlMs: number, bounds: AskBounds): Promise<OpenSessionResponse>;
+  keepSession(session: number, bounds: AskBounds): Promise<KeepSessionResponse>;
+  closeSession(session: number, bounds: AskBounds): Promise<unknown>;
+  fence(token: number, bounds: AskBounds): Promise<FenceResponse>;
   /** Ends every call. */
   close(): void;
 }
@@ -34,18 +41,21 @@ export interface AskBounds {
 }
 
 export interface AppendCall {
-  /** Sends without waiting for room: what is in flight is bounded by the sender. The bytes must not change until the answer. */
-  send(request: AppendRequest): void;
+  /**
+   * Sends without waiting for room: what is in flight is bounded by the sender. The bytes must not change until the answer. Where
+   * the request is `independent` or has a session, a refusal is an answer and the stream goes on; otherwise it ends the stream.
+   */
+  send(request: AppendStreamRequest): void;
   /** Ends the call without a word to the handlers. What was sent may still be ordered. */
   cancel(): void;
 }
 
 export interface AppendCallHandlers {
-  /** Answers to the next unanswered requests, in order. */
-  onAnswers(answers: readonly AppendResponse[]): void;
+  /** Answers to the next unanswered requests, in order; behind them a refusal of the next one. */
+  onAnswers(answers: readonly AppendResponse[], refused: PaxlogError | undefined): void;
   /**
    * Exactly once, and nothing after it. A refusal is believed where `typed` is true and the fact `acknowledged` says how many
-   * requests of this stream were acknowledged before it.
+   * requests of this stream were answered before it.
    */
   onEnd(end: CallEnd): void;
 }

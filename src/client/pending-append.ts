@@ -1,11 +1,21 @@
 import type { PaxlogError } from "../base/errors.ts";
+import type { Guards } from "../core/guards.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
 import { cancelled, onAbort } from "./abort.ts";
+import type { DemandedGuards } from "./append-options.ts";
 
 /** What one call of append asked for: records that may share a batch with others, or a batch that was made already. */
 export type AppendPayload =
   | { readonly kind: "records"; readonly records: readonly RecordInput[] }
   | { readonly kind: "batch"; readonly bytes: Uint8Array; readonly recordCount: number };
+
+/** One call of append as its options have it, checked. */
+export interface AppendDemand {
+  readonly payload: AppendPayload;
+  readonly guards: DemandedGuards | undefined;
+  /** Given by the caller, in a session. */
+  readonly serial: number | undefined;
+}
 
 /** Where the records of one call went. */
 export interface Placed {
@@ -16,11 +26,14 @@ export interface Placed {
 
 /**
  * One call of append from its beginning to its end. It goes from "waiting" to "sent", back again if it was refused without being
- * written, and settles once. It keeps its records until then, since what was refused is encoded anew.
+ * written, and settles once. It keeps its records until then, since what was refused is encoded anew (but not in a session, where
+ * a batch keeps its serial and so its bytes).
  */
 export class PendingAppend {
   readonly promise: Promise<Placed>;
   readonly payload: AppendPayload;
+  readonly guards: DemandedGuards | undefined;
+  readonly serial: number | undefined;
   /** Roughly what it adds to a batch, in bytes. */
   readonly sizeHint: number;
   /** When it was called, by the monotonic clock in milliseconds. */
@@ -33,14 +46,21 @@ export class PendingAppend {
   #reject!: (error: PaxlogError) => void;
   readonly #forget: () => void;
 
-  constructor(payload: AppendPayload, signal: AbortSignal | undefined) {
+  constructor({ payload, guards, serial }: AppendDemand, signal: AbortSignal | undefined) {
     this.payload = payload;
+    this.guards = guards;
+    this.serial = serial;
     this.sizeHint = sizeHintOf(payload);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     this.#forget = onAbort(signal, () => this.fail(cancelled(signal, this.sent ? "unknown" : "none")));
+  }
+
+  /** Whether it travels as a batch of its own: guards speak of one call, and so does a serial that its caller gave. */
+  get alone(): boolean {
+    return this.guards !== undefined || this.serial !== undefined || this.payload.kind === "batch";
   }
 
   /** True once its caller has an answer. Then it is not sent any more, and what comes for it is not its caller's concern. */
@@ -145,4 +165,10 @@ export interface OutgoingBatch {
   readonly crc32c: number;
   readonly recordCount: number;
   readonly items: readonly PendingAppend[];
+  /** Of its only call, and the session's. */
+  readonly guards: Guards | undefined;
+  /** When it was made, by the monotonic clock in milliseconds. */
+  readonly since: number;
+  /** True once a copy of it was sent whose fate is not known. Only a session's batches are sent again then. */
+  doubtful: boolean;
 }

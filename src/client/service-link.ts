@@ -14,6 +14,19 @@ import {
   statusRequestCodec,
   statusResponseCodec,
 } from "../format/api-codec.ts";
+import {
+  closeSessionRequestCodec,
+  closeSessionResponseCodec,
+  type FenceResponse,
+  fenceRequestCodec,
+  fenceResponseCodec,
+  type KeepSessionResponse,
+  keepSessionRequestCodec,
+  keepSessionResponseCodec,
+  type OpenSessionResponse,
+  openSessionRequestCodec,
+  openSessionResponseCodec,
+} from "../format/session-codec.ts";
 import { type Channel, unaryCall, unreadable } from "./call.ts";
 import type { AppendCall, AppendCallHandlers, AskBounds, NodeLink, ReadCall } from "./node-link.ts";
 import { ReadStream } from "./read-stream.ts";
@@ -43,7 +56,7 @@ export class ServiceLink implements NodeLink {
       }
       // Asked for before the answers are worked off: what comes together with an error gets lost if nobody waits for it.
       call.read();
-      handlers.onAnswers(answers.value.acknowledged);
+      handlers.onAnswers(answers.value.acknowledged, answers.value.refused);
     };
     const onEnd = handlers.onEnd.bind(handlers);
     const call = this.#channel.call(logServicePaths.appendStream, { onMessage, onEnd });
@@ -65,6 +78,26 @@ export class ServiceLink implements NodeLink {
 
   status(bounds: AskBounds): Promise<NodeStatus> {
     return this.#ask(clusterServicePaths.status, statusRequestCodec.encode({}), statusResponseCodec, bounds);
+  }
+
+  openSession(ttlMs: number, bounds: AskBounds): Promise<OpenSessionResponse> {
+    const request = openSessionRequestCodec.encode({ logId: defaultLogId, ttlMs });
+    return this.#ask(logServicePaths.openSession, request, openSessionResponseCodec, bounds);
+  }
+
+  keepSession(session: number, bounds: AskBounds): Promise<KeepSessionResponse> {
+    const request = keepSessionRequestCodec.encode({ logId: defaultLogId, session });
+    return this.#ask(logServicePaths.keepSession, request, keepSessionResponseCodec, bounds);
+  }
+
+  closeSession(session: number, bounds: AskBounds): Promise<unknown> {
+    const request = closeSessionRequestCodec.encode({ logId: defaultLogId, session });
+    return this.#ask(logServicePaths.closeSession, request, closeSessionResponseCodec, bounds);
+  }
+
+  fence(token: number, bounds: AskBounds): Promise<FenceResponse> {
+    const request = fenceRequestCodec.encode({ logId: defaultLogId, token });
+    return this.#ask(logServicePaths.fence, request, fenceResponseCodec, bounds);
   }
 
   close(): void {

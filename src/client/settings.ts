@@ -8,6 +8,7 @@ export interface Settings {
   readonly answerMs: number;
   readonly inFlightBytes: number;
   readonly inFlightBatches: number;
+  readonly waitingAppends: number;
   readonly closeMs: number;
 }
 
@@ -28,6 +29,7 @@ export function settingsOf(options: ConnectOptions): Settings {
     answerMs: whole("answerMs", limits.clientAnswerMs, timerMsMax),
     inFlightBytes: whole("inFlightBytes", limits.clientInFlightBytes, 1024 * limits.clientInFlightBytes),
     inFlightBatches: whole("inFlightBatches", limits.clientInFlightBatches, 1024 * limits.clientInFlightBatches),
+    waitingAppends: whole("waitingAppends", limits.clientWaitingAppends, 1024 * limits.clientWaitingAppends),
     closeMs: whole("closeMs", limits.closeMs, timerMsMax),
   };
   if (faults.length > 0) throw new PaxlogError("INVALID_ARGUMENT", faults.join("; "));

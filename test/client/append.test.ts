@@ -116,6 +116,36 @@ describe("bounds", () => {
     expect(leader.inFlightBytesMax).toBeLessThanOrEqual(300_000 + 2_000);
   });
 
+  test("what waits for room is not encoded, so a full buffer makes calls wait and does not grow", async () => {
+    const leader = await node();
+    const log = await open([leader], { inFlightBytes: 1_000_000 });
+    await log.append({ value: "first" });
+    leader.script = () => ({ kind: "swallow" });
+    const value = new Uint8Array(100_000);
+    const before = process.memoryUsage().arrayBuffers;
+    const all = Promise.allSettled(Array.from({ length: 2_000 }, () => log.append({ value })));
+    await until(() => leader.arrived.length >= 3);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    // 200 MB wait. Sent bytes are held by the library, by gRPC and by the node of this test, which is in the same process.
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(20_000_000);
+    expect(leader.inFlightBytesMax).toBeLessThanOrEqual(1_002_000);
+    leader.crash();
+    await log.close();
+    await all;
+  });
+
+  test("more calls than may wait are refused as OVERLOADED, outcome none, and those that wait are not", async () => {
+    const leader = await node();
+    const log = await open([leader], { waitingAppends: 10 });
+    const results = await Promise.allSettled(Array.from({ length: 12 }, () => log.append({ value: "x" })));
+    expect(results.filter(({ status }) => status === "fulfilled").length).toBe(10);
+    expect(results.slice(10)).toMatchObject([
+      { reason: { code: "OVERLOADED", outcome: "none", retryable: true, facts: { limit: 10 } } },
+      { reason: { code: "OVERLOADED" } },
+    ]);
+    expect(await log.append({ value: "y" })).toMatchObject({ position: 11 });
+  });
+
   test("a record larger than the bytes in flight goes alone", async () => {
     const leader = await node();
     const log = await open([leader], { inFlightBytes: 1000 });

@@ -24,7 +24,7 @@ export function fixture(): {
     },
     open: async (opened, options) => {
       const addresses = opened.map((node) => node.address);
-      const log = await connectWith(hashing, addresses, { deadlineMs: 3000, closeMs: 200, ...options });
+      const log = await connectWith(hashing, addresses, { deadlineMs: 20_000, closeMs: 200, ...options });
       logs.push(log);
       return log;
     },

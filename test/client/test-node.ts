@@ -10,9 +10,12 @@ import {
 } from "@grpc/grpc-js";
 import { PaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
+import type { Guards } from "../../src/core/guards.ts";
 import {
+  type AppendStreamRequest,
   appendStreamRequestCodec,
   appendStreamResponseCodec,
+  type Codec,
   checkTailResponseCodec,
   clusterServicePaths,
   logServicePaths,
@@ -26,15 +29,27 @@ import {
 import { scanBatch } from "../../src/format/batch.ts";
 import { decodeBatch } from "../../src/format/batch-decode.ts";
 import { encodeErrorDetails, errorDetailsTrailer, grpcStatusOf } from "../../src/format/error-details.ts";
+import {
+  closeSessionRequestCodec,
+  closeSessionResponseCodec,
+  fenceRequestCodec,
+  fenceResponseCodec,
+  keepSessionRequestCodec,
+  keepSessionResponseCodec,
+  openSessionRequestCodec,
+  openSessionResponseCodec,
+} from "../../src/format/session-codec.ts";
 import { hashing } from "../storage/hashing.ts";
+import { LogJudge } from "./log-judge.ts";
 
 /** The log that all nodes of a test share: what is in it was "decided". */
 export class MemoryLog {
   readonly batches: ReadBatch[] = [];
+  readonly judge = new LogJudge();
   tail = 1;
   readonly #listeners = new Set<() => void>();
 
-  append(batch: Uint8Array): ReadBatch {
+  append(batch: Uint8Array, guards?: Guards): ReadBatch {
     const scan = scanBatch(batch);
     if (scan.kind !== "ok") throw new Error(scan.reason);
     const copy = Uint8Array.from(batch);
@@ -47,6 +62,7 @@ export class MemoryLog {
     };
     this.batches.push(stored);
     this.tail += scan.recordCount;
+    this.judge.ordered(copy, guards, stored);
     for (const listener of [...this.#listeners]) listener();
     return stored;
   }
@@ -67,8 +83,12 @@ export class MemoryLog {
 /** What a node does with a batch that it was sent. */
 export type Verdict =
   | { readonly kind: "acknowledge" }
-  /** Into the log, and no answer before `release`. */
+  /** Judged and perhaps into the log, and no answer before `release`. */
   | { readonly kind: "hold" }
+  /** Nothing happens, now or later. */
+  | { readonly kind: "swallow" }
+  /** Refused within the stream, which goes on. */
+  | { readonly kind: "refuse"; readonly error: PaxlogError }
   /** The stream ends with the error; where `ordered`, the batch is in the log nevertheless. */
   | { readonly kind: "fail"; readonly error: PaxlogError; readonly ordered?: boolean }
   /** The stream ends with a plain gRPC status, as when a connection or a proxy dies. */
@@ -99,9 +119,14 @@ export class TestNode {
   inFlightBytesMax = 0;
   readMessages = 0;
   readsOpen = 0;
+  /** Calls of OpenSession, KeepSession, CloseSession and Fence, and what is answered instead. */
+  readonly leaderCalls: string[] = [];
+  onLeaderCall: (call: string) => PaxlogError | "hang" | undefined = () => undefined;
+  /** What it says of itself. */
+  claims: Partial<NodeStatus> | "hang" = {};
   batchesPerMessage = 1;
   /** Given the number of the batch on this node, from 0. */
-  script: (batch: number) => Verdict = () => ({ kind: "acknowledge" });
+  script: (batch: number, request: AppendStreamRequest) => Verdict = () => ({ kind: "acknowledge" });
   onRead: (request: ReadRequest, read: number) => PaxlogError | undefined = () => undefined;
   /** After so many messages of a read its stream breaks. */
   readBreaksAfter = Number.POSITIVE_INFINITY;
@@ -137,13 +162,19 @@ export class TestNode {
         read: definition(logServicePaths.read, false, true),
         checkTail: definition(logServicePaths.checkTail, false, false),
         status: definition(clusterServicePaths.status, false, false),
+        openSession: definition(logServicePaths.openSession, false, false),
+        keepSession: definition(logServicePaths.keepSession, false, false),
+        closeSession: definition(logServicePaths.closeSession, false, false),
+        fence: definition(logServicePaths.fence, false, false),
       },
       {
         appendStream: (call: AppendCall) => this.#appendStream(call),
         read: (call: ReadCall) => void this.#read(call),
         checkTail: (_call: unknown, answer: sendUnaryData<Buffer>) => this.#checkTail(answer),
-        status: (_call: unknown, answer: sendUnaryData<Buffer>) =>
-          answer(null, statusResponseCodec.encode(this.status())),
+        status: (_call: unknown, answer: sendUnaryData<Buffer>) => {
+          if (this.claims !== "hang") answer(null, statusResponseCodec.encode(this.status()));
+        },
+        ...this.#sessionService(),
       },
     );
     this.#port = await new Promise<number>((resolve, reject) => {
@@ -187,6 +218,45 @@ export class TestNode {
       ...words,
       ...numbers,
       ...more,
+      ...(this.claims === "hang" ? {} : this.claims),
+    };
+  }
+
+  #sessionService() {
+    const { judge } = this.log;
+    return {
+      openSession: this.#leaderCall("open", openSessionRequestCodec, openSessionResponseCodec, ({ ttlMs }) =>
+        judge.openSession(ttlMs),
+      ),
+      keepSession: this.#leaderCall("keep", keepSessionRequestCodec, keepSessionResponseCodec, ({ session }) =>
+        judge.keepSession(session),
+      ),
+      closeSession: this.#leaderCall(
+        "close",
+        closeSessionRequestCodec,
+        closeSessionResponseCodec,
+        ({ session }) => judge.forget(session) ?? {},
+      ),
+      fence: this.#leaderCall("fence", fenceRequestCodec, fenceResponseCodec, ({ token }) => judge.raiseFence(token)),
+    };
+  }
+
+  #leaderCall<Request, Response>(
+    name: string,
+    request: Codec<Request>,
+    response: Codec<Response>,
+    serve: (request: Request) => Response | PaxlogError,
+  ) {
+    return (call: { request: Buffer }, answer: sendUnaryData<Buffer>) => {
+      this.leaderCalls.push(name);
+      const instead = this.onLeaderCall(name);
+      if (instead === "hang") return;
+      if (instead !== undefined) return answer(errorStatus(instead, {}));
+      const decoded = request.decode(call.request);
+      if (decoded.kind !== "ok") throw new Error(decoded.reason);
+      const result = serve(decoded.value);
+      if (result instanceof PaxlogError) answer(errorStatus(result, {}));
+      else answer(null, response.encode(result));
     };
   }
 
@@ -194,26 +264,34 @@ export class TestNode {
     this.appendStreams += 1;
     let acknowledged = 0;
     let inFlight = 0;
+    let over = false;
     call.on("data", (bytes: Buffer) => {
+      // Behind a failure nothing is taken any more, as the stream's contract has it.
+      if (over) return;
       const request = appendStreamRequestCodec.decode(bytes);
       if (request.kind !== "ok") throw new Error(request.reason);
-      const { batch, crc32c } = request.value;
+      const { batch, crc32c, guards, independent } = request.value;
       if (hashing.crc32c(batch) !== crc32c) throw new Error("the checksum does not match the batch");
       const scan = scanBatch(batch);
       if (scan.kind !== "ok") throw new Error(scan.reason);
-      const verdict = this.script(this.arrived.length);
+      const verdict = this.script(this.arrived.length, request.value);
       this.arrived.push(scan.recordCount);
       inFlight += 1;
       this.#inFlightBytes += batch.length;
       this.inFlightMax = Math.max(this.inFlightMax, inFlight);
       this.inFlightBytesMax = Math.max(this.inFlightBytesMax, this.#inFlightBytes);
       const order = () => {
-        const stored = this.log.append(batch);
+        const judged = this.log.judge.judge(guards);
+        const stored = judged ?? this.log.append(batch, guards);
         return () => {
           inFlight -= 1;
           this.#inFlightBytes -= batch.length;
           acknowledged += 1;
           if (this.losesAnswers) return;
+          if (stored instanceof PaxlogError) {
+            if (independent !== true) throw new Error("a guarded append of the library is independent");
+            return void call.write(appendStreamResponseCodec.encode({ acknowledged: [], refused: stored }));
+          }
           const recordCount = stored.recordCount + (this.answersWrongCount ? 1 : 0);
           call.write(appendStreamResponseCodec.encode({ acknowledged: [{ ...stored, recordCount }] }));
         };
@@ -223,10 +301,17 @@ export class TestNode {
           return order()();
         case "hold":
           return void this.#held.push(order());
+        case "swallow":
+          return;
+        case "refuse":
+          acknowledged += 1;
+          return void call.write(appendStreamResponseCodec.encode({ acknowledged: [], refused: verdict.error }));
         case "fail":
+          over = true;
           if (verdict.ordered === true) order();
           return fail(call, verdict.error, this.omitsAcknowledged ? {} : { acknowledged });
         case "break":
+          over = true;
           if (verdict.ordered) order();
           return void call.emit("error", { code: status.UNAVAILABLE, details: "the connection is gone" });
       }
