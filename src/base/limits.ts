@@ -134,6 +134,8 @@ export const limits = {
   readerBufferBytes: 4 * MiB,
   /** A reader that follows hears the tail at least this often. */
   readHeartbeatMs: 1_000,
+  /** How often a node that somebody watches looks at its own health. */
+  healthPeriodMs: 500,
   /** A listener that closes lets calls finish for this long. */
   drainMs: 2_000,
 

@@ -4,8 +4,10 @@ import { limits } from "../base/limits.ts";
 import type { LogBackend } from "./backend.ts";
 import { clusterServiceDefinition, makeClusterService } from "./cluster-service.ts";
 import { clientServerOptions } from "./grpc-options.ts";
+import { healthServiceDefinition, makeHealthService } from "./health-service.ts";
 import { listenWith } from "./listener.ts";
 import { logServiceDefinition, makeLogService } from "./log-service.ts";
+import { makeReflectionService, reflectionServiceDefinitions } from "./reflection-service.ts";
 import type { ServiceContext } from "./service-context.ts";
 
 export interface ClientServerOptions {
@@ -30,7 +32,7 @@ export interface ClientServer {
 }
 
 /**
- * Serves LogService and ClusterService to clients.
+ * Serves LogService and ClusterService to clients, and the standard services health and reflection to their tools.
  * @throws PaxlogError INVALID_ARGUMENT, INSECURE_ADDRESS, ADDRESS_IN_USE or ADDRESS_UNUSABLE.
  */
 export async function startClientServer(options: ClientServerOptions): Promise<ClientServer> {
@@ -40,6 +42,8 @@ export async function startClientServer(options: ClientServerOptions): Promise<C
   const server = new Server(clientServerOptions);
   server.addService(logServiceDefinition, makeLogService(context));
   server.addService(clusterServiceDefinition, makeClusterService(context));
+  server.addService(healthServiceDefinition, makeHealthService(context));
+  for (const definition of reflectionServiceDefinitions) server.addService(definition, makeReflectionService(context));
   const listener = await listenWith(server, { listen, insecure, log });
   let closed: Promise<void> | undefined;
   return {

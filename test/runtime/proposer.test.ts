@@ -2,10 +2,13 @@
 // Method: a proposer whose core is the test.
 import { beforeEach, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
+import { limits } from "../../src/base/limits.ts";
 import { position } from "../../src/base/types.ts";
 import type { AppendAnswer } from "../../src/core/effect.ts";
-import type { Proposal } from "../../src/core/event.ts";
+import type { AppendProposal, Proposal } from "../../src/core/event.ts";
 import type { Guards } from "../../src/core/guards.ts";
+import { decodeBatch } from "../../src/format/batch-decode.ts";
+import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { Proposer } from "../../src/runtime/proposer.ts";
 import { AppendCaller } from "../../src/transport/append-caller.ts";
 import type { AppendOrder, AppendResult } from "../../src/transport/backend.ts";
@@ -27,14 +30,15 @@ beforeEach(() => {
 });
 
 function append(name: string, order?: AppendOrder, guards?: Guards): void {
-  const batch = { batch: Buffer.from(name), crc32c: 1, recordCount: 1 };
+  const batch = { batch: encodeBatch([{ value: name }]), crc32c: 1, recordCount: 1 };
   const done = (result: AppendResult) =>
     heard.push(result.kind === "failed" ? `${name}: ${result.error.code} ${result.error.outcome}` : name);
   proposer.append(batch, guards, done, order);
 }
 
+const textOf = ({ payload }: AppendProposal) => Buffer.from(decodeBatch(payload.batch).value(0)).toString();
 const everything = { slots: 100, bytes: 1_000_000 };
-const nameOf = (proposal: Proposal) => (proposal.kind === "append" ? String(proposal.payload.batch) : proposal.kind);
+const nameOf = (proposal: Proposal) => (proposal.kind === "append" ? textOf(proposal) : proposal.kind);
 const take = (room = everything) => proposer.next(room).map((proposal) => [nameOf(proposal), proposal.requestId]);
 const acknowledged = { kind: "acknowledged", firstPosition: position(1), recordCount: 1, time: 1 } as const;
 const lost: AppendAnswer = { kind: "failed", code: "LEADER_LOST", outcome: "unknown" };
@@ -80,14 +84,13 @@ test("no answer comes within the call", async () => {
 
 test("a caller whose append found no room is refused from then on, although there is room again", async () => {
   const one = order();
-  const large = "x".repeat(20 * 1024 * 1024);
-  append(large);
+  const large = "x".repeat(limits.recordBytesMax);
+  for (let bytes = 0; bytes < 2 * limits.proposalQueueBytes; bytes += large.length) append(large);
   append(large, one);
-  append("3", one);
-  expect(take(everything).length).toBe(1);
-  append("4", one);
+  expect(take().length).toBeGreaterThan(0);
+  append("2", one);
   await Promise.resolve();
-  expect(heard.slice(1)).toEqual(["3: OVERLOADED none", "4: OVERLOADED none"]);
+  expect(heard.slice(1)).toEqual([`${large}: OVERLOADED none`, "2: OVERLOADED none"]);
 });
 
 test("what waits on a node that does not lead is sent to the leader", () => {
