@@ -5,9 +5,10 @@ import { hashOfText } from "../../src/base/tag-hash.ts";
 import type { Hash, NodeId, Slot, Uid } from "../../src/base/types.ts";
 import { noBallot } from "../../src/core/ballot.ts";
 import type { DurableState, Recovered } from "../../src/core/durable.ts";
-import type { AppendAnswer, Effect } from "../../src/core/effect.ts";
+import type { AppendAnswer, Effect, SearchEffect } from "../../src/core/effect.ts";
 import { type Entry, type EntryMaker, nextPositionOf } from "../../src/core/entry.ts";
-import type { Event } from "../../src/core/event.ts";
+import type { AppendProposal, Event, Proposal } from "../../src/core/event.ts";
+import type { Guards } from "../../src/core/guards.ts";
 import type { Message, MessageKind } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
 import type { EntryParts } from "../../src/core/sequencer.ts";
@@ -53,6 +54,9 @@ export function guardsOfText(text: string): Uint8Array {
   }
   return guards;
 }
+
+type WithoutId<P> = P extends Proposal ? Omit<P, "requestId"> : never;
+export type ControlProposal = WithoutId<Exclude<Proposal, AppendProposal>>;
 
 export interface Wire {
   readonly from: NodeId;
@@ -121,6 +125,8 @@ export class TestNode {
   readonly disk = new TestDisk();
   readonly answers = new Map<number, AppendAnswer>();
   readonly ready: number[] = [];
+  /** Searches of the history that wait for `answerSearches`. */
+  searches: SearchEffect[] = [];
   readonly stops: string[] = [];
   /** All effects since the last `takeEffects`. */
   effects: Effect[] = [];
@@ -302,6 +308,46 @@ export class TestCluster {
     return proposals.map((proposal) => proposal.requestId);
   }
 
+  /** Proposes one append with guards; returns its request id. */
+  proposeGuarded(id: number, text: string, guards: Guards, caller?: number): number {
+    this.#requestCount += 1;
+    const requestId = this.#requestCount;
+    const payload = { batch: Buffer.from(text), guards: guardsOfText(text) };
+    const proposal = { kind: "append", requestId, payload, batchChecksum: 0, recordCount: 1, guards, caller } as const;
+    this.step(id, { kind: "propose", monotonicMs: this.wallMs, proposals: [proposal] });
+    return requestId;
+  }
+
+  /** Proposes what is no append; returns its request id. */
+  proposeControl(id: number, control: ControlProposal): number {
+    this.#requestCount += 1;
+    const requestId = this.#requestCount;
+    this.step(id, { kind: "propose", monotonicMs: this.wallMs, proposals: [{ ...control, requestId }] });
+    return requestId;
+  }
+
+  /** Opens a session; the cluster comes to rest. */
+  openSession(id: number, ttlMs = 10_000): number {
+    const requestId = this.proposeControl(id, { kind: "openSession", ttlMs });
+    this.settle();
+    const answer = this.node(id).answers.get(requestId);
+    if (answer?.kind !== "session") throw new Error(`the session is not opened: ${answer?.kind}`);
+    return answer.session;
+  }
+
+  /** Answers the searches of a node from its decided log. */
+  answerSearches(id: number): number {
+    const node = this.node(id);
+    const searches = node.searches;
+    node.searches = [];
+    for (const { searchId, query } of searches) {
+      const matches = node.disk.log.map((entry) => parts.match(entry, query)).filter((match) => match > 0);
+      const match = (query.want === "first" ? matches[0] : matches[matches.length - 1]) ?? 0;
+      this.step(id, { kind: "searched", searchId, monotonicMs: this.wallMs, match });
+    }
+    return searches.length;
+  }
+
   read(id: number): number {
     this.#requestCount += 1;
     this.step(id, { kind: "read", requestId: this.#requestCount });
@@ -360,6 +406,9 @@ export class TestCluster {
       }
       case "answer":
         node.answers.set(effect.requestId, effect.answer);
+        return;
+      case "search":
+        node.searches.push(effect);
         return;
       case "readReady":
         node.ready.push(effect.requestId);
