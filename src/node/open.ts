@@ -10,6 +10,7 @@ import { type Settings, settingsOf } from "../client/settings.ts";
 import { loadHashing } from "../native/hashing.ts";
 import { BackendProxy } from "../runtime/backend-proxy.ts";
 import { LocalChannel } from "../runtime/local-channel.ts";
+import { scanFor } from "../transport/service-context.ts";
 import { type CheckedConfig, type ClusterMember, defaultListen, type NodeConfig } from "./config.ts";
 import { startThreads } from "./node.ts";
 import type { NodeAddresses, NodeEnd, NodeThreads } from "./threads.ts";
@@ -132,6 +133,7 @@ class EngineLink extends ServiceLink {
         serving,
         backend,
         hashing,
+        scanBatch: scanFor(hashing),
         closing: closing.signal,
         log: onNote,
       }),

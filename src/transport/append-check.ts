@@ -1,13 +1,11 @@
 import { PaxlogError } from "../base/errors.ts";
-import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { Guards } from "../core/guards.ts";
 import type { AppendStreamRequest } from "../format/api-codec.ts";
-import { scanBatch } from "../format/batch.ts";
 import type { Decoded } from "../format/wire-value.ts";
 import type { CheckedBatch } from "./backend.ts";
 import { checkGuards } from "./guards-check.ts";
-import { checkLogId, requestOf } from "./service-context.ts";
+import { checkLogId, requestOf, type ServiceContext } from "./service-context.ts";
 
 /** An append that can be handed to a backend. */
 export interface CheckedAppend {
@@ -16,6 +14,8 @@ export interface CheckedAppend {
   readonly independent: boolean;
 }
 
+type CheckTools = Pick<ServiceContext, "hashing" | "scanBatch">;
+
 /**
  * Everything about an append that can be judged without the log. What passes can be decoded by every reader, and its checksum
  * is computed here, so that bytes which change later are found out.
@@ -23,14 +23,14 @@ export interface CheckedAppend {
  * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED, RECORD_TOO_LARGE or
  * GUARD_TOO_LARGE.
  */
-export function checkAppend(decoded: Decoded<AppendStreamRequest>, hashing: Hashing): CheckedAppend {
+export function checkAppend(decoded: Decoded<AppendStreamRequest>, tools: CheckTools): CheckedAppend {
   const { logId, batch, crc32c, guards, independent = false } = requestOf(decoded);
   checkLogId(logId);
   if (guards !== undefined) checkGuards(guards);
-  return { batch: checkBatch(batch, crc32c, hashing), guards, independent };
+  return { batch: checkBatch(batch, crc32c, tools), guards, independent };
 }
 
-function checkBatch(batch: Uint8Array, crc32c: number | undefined, hashing: Hashing): CheckedBatch {
+function checkBatch(batch: Uint8Array, crc32c: number | undefined, { hashing, scanBatch }: CheckTools): CheckedBatch {
   if (batch.length > limits.batchBytesMax) {
     throw new PaxlogError(
       "BATCH_TOO_LARGE",

@@ -52,7 +52,7 @@ export class AppendStream {
   #take(bytes: Buffer): void {
     if (!this.#takesMore) return;
     try {
-      this.#held = checkAppend(appendStreamRequestCodec.decode(bytes), this.#context.hashing);
+      this.#held = checkAppend(appendStreamRequestCodec.decode(bytes), this.#context);
     } catch (cause) {
       return this.#refuse(publicError(cause, this.#context.log));
     }

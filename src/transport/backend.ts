@@ -37,8 +37,9 @@ export interface LogBackend {
   /** Visible here: the first readable and the next position. */
   bounds(): { readonly head: Position; readonly tail: Position };
   /**
-   * Visible batches in order that cover `from`, as many as fit `bytesMax`, at least one; [] at the tail. Verified bytes. At once
-   * where the log is on this thread, a promise where it is on another one.
+   * Visible batches in order that cover `from`, as many as fit `bytesMax`, at least one; [] at the tail. Verified bytes,
+   * to be copied before the turn of the loop ends that brings them. At once where the log is on this thread, a promise where it is
+   * on another one.
    */
   readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]>;
   /** Calls back at each move of the tail until the returned function is called. */

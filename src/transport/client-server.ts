@@ -8,7 +8,7 @@ import { healthServiceDefinition, makeHealthService } from "./health-service.ts"
 import { listenWith } from "./listener.ts";
 import { logServiceDefinition, makeLogService } from "./log-service.ts";
 import { makeReflectionService, reflectionServiceDefinitions } from "./reflection-service.ts";
-import type { ServiceContext } from "./service-context.ts";
+import { type ServiceContext, scanFor } from "./service-context.ts";
 
 export interface ClientServerOptions {
   /** HOST:PORT; port 0 takes a free one. */
@@ -38,7 +38,7 @@ export interface ClientServer {
 export async function startClientServer(options: ClientServerOptions): Promise<ClientServer> {
   const { listen, insecure = false, backend, hashing, log } = options;
   const closing = new AbortController();
-  const context: ServiceContext = { backend, hashing, closing: closing.signal, log };
+  const context: ServiceContext = { backend, hashing, scanBatch: scanFor(hashing), closing: closing.signal, log };
   const server = new Server(clientServerOptions);
   server.addService(logServiceDefinition, makeLogService(context));
   server.addService(clusterServiceDefinition, makeClusterService(context));

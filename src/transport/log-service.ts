@@ -115,8 +115,8 @@ export function unary(
 
 /** Not waiting where there is no room: a unary caller holds nothing back, so it must be told. */
 function append(context: ServiceContext, request: Buffer): Promise<Buffer> {
-  const { backend, hashing } = context;
-  const { batch, guards } = checkAppend(appendRequestCodec.decode(request), hashing);
+  const { backend } = context;
+  const { batch, guards } = checkAppend(appendRequestCodec.decode(request), context);
   if (!backend.hasRoom()) {
     throw new PaxlogError(
       "OVERLOADED",

@@ -1,18 +1,28 @@
 import { Metadata, type ServiceError } from "@grpc/grpc-js";
+import type { BatchTools } from "../base/batch-tools.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { defaultLogId } from "../base/types.ts";
+import { scanBatch } from "../format/batch.ts";
 import { encodeErrorDetails, errorDetailsTrailer, grpcStatusOf } from "../format/error-details.ts";
 import type { Decoded } from "../format/wire-value.ts";
+import { loadBatchTools } from "../native/batch-tools.ts";
 import type { LogBackend } from "./backend.ts";
 
 /** What every call is served with. */
 export interface ServiceContext {
   readonly backend: LogBackend;
   readonly hashing: Hashing;
+  /** The addon's where `hashing` is. */
+  readonly scanBatch: BatchTools["scanBatch"];
   /** Aborted when the server closes: calls end as soon as they can say how. */
   readonly closing: AbortSignal;
   readonly log: (line: string) => void;
+}
+
+/** The scan of batches that belongs to these checksums. */
+export function scanFor(hashing: Hashing): BatchTools["scanBatch"] {
+  return loadBatchTools({ hashing, scanBatch }).scanBatch;
 }
 
 /** The error as gRPC sends it. */
