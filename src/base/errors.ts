@@ -98,7 +98,6 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "UNAVAILABLE",
   "OVERLOADED",
   "SESSION_OVERFLOW",
-  "SESSION_GAP",
   "DEADLINE_EXCEEDED",
 ]);
 

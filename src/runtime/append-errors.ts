@@ -39,8 +39,9 @@ export function sessionOverflow(): PaxlogError {
   return new PaxlogError("SESSION_OVERFLOW", message, { facts: { limit: limits.sessionWindow } });
 }
 
+/** A later request of the session was ordered first, so this one never was and never will be. */
 export function sessionGap(): PaxlogError {
-  const message = "the session's requests before this one have not arrived; send what is unanswered again, in order";
+  const message = "a later request of the session was ordered before this one, which is not in the log and never will be";
   return new PaxlogError("SESSION_GAP", message);
 }
 
