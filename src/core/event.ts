@@ -62,8 +62,8 @@ export interface AppendProposal {
   readonly guards?: Guards | undefined;
   /**
    * Names a caller whose appends keep their order: behind one that waits for its verdict they wait, and behind one that is
-   * refused they are refused. Not so in a session, where each request is judged by its own guards. 0 or none: nobody in
-   * particular.
+   * refused they are refused, until the refusal is answered: from then on whoever hands them over refuses them. Not so in a
+   * session, where each request is judged by its own guards. 0 or none: nobody in particular.
    */
   readonly caller?: number | undefined;
 }

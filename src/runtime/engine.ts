@@ -304,6 +304,8 @@ export class Engine implements LogBackend {
 
   /** Hands over what the window and this turn have room for; the rest waits for a later turn. */
   #propose(): void {
+    for (const effect of this.#effects)
+      if (effect.kind === "answer") this.#proposer.foresee(effect.requestId, effect.answer);
     const { slots, bytes } = this.#replica.room;
     const proposals = this.#proposer.next({ slots, bytes: Math.min(bytes, limits.turnProposalBytes) });
     if (proposals.length === 0) return;

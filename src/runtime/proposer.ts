@@ -35,6 +35,8 @@ interface WaitingAppend {
   readonly guards: Guards | undefined;
   readonly order: AppendOrder | undefined;
   readonly done: (result: AppendResult) => void;
+  /** How it failed, once that is known. */
+  failure: PaxlogError | undefined;
 }
 
 interface WaitingControl {
@@ -93,7 +95,7 @@ export class Proposer {
     order: AppendOrder | undefined,
   ): void {
     const bytes = guards === undefined ? batch.batch.length : batch.batch.length + guardBytes(guards);
-    this.#offer({ kind: "append", bytes, batch, guards, order, done });
+    this.#offer({ kind: "append", bytes, batch, guards, order, done, failure: undefined });
   }
 
   /** Rejects as an append fails. */
@@ -126,9 +128,21 @@ export class Proposer {
     return proposals;
   }
 
+  /**
+   * The core has answered, and the answer will be carried out at the end of the turn. If an append failed, those that its caller sent
+   * behind it are refused from now on: they may be next.
+   */
+  foresee(requestId: number, answer: AppendAnswer): void {
+    if (answer.kind !== "refused" && answer.kind !== "failed") return;
+    const waiting = this.#waitingFor(requestId);
+    if (waiting.kind === "control") return;
+    waiting.failure = this.#failureOf(waiting, answer);
+    noteFailure(waiting, waiting.failure);
+  }
+
   /** The core's answer to one that was handed over. */
   answer(requestId: number, answer: AppendAnswer): void {
-    const waiting = defined(this.#ordered.get(requestId), `the caller of request ${requestId}`);
+    const waiting = this.#waitingFor(requestId);
     this.#ordered.delete(requestId);
     switch (answer.kind) {
       case "acknowledged":
@@ -139,9 +153,8 @@ export class Proposer {
         assert(waiting.kind === "control", "an append is answered as an append");
         return waiting.resolve(answer);
       case "refused":
-        return fail(waiting, refusedError(waiting, answer.refusal));
       case "failed":
-        return fail(waiting, this.#errorOf(answer));
+        return fail(waiting, (waiting.kind === "append" && waiting.failure) || this.#failureOf(waiting, answer));
       default:
         return assertNever(answer);
     }
@@ -168,7 +181,7 @@ export class Proposer {
       this.#ended ?? refusalOf(waiting) ?? (this.#queue.offer(waiting) ? undefined : overloaded(this.#options.name));
     if (refusal === undefined) return;
     // Noted at once, since the caller's next append may come before this one's answer.
-    if (waiting.kind === "append") waiting.order?.caller.failed(refusal, waiting.order.independent);
+    if (waiting.kind === "append") noteFailure(waiting, refusal);
     queueMicrotask(() => fail(waiting, refusal));
   }
 
@@ -193,7 +206,12 @@ export class Proposer {
     };
   }
 
-  #errorOf(answer: Extract<AppendAnswer, { kind: "failed" }>): PaxlogError {
+  #waitingFor(requestId: number): Waiting {
+    return defined(this.#ordered.get(requestId), `the caller of request ${requestId}`);
+  }
+
+  #failureOf(waiting: Waiting, answer: Extract<AppendAnswer, { kind: "refused" | "failed" }>): PaxlogError {
+    if (answer.kind === "refused") return refusedError(waiting, answer.refusal);
     switch (answer.code) {
       case "NOT_LEADER":
         return this.#options.notLeader();
@@ -241,6 +259,10 @@ function refusedError(waiting: Waiting, refusal: Refusal): PaxlogError {
 
 function fail(waiting: Waiting, error: PaxlogError): void {
   if (waiting.kind === "control") return waiting.reject(error);
-  waiting.order?.caller.failed(error, waiting.order.independent);
+  noteFailure(waiting, error);
   waiting.done({ kind: "failed", error });
+}
+
+function noteFailure({ order }: WaitingAppend, error: PaxlogError): void {
+  order?.caller.failed(error, order.independent);
 }
