@@ -1,18 +1,21 @@
 import { createReadStream } from "node:fs";
 import { Command } from "commander";
-import { PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import type { Log } from "../client/log.ts";
+import type { AppendOptions, Session } from "../client/log.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
-import { addressList } from "./arguments.ts";
-import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+import { type GuardFlags, gathered, revision, type StateGuards, stateGuardsOf } from "./append-guards.ts";
+import { AppendResults } from "./append-results.ts";
+import { addressList, wholeNumber } from "./arguments.ts";
+import { exitCodes } from "./exit-codes.ts";
 import { linesOf } from "./lines.ts";
 import { grouped, Output } from "./output.ts";
 
-interface AppendOptions {
+interface AppendFlags extends GuardFlags {
   readonly to: string;
   readonly type?: string;
-  readonly tag?: readonly string[];
+  readonly tag: readonly string[];
+  readonly session: boolean;
   readonly json?: true;
 }
 
@@ -22,136 +25,114 @@ export function appendCommand(): Command {
     .argument("[file]", "file to read; standard input if there is none, or if it is -")
     .requiredOption("--to <addresses>", "client addresses of the nodes: HOST:PORT,...", addressList)
     .option("--type <type>", "type of every record")
-    .option("--tag <tags...>", "tags of every record")
+    .option("--tag <tag>", "a tag of every record; may be repeated", gathered, [])
+    .option("--stream <tag>", "stream of every record: they bear this tag too")
+    .option("--expected-revision <revision>", "where the stream must stand: see below", revision)
+    .option("--expected-tail <position>", "position that the first line must get", wholeNumber({ min: 1 }))
+    .option("--unless-type <type>", "nothing, if a record has one of these types; may be repeated", gathered, [])
+    .option("--unless-tag <tag>", "nothing, if a record has all of these tags; may be repeated", gathered, [])
+    .option("--after <position>", "only records behind it count for --unless; 0 by default", wholeNumber({ min: 0 }))
+    .option("--fencing-token <token>", "refused once the log's fence is above it", wholeNumber({ min: 0 }))
+    .option("--no-session", "send nothing twice, and leave unknown what became of a line whose answer was lost")
     .option("--json", "print one JSON object per line of the input, in its order")
-    .addHelpText(
-      "after",
-      `
-With --json: {"line","position"} for an acknowledged line, {"line","error","outcome"} for one that failed. Outcome "none":
-it was not written and will not be. Outcome "unknown": it was sent and no answer came; it may be in the log. Nothing that
-may have been written is sent again.
-
-Examples:
-  $ seq 1000 | paxlog append --to 127.0.0.1:7101,127.0.0.1:7102
-  $ paxlog append --to 127.0.0.1:7101 --json --type access access.log`,
-    )
-    .action(async (file: string | undefined, options: AppendOptions) => {
-      process.exitCode = await appendLines(file, options, new Output(options.json === true));
+    .addHelpText("after", appendHelp)
+    .action(async (file: string | undefined, flags: AppendFlags) => {
+      process.exitCode = await append(file, flags, new Output(flags.json === true));
     });
 }
 
-async function appendLines(file: string | undefined, options: AppendOptions, output: Output): Promise<number> {
+const appendHelp = `
+Lines are sent through a session: after a lost answer or leader they are sent again, and land once.
+
+With --expected-revision (a position, any, no-stream, stream-exists), --expected-tail or --unless-type and --unless-tag the whole
+input is one append: all lines are written if the log is as demanded, otherwise none, with exit code 8.
+
+With --json: {"line","position"} for an acknowledged line, {"line","error","outcome"} for one that failed. Outcome "none": it was
+not written and will not be. Outcome "unknown": it may be in the log, now or later.
+
+Examples:
+  $ seq 1000 | paxlog append --to 127.0.0.1:7101,127.0.0.1:7102
+  $ paxlog append --to 127.0.0.1:7101 --json --type access --tag host:www1 access.log
+  $ echo '{"item":"apple"}' | paxlog append --to 127.0.0.1:7101 --stream cart:7 --expected-revision no-stream
+  $ echo ada | paxlog append --to 127.0.0.1:7101 --type NameTaken --tag name:ada --unless-tag name:ada`;
+
+async function append(file: string | undefined, flags: AppendFlags, output: Output): Promise<number> {
+  const stateGuards = stateGuardsOf(flags);
   const input = file === undefined || file === "-" ? process.stdin : createReadStream(file);
   const { connect } = await import("../client/connect.ts");
-  const log = await connect(options.to);
-  const results = new OrderedResults(output);
+  const log = await connect(flags.to);
   try {
-    let line = 0;
-    for await (const value of linesOf(input)) {
-      line += 1;
-      const record = { value, type: options.type, tags: options.tag };
-      results.add(line, value.length, appended(log, record));
-      if (results.full) await results.room();
-    }
+    const session = flags.session ? await log.session() : undefined;
+    const target = { log: session ?? log, input: recordsOf(file, input, flags), flags, output };
+    const exitCode = stateGuards === undefined ? await appendEach(target) : await appendAll(target, stateGuards);
+    // The log forgets it by itself after a while: that it cannot be told so now takes nothing from what was acknowledged.
+    await session?.close().catch(() => {});
+    return exitCode;
+  } finally {
+    // What is piped in may never end.
+    input.destroy();
+    await log.close();
+  }
+}
+
+interface Target {
+  /** A session, or without one the log itself. */
+  readonly log: Pick<Session, "append">;
+  readonly input: AsyncIterable<RecordInput & { readonly value: Buffer }>;
+  readonly flags: AppendFlags;
+  readonly output: Output;
+}
+
+/** The lines as records. An input that cannot be read is INVALID_ARGUMENT. */
+async function* recordsOf(file: string | undefined, input: AsyncIterable<Buffer | string>, flags: AppendFlags) {
+  const tags = flags.stream === undefined ? flags.tag : [...new Set([...flags.tag, flags.stream])];
+  try {
+    for await (const value of linesOf(input)) yield { value, type: flags.type, tags };
   } catch (cause) {
-    throw inputError(file, cause);
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new PaxlogError("INVALID_ARGUMENT", `${file ?? "standard input"} cannot be read: ${reason}`, { cause });
+  }
+}
+
+/** Each line for itself, many under way. */
+async function appendEach({ log, input, flags, output }: Target): Promise<number> {
+  const options: AppendOptions = flags.fencingToken === undefined ? {} : { fencingToken: flags.fencingToken };
+  const results = new AppendResults(output);
+  let line = 0;
+  try {
+    for await (const record of input) {
+      line += 1;
+      const appended = log.append(record, options).then(({ position }) => position);
+      results.add(line, record.value.length, appended);
+      if (results.full) await results.room();
+      if (results.over) break;
+    }
   } finally {
     await results.done();
-    await log.close();
   }
   results.summarize();
   return results.exitCode;
 }
 
-type Outcome =
-  | { readonly kind: "appended"; readonly position: number }
-  | { readonly kind: "failed"; readonly error: PaxlogError };
-
-function appended(log: Log, record: RecordInput): Promise<Outcome> {
-  return log.append(record).then(
-    ({ position }) => ({ kind: "appended", position }),
-    (cause) => ({ kind: "failed", error: toPaxlogError(cause) }),
-  );
-}
-
-/** Tells the outcomes in the order of the lines, and holds the input back while too much waits for its outcome. */
-class OrderedResults {
-  readonly #output: Output;
-  #waiting = 0;
-  #waitingBytes = 0;
-  #told: Promise<void> = Promise.resolve();
-  #onRoom: (() => void) | undefined;
-  #count = 0;
-  #failures = 0;
-  #first: number | undefined;
-  #last = 0;
-  exitCode: number = exitCodes.ok;
-
-  constructor(output: Output) {
-    this.#output = output;
+/** All lines or none. */
+async function appendAll({ log, input, flags, output }: Target, guards: StateGuards): Promise<number> {
+  const records: RecordInput[] = [];
+  let bytes = 0;
+  for await (const record of input) {
+    records.push(record);
+    bytes += record.value.length;
+    // More than one append may hold is not read to its end: the library says so of what is here.
+    if (records.length > limits.batchRecordsMax || bytes > limits.batchBytesMax) break;
   }
-
-  add(line: number, bytes: number, outcome: Promise<Outcome>): void {
-    this.#waiting += 1;
-    this.#waitingBytes += bytes;
-    this.#told = this.#told.then(async () => {
-      this.#tell(line, await outcome);
-      this.#waiting -= 1;
-      this.#waitingBytes -= bytes;
-      if (!this.full) this.#onRoom?.();
-      if (!this.#drained) await this.#output.drained();
-    });
-  }
-
-  #drained = true;
-
-  get full(): boolean {
-    return this.#waiting >= limits.proposalQueueCount || this.#waitingBytes >= limits.clientInFlightBytes;
-  }
-
-  room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onRoom = resolve;
-    });
-  }
-
-  done(): Promise<void> {
-    return this.#told;
-  }
-
-  #tell(line: number, outcome: Outcome): void {
-    if (outcome.kind === "appended") {
-      this.#count += 1;
-      this.#first ??= outcome.position;
-      this.#last = outcome.position;
-      if (this.#output.json) this.#drained = this.#output.result({ line, position: outcome.position }, "");
-      return;
+  const { fencingToken } = flags;
+  const { first, last } = await log.append(records, {
+    ...guards,
+    ...(fencingToken === undefined ? {} : { fencingToken }),
+  });
+  if (output.json) {
+    for (const index of records.keys()) {
+      if (!output.result({ line: index + 1, position: first + index }, "")) await output.drained();
     }
-    const { error } = outcome;
-    this.#failures += 1;
-    const code = exitCodeOf(error);
-    // An unknown outcome is what the caller must know most.
-    if (this.exitCode === exitCodes.ok || code === exitCodes.unknown) this.exitCode = code;
-    if (this.#output.json) {
-      this.#drained = this.#output.result(
-        { line, error: error.code, outcome: error.outcome, message: error.message },
-        "",
-      );
-    } else {
-      this.#output.note(`paxlog: line ${line}: ${error.message} (${error.code}, outcome ${error.outcome})`);
-    }
-  }
-
-  summarize(): void {
-    if (this.#output.json) return;
-    const where = this.#first === undefined ? "" : `, first at position ${this.#first}, last at ${this.#last}`;
-    const failures = this.#failures === 0 ? "" : `; ${grouped(this.#failures)} failed`;
-    this.#output.write(`appended ${grouped(this.#count)} records${where}${failures}`);
-  }
-}
-
-function inputError(file: string | undefined, cause: unknown): PaxlogError {
-  if (cause instanceof PaxlogError) return cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new PaxlogError("INVALID_ARGUMENT", `${file ?? "standard input"} cannot be read: ${reason}`, { cause });
+  } else output.write(`appended ${grouped(records.length)} records, first at position ${first}, last at ${last}`);
+  return exitCodes.ok;
 }

@@ -6,6 +6,7 @@ import { clusterCommand } from "./cluster.ts";
 import { completionCommand } from "./completion/command.ts";
 import { demoCommand } from "./demo/command.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
+import { fenceCommand } from "./fence.ts";
 import { readCommand } from "./read.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
@@ -25,6 +26,7 @@ export function program(): Command {
     appendCommand(),
     readCommand(),
     statusCommand(),
+    fenceCommand(),
     benchCommand(),
     demoCommand(),
     completionCommand(),

@@ -51,7 +51,7 @@ test("values are bytes: what is not UTF-8 comes back as it was, in base64 where 
   const tail = await tailOf();
   const value = Buffer.from([0xff, 0x00, 0xfe, 0x80]);
   await runCli(
-    ["append", "--to", address, "--type", "raw", "--tag", "a:1", "b:2"],
+    ["append", "--to", address, "--type", "raw", "--tag", "a:1", "--tag", "b:2"],
     Buffer.concat([value, Buffer.from("\n")]),
   );
   const [record] = (await runCli(["read", "--to", address, "--from", String(tail), "--json"])).json();

@@ -33,6 +33,18 @@ test.each([
   ["a limit that is no number", ["read", "--to", "127.0.0.1:1", "--limit", "1e3"], /whole number/],
   ["an address without a port", ["status", "--to", "localhost"], /"localhost" must be HOST:PORT/],
   ["a missing --to", ["append"], /required option '--to <addresses>'/],
+  ["a revision that is none", ["append", "--to", "localhost:1", "--expected-revision", "some"], /no-stream/],
+  ["a revision of 0", ["append", "--to", "localhost:1", "--expected-revision", "0"], /whole number, 1 or more/],
+  [
+    "a revision without a stream",
+    ["append", "--to", "localhost:1", "--expected-revision", "any"],
+    /name it with --stream/,
+  ],
+  [
+    "a position without a condition",
+    ["append", "--to", "localhost:1", "--after", "7"],
+    /give --unless-type or --unless-tag/,
+  ],
   ["a missing --dir", ["serve"], /required option '--dir <dir>'/],
   ["a member without an address", ["serve", "--dir", "x", "--cluster", "a"], /must be NAME=HOST:PORT/],
   ["no nodes at all", ["cluster", "--dir", "x", "--nodes", "0"], /from 1 to 7/],
@@ -48,7 +60,17 @@ test("every command explains itself, with examples and exit codes", async () => 
   const main = await runCli(["--help"]);
   expect(main.code).toBe(0);
   expect(main.stdout).toMatch(/Exit codes:\n {2}0 {2}done/);
-  for (const command of ["serve", "cluster", "append", "read", "status", "bench append", "demo", "completion"]) {
+  for (const command of [
+    "serve",
+    "cluster",
+    "append",
+    "read",
+    "status",
+    "fence",
+    "bench append",
+    "demo",
+    "completion",
+  ]) {
     const help = await runCli([...command.split(" "), "--help"]);
     expect(help.code).toBe(0);
     expect(help.stdout).toMatch(/Examples?:\n {2}\$ .*paxlog /);

@@ -126,7 +126,10 @@ describe("the documentation", () => {
     const manifest = JSON.parse(read("package.json"));
     const packages = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies });
     const crates = cratesOf(read("native/Cargo.toml"));
+    const ofPython = [...read("examples/python/requirements.txt").matchAll(/^([\w-]+)==[\d.]+$/gm)].map(
+      (match) => match[1]!,
+    );
     const lines = [...read("docs/dependencies.md").matchAll(/^\| `([^`]+)` \| .{20,} \|$/gm)].map((match) => match[1]);
-    expect(lines.toSorted()).toEqual([...packages, ...crates].toSorted());
+    expect(lines.toSorted()).toEqual([...packages, ...crates, ...ofPython].toSorted());
   });
 });

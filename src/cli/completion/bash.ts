@@ -62,7 +62,8 @@ function commandCase(command: CommandDescription): string {
   const options = command.options.flatMap((option) => option.names).join(" ");
   const names = command.commands.map(nameOf);
   const [argument] = command.arguments;
-  const action = names.length > 0 ? assignment("words", names) : argument === undefined ? "" : actionOf(argument);
+  const free = argument === undefined || argument.kind === "free";
+  const action = names.length > 0 ? assignment("words", names) : free ? "" : actionOf(argument);
   return `    ${JSON.stringify(command.path.join(" "))}) options="${options}" ${action} ;;`;
 }
 

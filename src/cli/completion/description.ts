@@ -66,7 +66,8 @@ function describeOption(option: Option): OptionDescription {
     names: [option.short, option.long].filter((name) => name !== undefined),
     description: option.description,
     ...(takesValue ? { value: describeValue(placeholderOf(option), option.argChoices) } : {}),
-    repeated: option.variadic,
+    // One that gathers its values begins with none of them.
+    repeated: option.variadic || Array.isArray(option.defaultValue),
   };
 }
 
