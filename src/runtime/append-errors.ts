@@ -41,7 +41,8 @@ export function sessionOverflow(): PaxlogError {
 
 /** A later request of the session was ordered first, so this one never was and never will be. */
 export function sessionGap(): PaxlogError {
-  const message = "a later request of the session was ordered before this one, which is not in the log and never will be";
+  const message =
+    "a later request of the session was ordered before this one, which is not in the log and never will be";
   return new PaxlogError("SESSION_GAP", message);
 }
 

@@ -17,8 +17,8 @@ import type { PeerNetwork } from "../transport/peer-network.ts";
 /** Where the effects of a turn go. */
 export interface EffectTargets {
   readonly network: PeerNetwork;
-  /** All writes of a turn, in order, in one hand-over. */
-  submit(writes: readonly StoreWrite[]): void;
+  /** All writes of a turn, in order, in one hand-over; `accepts`: followers are sent entries in the same turn. */
+  submit(writes: readonly StoreWrite[], accepts: boolean): void;
   /** Entries from segments for a peer that is far behind. */
   readEntries(effect: SendEntriesEffect): Extract<Message, { kind: "entries" }>;
   answer(requestId: number, answer: AppendAnswer): void;
@@ -46,7 +46,8 @@ export function carryOut(effects: readonly Effect[], targets: EffectTargets): vo
       writes.push(flattenWrite(effect));
     }
   }
-  if (writes.length > 0) targets.submit(writes);
+  const accepts = legal.some((effect) => effect.kind === "send" && effect.message.kind === "accept");
+  if (writes.length > 0) targets.submit(writes, accepts);
   for (const effect of legal) carryOutOne(effect, targets);
 }
 

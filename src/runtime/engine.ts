@@ -62,6 +62,8 @@ export class Engine implements LogBackend {
   /** Empty between turns. */
   readonly #effects: Effect[] = [];
   #turnScheduled = false;
+  /** This turn, or the one that is scheduled, comes right behind an event. */
+  #hurries = false;
   /** When the last turn ended. */
   #lastTurnMs = 0;
 
@@ -132,7 +134,7 @@ export class Engine implements LogBackend {
     this.#network = network;
     this.#targets = {
       network: new LateDecides(network),
-      submit: (writes) => this.#storage.submit(writes),
+      submit: (writes, accepts) => this.#storage.submit(writes, accepts && this.#hurries),
       readEntries: (effect) => this.#history.entriesFor(effect),
       answer: (requestId, answer) => this.#proposer.answer(requestId, answer),
       search: (effect) => this.#searches.start(effect),
@@ -264,7 +266,8 @@ export class Engine implements LogBackend {
     if (this.#turnScheduled || this.#targets === undefined) return;
     this.#turnScheduled = true;
     const quiet = this.#clock.monotonicMs() - this.#lastTurnMs > limits.turnGapMs;
-    if (quiet && mayHurry) queueMicrotask(() => this.#turn());
+    this.#hurries = quiet && mayHurry;
+    if (this.#hurries) queueMicrotask(() => this.#turn());
     else setImmediate(() => this.#turn());
   }
 

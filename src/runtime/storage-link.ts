@@ -22,6 +22,9 @@ export class StorageLink {
   #opened: OpenedMessage | undefined;
   #counters: StoreCounters = noCounts();
   #entriesAppended = 0;
+  /** Submitted, and not yet handed over. */
+  #waiting: StoreWrite[] = [];
+  #handOverScheduled = false;
   readonly #arena: Arena;
   #failed: PaxlogError | undefined;
 
@@ -67,10 +70,29 @@ export class StorageLink {
     return this.#entriesAppended;
   }
 
-  /** Hands over writes, in the order in which they must become durable. */
-  submit(writes: readonly StoreWrite[]): void {
-    const message = packWrites(writes, this.#arena);
-    for (const write of writes) if (write.kind === "append") this.#entriesAppended += write.endSlot - write.firstSlot;
+  /**
+   * Hands over writes, in the order in which they must become durable: now, or `behindSends`, which is still in this iteration of
+   * the loop but behind the sockets, which Node writes to at the end of it. An Accept has the longer way: where little else happens
+   * the storage thread's wake-up must not come between it and its socket.
+   */
+  submit(writes: readonly StoreWrite[], behindSends = false): void {
+    for (const write of writes) {
+      this.#waiting.push(write);
+      if (write.kind === "append") this.#entriesAppended += write.endSlot - write.firstSlot;
+    }
+    if (!behindSends) return this.#handOver();
+    if (this.#handOverScheduled) return;
+    this.#handOverScheduled = true;
+    setImmediate(() => {
+      this.#handOverScheduled = false;
+      this.#handOver();
+    });
+  }
+
+  #handOver(): void {
+    if (this.#waiting.length === 0) return;
+    const message = packWrites(this.#waiting, this.#arena);
+    this.#waiting = [];
     this.#post(message, message.buffer === undefined ? [] : [message.buffer]);
   }
 
@@ -84,6 +106,7 @@ export class StorageLink {
     return new Promise((resolve) => {
       this.#onClosed = resolve;
       if (this.#failed !== undefined) return resolve();
+      this.#handOver();
       this.#post({ kind: "close" }, []);
     });
   }

@@ -23,8 +23,9 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
       bufferedBytes: (to) => buffered.get(to) ?? 0,
       close: async () => {},
     },
-    submit: (writes) => {
-      done.push(`submit ${writes.map((write) => `${write.kind} ${write.ticket}`).join(", ")}`);
+    submit: (writes, accepts) => {
+      const beside = accepts ? " beside an accept" : "";
+      done.push(`submit ${writes.map((write) => `${write.kind} ${write.ticket}`).join(", ")}${beside}`);
       submitted.push([...writes]);
     },
     readEntries: ({ requestId, fromSlot, visibleEnd }) => {
@@ -88,6 +89,20 @@ test("all writes of a turn are handed over at once, before anything is sent, in 
   );
   expect(done).toEqual(["submit append 1, superblock 2, append 3", "send probe to 2,3", "answer 7 failed", "show 4"]);
   expect(submitted[0]![0]).toMatchObject({ firstSlot: 1, endSlot: 3, positions: { first: 1, end: 3 } });
+});
+
+test("whoever takes the writes is told whether followers are sent entries in the same turn", () => {
+  const { done, targets } = recorder();
+  const accept: Message = {
+    kind: "accept",
+    n: noBallot,
+    firstSlot: 1 as Slot,
+    prevHash: hash,
+    entries: [entry(1, 1)],
+    decidedEnd: 1 as Slot,
+  };
+  carryOut([append(1, [entry(1, 1)]), { kind: "send", to: [two], message: accept }], targets);
+  expect(done).toEqual(["submit append 1 beside an accept", "send accept to 2"]);
 });
 
 test("nothing behind a stop is carried out, no write either", () => {
