@@ -13,6 +13,8 @@ export interface AppendBenchOptions {
   readonly warmupMs: number;
   readonly durationMs: number;
   readonly rate: number | undefined;
+  /** Whether the appends have a session. */
+  readonly session: boolean;
   readonly onProgress: (line: ProgressLine) => void;
 }
 
@@ -27,6 +29,7 @@ export interface AppendBenchResult {
   readonly inFlightRecords: number;
   readonly batchRecords: number;
   readonly rate: number | null;
+  readonly session: boolean;
   readonly seconds: number;
   readonly nodes: number;
   readonly hashing: string;
@@ -56,8 +59,10 @@ export async function benchAppend(options: AppendBenchOptions): Promise<AppendBe
   const tailBefore = await log.tail();
   let before: NodeStatus | undefined;
   let after: NodeStatus | undefined;
+  const session = options.session ? await log.session() : undefined;
   const load = new AppendLoad({
     ...options,
+    log: session ?? log,
     plan,
     batches: makeBatches(plan, recordBytes, batchesMade),
     onMeasure: async (part) => {
@@ -67,6 +72,7 @@ export async function benchAppend(options: AppendBenchOptions): Promise<AppendBe
     },
   });
   const result = await load.run();
+  await session?.close();
   const tailAfter = await log.tail();
   const tailMoved = tailAfter.tail - tailBefore.tail;
   verify(result, tailMoved);
@@ -89,6 +95,7 @@ export async function benchAppend(options: AppendBenchOptions): Promise<AppendBe
     inFlightRecords: plan.records * plan.inFlight,
     batchRecords: plan.records,
     rate: options.rate ?? null,
+    session: options.session,
     seconds: round(result.seconds, 3),
     nodes: after?.nodes.length ?? statuses.length,
     hashing: after?.hashing ?? "unknown",

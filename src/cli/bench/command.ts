@@ -31,6 +31,7 @@ function benchAppendCommand(): Command {
       "records a second, sent at fixed times; as fast as they are answered unless given",
       wholeNumber({ min: 1 }),
     )
+    .option("--session", "append through a session, so that every record lands exactly once")
     .option("--json", "print the result as one JSON object")
     .addHelpText(
       "after",

@@ -19,6 +19,7 @@ export interface BenchOptions {
   readonly duration: number;
   readonly warmup: number;
   readonly rate?: number;
+  readonly session?: true;
   readonly json?: true;
 }
 
@@ -68,6 +69,7 @@ async function measure(addresses: string, options: BenchOptions, output: Output)
       warmupMs: options.warmup * 1000,
       durationMs: options.duration * 1000,
       rate: options.rate,
+      session: options.session === true,
       onProgress: ({ seconds, recordsPerSecond, p50Ms, p99Ms }) => {
         output.note(
           `${seconds.toFixed(0).padStart(4)} s  ${grouped(recordsPerSecond).padStart(10)} records/s  p50 ${p50Ms.toFixed(1)} ms  p99 ${p99Ms.toFixed(1)} ms`,
@@ -84,7 +86,7 @@ function report(result: AppendBenchResult, output: Output): void {
   output.result(
     { ...result },
     [
-      `${grouped(result.recordsPerSecond)} records/s of ${result.recordBytes} bytes, ${result.megabytesPerSecond.toFixed(1)} MB/s, ${result.inFlightRecords} in flight in batches of ${result.batchRecords}`,
+      `${grouped(result.recordsPerSecond)} records/s of ${result.recordBytes} bytes, ${result.megabytesPerSecond.toFixed(1)} MB/s, ${result.inFlightRecords} in flight in batches of ${result.batchRecords}${result.session ? ", in a session" : ""}`,
       `latency p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms, p99.9 ${latencyMs.p999} ms, max ${latencyMs.max} ms`,
       `${grouped(result.syncs)} syncs of the leader, ${grouped(result.recordsPerSync)} records each; every append was synced on a majority of ${result.nodes} nodes before its answer`,
       `memory of the largest node ${grouped(result.nodeMemoryBytes / 1048576)} MiB; checksums ${result.hashing}`,
