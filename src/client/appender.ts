@@ -171,7 +171,8 @@ export class Appender {
     const sizeMax = Math.min(limits.clientBatchBytes, settings.inFlightBytes - stream.inFlightBytes);
     const items: PendingAppend[] = [];
     for (let item = this.#waiting.peek(); item !== undefined; item = this.#waiting.peek()) {
-      if (items.length > 0 && (item.alone || builder.encodedSize + item.sizeHint > sizeMax)) break;
+      const before = items[0];
+      if (before !== undefined && !(item.fits(before) && builder.encodedSize + item.sizeHint <= sizeMax)) break;
       item.offset = builder.recordCount;
       try {
         if (item.payload.kind === "records" && !builder.addAll(item.payload.records)) break;

@@ -16,8 +16,9 @@ export interface Log {
    * earlier one has the smaller position. A failed call does not hold up the later ones: whoever wants that waits for each
    * promise, or demands the tail.
    *
-   * With guards, all of which must hold where the records come to stand, the call travels as a batch of its own. A refusal writes
-   * nothing and says what stood in the way: TAIL_MISMATCH, FENCED, CONDITION_FAILED, STREAM_REVISION_MISMATCH, with facts.
+   * With guards, all of which must hold where the records come to stand, the call travels as a batch of its own (a fencing token
+   * alone is the same for all that show it: they share). A refusal writes nothing and says what stood in the way: TAIL_MISMATCH,
+   * FENCED, CONDITION_FAILED, STREAM_REVISION_MISMATCH, with facts.
    */
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendedMany>;
   append(record: RecordInput, options?: AppendOptions): Promise<Appended>;

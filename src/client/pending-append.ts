@@ -58,9 +58,14 @@ export class PendingAppend {
     this.#forget = onAbort(signal, () => this.fail(cancelled(signal, this.sent ? "unknown" : "none")));
   }
 
-  /** Whether it travels as a batch of its own: guards speak of one call, and so does a serial that its caller gave. */
+  /** Whether it travels as a batch of its own: most guards speak of one call, and so does a serial that its caller gave. */
   get alone(): boolean {
-    return this.guards !== undefined || this.serial !== undefined || this.payload.kind === "batch";
+    return this.serial !== undefined || this.payload.kind === "batch" || !isShared(this.guards);
+  }
+
+  /** Whether it may stand in one batch with a call before it: what is demanded of the one is demanded of both. */
+  fits(before: PendingAppend): boolean {
+    return !this.alone && this.guards?.fencingToken === before.guards?.fencingToken;
   }
 
   /** True once its caller has an answer. Then it is not sent any more, and what comes for it is not its caller's concern. */
@@ -84,6 +89,11 @@ export class PendingAppend {
     this.#forget();
     return true;
   }
+}
+
+/** Whether the verdict is the same for all calls of a turn: that on a token is, those on the log's state are each its own. */
+function isShared(guards: DemandedGuards | undefined): boolean {
+  return guards === undefined || Object.keys(guards).every((name) => name === "fencingToken");
 }
 
 function countOf(payload: AppendPayload): number {

@@ -72,6 +72,30 @@ describe("a guard that does not hold", () => {
   });
 });
 
+describe("a fencing token", () => {
+  test("is the same demand for all calls of a turn that show it: they share batches", async () => {
+    const leader = await node();
+    const log = await open([leader]);
+    await log.append({ value: "first" });
+    const append = (value: string, fencingToken?: number) => log.append({ value }, { fencingToken });
+    await Promise.all([append("a", 3), append("b", 3), append("c", 4), append("d"), append("e"), append("f", 4)]);
+    expect(leader.arrived).toEqual([1, 2, 1, 2, 1]);
+    expect(leader.log.values()).toEqual(["first", "a", "b", "c", "d", "e", "f"]);
+  });
+
+  test("refuses all that show it, and nobody else", async () => {
+    const leader = await node();
+    const log = await open([leader]);
+    await log.fence(4);
+    const append = (value: string, fencingToken?: number) => log.append({ value }, { fencingToken });
+    const calls = [append("a", 3), append("b", 3), append("c"), append("d", 4)];
+    const results = await Promise.allSettled(calls);
+    expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled", "fulfilled"]);
+    expect(await errorOf(calls[1]!)).toMatchObject({ code: "FENCED", outcome: "none", facts: { token: 3, fence: 4 } });
+    expect(leader.log.values()).toEqual(["c", "d"]);
+  });
+});
+
 describe("a guard that holds", () => {
   test("is judged where the records come to stand: behind what was called before, in front of what was called after", async () => {
     const leader = await node();
