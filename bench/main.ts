@@ -7,6 +7,7 @@ import { closedLoopBenchmark } from "./closed-loop.ts";
 import { codecBenchmark } from "./codec.ts";
 import { diskBenchmark } from "./disk.ts";
 import { goalsBenchmark } from "./goals.ts";
+import { guardsBenchmark } from "./guards.ts";
 import { type BenchContext, type Benchmark, runBenchmark } from "./lib/report.ts";
 import { profileBenchmark } from "./profile.ts";
 import { readBenchmark } from "./read.ts";
@@ -49,6 +50,7 @@ add(tailBenchmark, "append to delivery on another node");
 add(transportBenchmark, "the same messages with no disk and no consensus; unary appends beside an empty handler");
 add(diskBenchmark, "durable writes through each door and in each kind of space; groups through storage");
 add(codecBenchmark, "encoding and decoding on one thread");
+add(guardsBenchmark, "the sequencer's time for appends with guards, in a log with a million tags");
 add(profileBenchmark, "CPU profiles of every thread of the leader under load");
 
 await program.parseAsync();

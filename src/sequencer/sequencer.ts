@@ -20,6 +20,7 @@ import type {
 import { encodeFence, encodeSession, type SessionControl } from "./control.ts";
 import { GuardCheck } from "./guard-check.ts";
 import { LogState, sessionTtl } from "./log-state.ts";
+import type { TagWindow } from "./tag-window.ts";
 import { UndoLog } from "./undo.ts";
 
 /**
@@ -43,6 +44,11 @@ export class LogSequencer implements Sequencer {
     this.#state = new LogState(base);
     this.#guards = new GuardCheck(this.#state, parts);
     this.#decidedEnd = this.#state.end;
+  }
+
+  /** For measurements: how far it reaches and what it takes. */
+  get window(): Pick<TagWindow, "coveredFrom" | "bytes" | "postings"> {
+    return this.#state.window;
   }
 
   // ---- What is decided

@@ -2,6 +2,7 @@
 // Method: run the built commands at their smoke size and look at the reports; speed is not looked at.
 import { expect, test } from "vitest";
 import type { CodecFigures } from "../../bench/codec.ts";
+import type { GuardsReport } from "../../bench/guards.ts";
 import type { AppendFigures } from "../../bench/measure-append.ts";
 import type { ProfileFigures } from "../../bench/profile.ts";
 import type { TailFigures } from "../../bench/tail.ts";
@@ -36,6 +37,22 @@ test("tail delivers every record that was due, and counts from when it was due",
   expect(row!.deliveryMs.p50).toBeGreaterThan(0);
   // Nothing is answered or delivered before it is sent.
   expect(Math.min(row!.answerMs.max, row!.deliveryMs.max)).toBeGreaterThanOrEqual(row!.sendingMs.p50);
+});
+
+test("guards measures each kind of guard, each verdict held against the truth", { timeout }, async () => {
+  const { report } = await runSmoke<GuardsReport>("guards");
+  const { rows, records, windowRecords, windowBytes } = report.figures;
+  expect(rows.map(({ what }) => what)).toEqual([
+    "no guard, 10 records with a tag each",
+    "no guard, a record without a tag",
+    "expected tail",
+    "condition on a tag, after in the window, holds",
+    "condition on a tag, after in the window, refused",
+    "stream at its expected revision",
+  ]);
+  for (const { us } of rows) expect(us.p50).toBeGreaterThan(0);
+  expect(windowRecords).toBeGreaterThanOrEqual(records);
+  expect(windowBytes).toBeGreaterThan(0);
 });
 
 test("codec measures every step of an append and of a read", { timeout }, async () => {
