@@ -101,6 +101,12 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "DEADLINE_EXCEEDED",
 ]);
 
+/** The same error for calls of which it is known, or not known, that nothing was written. */
+export function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
+  const { retryable, facts } = error;
+  return new PaxlogError(error.code, error.message, { cause: error, outcome, retryable, facts });
+}
+
 /** The error as it is, or wrapped: what the public surface throws is always a PaxlogError. */
 export function toPaxlogError(cause: unknown, code: ErrorCode = "INVARIANT_BROKEN"): PaxlogError {
   if (cause instanceof PaxlogError) return cause;

@@ -95,18 +95,18 @@ export class Appender {
     this.#schedule();
   }
 
-  /** Lets what was called come to its end for at most so long; what is left then fails with CLOSED. */
-  async close(graceMs: number): Promise<void> {
-    this.stop(closedError("none"), "goes on");
+  /** Lets what was called come to its end for at most so long; what is left then fails with CLOSED, or with the reason. */
+  async close(graceMs: number, reason?: PaxlogError): Promise<void> {
+    this.stop(closedError("none", reason), "goes on");
     const timeout = new AbortController();
-    await Promise.race([this.idle(), pause(graceMs, timeout.signal)]);
+    if (graceMs > 0) await Promise.race([this.idle(), pause(graceMs, timeout.signal)]);
     timeout.abort();
     this.#ended.abort();
-    failUnknown(this.#stream?.cancel() ?? [], closedError("unknown"));
-    failUnknown(this.#again, closedError("unknown"));
+    failUnknown(this.#stream?.cancel() ?? [], closedError("unknown", reason));
+    failUnknown(this.#again, closedError("unknown", reason));
     this.#again = [];
     this.#stream = undefined;
-    for (const item of this.#waiting.drain()) item.fail(closedError("none"));
+    for (const item of this.#waiting.drain()) item.fail(closedError("none", reason));
     this.#tellIdle();
   }
 

@@ -1,4 +1,4 @@
-import { PaxlogError } from "../base/errors.ts";
+import { PaxlogError, withOutcome } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
@@ -28,7 +28,7 @@ import type {
 import { openRead } from "./log-read.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
-import { closedError } from "./outcomes.ts";
+import { closedError, endOfLog } from "./outcomes.ts";
 import type { Settings } from "./settings.ts";
 
 /** A question that any node can answer. */
@@ -84,7 +84,7 @@ export class ClientLog implements Log {
     this.#openingCount += 1;
     try {
       const granted = resume === undefined ? await this.#open(ttlMs, signal) : await this.#resume(resume, signal);
-      if (this.#closed !== undefined) throw closedError("none");
+      if (this.#closed !== undefined) throw closedError("none", endOfLog(this.#closing.signal));
       const session = new ClientSession(this.#context, this.#leader, granted, () => this.#sessions.delete(session));
       this.#sessions.add(session);
       return session;
@@ -123,17 +123,23 @@ export class ClientLog implements Log {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close();
+    this.#closed ??= this.#close(this.#settings.closeMs, undefined);
     return this.#closed;
+  }
+
+  /** The log is over and nobody closed it: everything fails at once with the reason, what was sent with outcome "unknown". */
+  protected end(reason: PaxlogError): void {
+    this.#closed ??= this.#close(0, withOutcome(reason, "none"));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #close(): Promise<void> {
-    const { closeMs } = this.#settings;
-    await Promise.all([this.#appender.close(closeMs), ...[...this.#sessions].map((each) => each.abandon(closeMs))]);
+  async #close(graceMs: number, reason: PaxlogError | undefined): Promise<void> {
+    if (reason !== undefined) this.#closing.abort(reason);
+    const sessions = [...this.#sessions].map((each) => each.abandon(graceMs, reason));
+    await Promise.all([this.#appender.close(graceMs, reason), ...sessions]);
     this.#closing.abort();
     this.#nodes.close();
   }
@@ -173,7 +179,7 @@ export class ClientLog implements Log {
     signal: AbortSignal | undefined,
     leftMs: number,
   ): Promise<Answer> {
-    if (this.#closed !== undefined) throw new PaxlogError("CLOSED", "the log was closed");
+    if (this.#closed !== undefined) throw closedError("none", endOfLog(this.#closing.signal));
     if (signal?.aborted) throw cancelled(signal, "none");
     if (!(await this.#nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), signal))) {
       if (signal?.aborted) throw cancelled(signal, "none");

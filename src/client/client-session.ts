@@ -67,8 +67,8 @@ export class ClientSession implements Session {
   }
 
   /** The log is closed: appends may end within the time, and the session stays until it expires or is resumed. */
-  async abandon(graceMs: number): Promise<void> {
-    await this.#appender.close(graceMs);
+  async abandon(graceMs: number, reason?: PaxlogError): Promise<void> {
+    await this.#appender.close(graceMs, reason);
     this.#ended.abort();
   }
 

@@ -1,9 +1,10 @@
-import { type ErrorCode, PaxlogError } from "../base/errors.ts";
+import { type ErrorCode, PaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { cancelled } from "./abort.ts";
 import { LeaderSearch } from "./leader-search.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
+import { closedError, endOfLog } from "./outcomes.ts";
 import type { Settings } from "./settings.ts";
 
 /** No other node, and no later moment, would give another answer. */
@@ -42,7 +43,7 @@ export class LeaderCalls {
     const end = performance.now() + deadlineMs;
     let outcome: "none" | "unknown" = "none";
     for (;;) {
-      if (this.#closing.aborted) throw new PaxlogError("CLOSED", "the log was closed", { outcome });
+      if (this.#closing.aborted) throw closedError(outcome, endOfLog(this.#closing));
       if (signal?.aborted) throw cancelled(signal, outcome);
       const leftMs = Math.max(1, end - performance.now());
       const { address } = search;
@@ -61,13 +62,9 @@ export class LeaderCalls {
         if (sent && !refusals.has(error.code)) outcome = "unknown";
         search.failed(error);
         await search.pause(end - performance.now(), signal);
-        if (performance.now() + limits.clientRetryMsFirst >= end) throw withOutcome(error, outcome);
+        if (performance.now() + limits.clientRetryMsFirst >= end)
+          throw error.outcome === outcome ? error : withOutcome(error, outcome);
       }
     }
   }
-}
-
-function withOutcome(error: PaxlogError, outcome: "none" | "unknown"): PaxlogError {
-  if (error.outcome === outcome) return error;
-  return new PaxlogError(error.code, error.message, { outcome, facts: error.facts, cause: error });
 }

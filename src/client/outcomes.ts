@@ -1,4 +1,4 @@
-import { type ErrorCode, PaxlogError } from "../base/errors.ts";
+import { type ErrorCode, PaxlogError, withOutcome } from "../base/errors.ts";
 import type { OutgoingBatch } from "./pending-append.ts";
 
 /** What is wrong with a batch wherever it is sent. Anything else that refuses it is the node's trouble. */
@@ -53,10 +53,17 @@ export function unansweredError(last: PaxlogError, deadlineMs: number): PaxlogEr
   return new PaxlogError("DEADLINE_EXCEEDED", message, { outcome: "unknown", facts: last.facts, cause: last });
 }
 
-export function closedError(outcome: "none" | "unknown"): PaxlogError {
+/** For calls on a log that has ended. `reason`: what ended it, where nobody closed it. */
+export function closedError(outcome: "none" | "unknown", reason?: PaxlogError): PaxlogError {
+  if (reason !== undefined) return withOutcome(reason, outcome);
   const ending =
     outcome === "unknown" ? "before the answer came: the records may be in the log" : "nothing was written";
   return new PaxlogError("CLOSED", `the log was closed; ${ending}`, { outcome });
+}
+
+/** Why a log is over, as its signal says. */
+export function endOfLog(closing: AbortSignal): PaxlogError | undefined {
+  return closing.reason instanceof PaxlogError ? closing.reason : undefined;
 }
 
 /** The log does not know the batch's session. A batch that was sent once, by nobody but this library, is then certainly not there. */

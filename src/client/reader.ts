@@ -8,6 +8,7 @@ import type { CallEnd } from "./call.ts";
 import { LogBatch } from "./log-batch.ts";
 import type { ReadCall } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
+import { endOfLog } from "./outcomes.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a read needs of its log. */
@@ -100,7 +101,8 @@ export class Reader {
   /** Throws CLOSED where the log was closed under the read: that is not an end of the log. */
   #isDone(): boolean {
     if (this.#stopped || this.#left <= 0) return true;
-    if (this.#context.closing.aborted) throw new PaxlogError("CLOSED", "the log was closed during the read");
+    const { closing } = this.#context;
+    if (closing.aborted) throw endOfLog(closing) ?? new PaxlogError("CLOSED", "the log was closed during the read");
     return false;
   }
 

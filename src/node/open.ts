@@ -184,6 +184,6 @@ class NodeLog extends ClientLog implements EmbeddedLog {
 
   #fail(error: PaxlogError): void {
     this.#link.end(error);
-    void super.close();
+    this.end(error);
   }
 }

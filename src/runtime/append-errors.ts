@@ -1,5 +1,5 @@
 import { assertNever } from "../base/assert.ts";
-import { type ErrorFacts, type Outcome, PaxlogError } from "../base/errors.ts";
+import { type ErrorFacts, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Guards, Refusal } from "../core/guards.ts";
 
@@ -44,12 +44,6 @@ export function sessionGap(): PaxlogError {
   const message =
     "a later request of the session was ordered before this one, which is not in the log and never will be";
   return new PaxlogError("SESSION_GAP", message);
-}
-
-/** The same error for calls of which it is known, or not known, that nothing was written. */
-export function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
-  const { retryable, facts } = error;
-  return new PaxlogError(error.code, error.message, { cause: error, outcome, retryable, facts });
 }
 
 /** A guard did not hold: which, what was demanded, and what the sequencer saw. */

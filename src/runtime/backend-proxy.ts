@@ -1,6 +1,6 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { assert, defined } from "../base/assert.ts";
-import { PaxlogError } from "../base/errors.ts";
+import { PaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type Position } from "../base/types.ts";
 import type { Guards } from "../core/guards.ts";
@@ -15,7 +15,7 @@ import type {
   OpenSessionResponse,
   StoredBatch,
 } from "../transport/backend.ts";
-import { overloaded, withOutcome } from "./append-errors.ts";
+import { overloaded } from "./append-errors.ts";
 import {
   type FromBackend,
   gatherBytes,

@@ -1,5 +1,5 @@
 import { assert, defined } from "../base/assert.ts";
-import { PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { PaxlogError, toPaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
 import type { Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
@@ -19,7 +19,7 @@ import type {
   StoredBatch,
 } from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
-import { notLeader, withOutcome } from "./append-errors.ts";
+import { notLeader } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";

@@ -1,5 +1,5 @@
 import { assert, assertNever, defined } from "../base/assert.ts";
-import type { PaxlogError } from "../base/errors.ts";
+import { type PaxlogError, withOutcome } from "../base/errors.ts";
 import type { AppendAnswer } from "../core/effect.ts";
 import { emptyPayload } from "../core/entry.ts";
 import type { AppendProposal, Proposal } from "../core/event.ts";
@@ -15,7 +15,6 @@ import {
   sessionGap,
   sessionOverflow,
   sessionUnknown,
-  withOutcome,
 } from "./append-errors.ts";
 import { ProposalQueue } from "./proposal-queue.ts";
 

@@ -16,7 +16,7 @@ export function runScript(program: string, args: readonly string[] = [], before 
   const node = [process.execPath, "--input-type=module", "-e", text, "--", ...args];
   const child = spawn("sh", ["-c", command, "sh", ...node], { stdio: ["ignore", "pipe", "pipe"] });
   const began = performance.now();
-  const timer = setTimeout(() => child.kill("SIGKILL"), 40_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 55_000);
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (part: string) => {
     stdout += part;
