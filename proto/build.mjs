@@ -1,7 +1,7 @@
 /**
  * Makes src/format/generated/ from all the .proto files beside this script: wire.{js,d.ts}, the messages, and descriptors.{js,d.ts}
  * for the reflection service, of the files that clients see. Does nothing where they are newer.
- * With --copy: copies them into dist/, where the compiler does not put them.
+ * With --copy: copies them into dist/, and the entry for CommonJS with its types, since the compiler does neither.
  */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readdirSync, renameSync, statSync, writeFileSync } from "node:fs";
@@ -39,6 +39,7 @@ else if (isStale()) generate();
 function copy() {
   mkdirSync(distributed, { recursive: true });
   for (const name of names) copyFileSync(join(generated, name), join(distributed, name));
+  for (const name of ["index.cjs", "index.d.cts"]) copyFileSync(join(root, "src", name), join(root, "dist", name));
 }
 
 /** Whether an output is missing or an input is newer; folders are inputs too, because a removed file makes them newer. */

@@ -55,7 +55,7 @@ class Profiler {
       this.#session.post("NodeWorker.sendMessageToWorker", { sessionId, message });
       return answer;
     };
-    this.#workers.set(sessionId, { name: nameOf(workerInfo.url), post });
+    this.#workers.set(sessionId, { name: nameOf(workerInfo.title), post });
   }
 
   #received({ params }: InspectorNotification<NodeWorker.ReceivedMessageFromWorkerEventDataType>): void {
@@ -66,9 +66,9 @@ class Profiler {
   }
 }
 
-/** "engine" of ".../engine-worker.js". */
-function nameOf(url: string): string {
-  return /([^/]+?)(-worker)?\.js$/.exec(url)?.[1] ?? "worker";
+/** "engine" of "[worker 1] paxlog-engine". */
+function nameOf(title: string): string {
+  return /paxlog-(\w+)$/.exec(title)?.[1] ?? "worker";
 }
 
 if (isMainThread && dir !== undefined) {

@@ -1,0 +1,13 @@
+/**
+ * The types of index.cjs. A CommonJS program of TypeScript may not import an ES module under `module: node16`, so each value is
+ * named once more here; test/node/package.test.ts holds the names to those of index.ts.
+ */
+import type * as paxlog from "./index.ts" with { "resolution-mode": "import" };
+
+export type * from "./index.ts" with { "resolution-mode": "import" };
+export declare const connect: typeof paxlog.connect;
+export declare const encodeBatch: typeof paxlog.encodeBatch;
+export declare const errorCodes: typeof paxlog.errorCodes;
+export declare const open: typeof paxlog.open;
+export declare const PaxlogError: typeof paxlog.PaxlogError;
+export type PaxlogError = paxlog.PaxlogError;
