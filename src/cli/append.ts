@@ -15,6 +15,7 @@ interface AppendFlags extends GuardFlags {
   readonly to: string;
   readonly type?: string;
   readonly tag: readonly string[];
+  readonly deadline: number;
   readonly session: boolean;
   readonly json?: true;
 }
@@ -33,6 +34,7 @@ export function appendCommand(): Command {
     .option("--unless-tag <tag>", "nothing, if a record has all of these tags; may be repeated", gathered, [])
     .option("--after <position>", "only records behind it count for --unless; 0 by default", wholeNumber({ min: 0 }))
     .option("--fencing-token <token>", "refused once the log's fence is above it", wholeNumber({ min: 0 }))
+    .option("--deadline <seconds>", "how long lines wait for a leader", wholeNumber({ min: 1, max: 86_400 }), 10)
     .option("--no-session", "send nothing twice, and leave unknown what became of a line whose answer was lost")
     .option("--json", "print one JSON object per line of the input, in its order")
     .addHelpText("after", appendHelp)
@@ -60,7 +62,7 @@ async function append(file: string | undefined, flags: AppendFlags, output: Outp
   const stateGuards = stateGuardsOf(flags);
   const input = file === undefined || file === "-" ? process.stdin : createReadStream(file);
   const { connect } = await import("../client/connect.ts");
-  const log = await connect(flags.to);
+  const log = await connect(flags.to, { deadlineMs: flags.deadline * 1000 });
   try {
     const session = flags.session ? await log.session() : undefined;
     const target = { log: session ?? log, input: recordsOf(file, input, flags), flags, output };

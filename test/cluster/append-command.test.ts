@@ -30,7 +30,9 @@ class Appending {
   readonly #timer: NodeJS.Timeout;
 
   constructor(addresses: string) {
-    this.#child = spawn(process.execPath, [main, "append", "--to", addresses, "--json"], { stdio: "pipe" });
+    // A machine that has much else to do may take its time to elect.
+    const args = ["append", "--to", addresses, "--deadline", "60", "--json"];
+    this.#child = spawn(process.execPath, [main, ...args], { stdio: "pipe" });
     this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.stderr += text;
     });

@@ -1,12 +1,12 @@
-// Goal: what README tells a stranger to type works. Method: its example runs against a real node; its commands must exist, with the
-// flags that it gives them.
+// Goal: what README tells a stranger to type works. Method: its programs run, on their own and against real nodes; its commands must
+// exist, with the flags that it gives them.
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { Running } from "../cluster/harness.ts";
 
 const run = promisify(execFile);
@@ -22,27 +22,64 @@ const blocks = [...readme.matchAll(/```(\w*)\n([\s\S]*?)```/g)].map(([, language
 }));
 const commandLines = blocks.filter(({ language }) => language === "").flatMap(({ text }) => text.trim().split("\n"));
 
-test("the example appends and reads on a node that runs", { timeout: 60_000 }, async () => {
-  const example = blocks.find(({ language }) => language === "ts");
-  expect(example).toBeDefined();
-  const directory = mkdtempSync(join(tmpdir(), "paxlog-readme-"));
+const programs = blocks.filter(({ language }) => language === "ts").map(({ text }) => text);
+
+/** Runs a program of the README in a folder of its own, with these addresses in place of its own ones; what it prints, by line. */
+async function outputOf(program: string, addresses: Readonly<Record<string, string>>): Promise<string[]> {
+  const library = new URL("dist/index.js", root).href;
+  let text = program.replace('"paxlog"', JSON.stringify(library));
+  for (const [written, actual] of Object.entries(addresses)) text = text.replace(written, actual);
+  const file = join(mkdtempSync(join(directory, "program-")), "example.mjs");
+  writeFileSync(file, text);
+  const { stdout } = await run(process.execPath, [file], { cwd: dirname(file) });
+  return stdout.trim().split("\n");
+}
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "paxlog-readme-"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+test("its programs are the three ways of use, and guards; none is longer than a screen", () => {
+  expect(programs.map((program) => program.match(/(open|connect)\(.*?[),]/)![0])).toEqual([
+    'open({ dir: "./data" })',
+    'open({ dir: "./a",',
+    'connect("127.0.0.1:7100")',
+    'connect("127.0.0.1:7100")',
+  ]);
+  for (const program of programs) expect(program.trim().split("\n").length).toBeLessThanOrEqual(14);
+});
+
+test("the program that opens a log of its own runs", { timeout: 60_000 }, async () => {
+  expect(await outputOf(programs[0]!, {})).toEqual(["1 OrderPlaced 2 apples"]);
+});
+
+test("the program that is a node of a cluster runs, with two nodes beside it", { timeout: 120_000 }, async () => {
+  const base = 34_000 + (process.pid % 400) * 4;
+  const members = ["a", "b", "c"].map((name, index) => ({ name, address: `127.0.0.1:${base + index}` }));
+  const list = members.map(({ name, address }) => `${name}=${address}`).join(",");
+  const others = ["b", "c"].map((name) => {
+    const flags = ["--dir", join(directory, name), "--node", name, "--cluster", list];
+    return new Running(["serve", ...flags, "--listen", "127.0.0.1:0", "--json"]);
+  });
+  try {
+    const addresses = Object.fromEntries(members.map(({ address }, index) => [`127.0.0.1:720${index + 1}`, address]));
+    const lines = await outputOf(programs[1]!, { ...addresses, "127.0.0.1:7101": `127.0.0.1:${base + 3}` });
+    expect(lines).toEqual(["1 { head: 1, tail: 2 }"]);
+  } finally {
+    await Promise.all(others.map((other) => other.stop("SIGKILL")));
+  }
+});
+
+test("the programs that connect run against a node", { timeout: 120_000 }, async () => {
   const node = new Running(["serve", "--dir", join(directory, "node"), "--listen", "127.0.0.1:0", "--json"]);
   try {
-    const address = (await node.line(0)).address as string;
-    const library = new URL("dist/index.js", root).href;
-    const program = example!.text.replace('"paxlog"', JSON.stringify(library)).replace("127.0.0.1:7100", address);
-    const file = join(directory, "example.mjs");
-    writeFileSync(file, program);
-    const { stdout } = await run(process.execPath, [file]);
-    expect(stdout.trim().split("\n")).toEqual([
-      "1 OrderPlaced 2 apples",
-      "2 undefined one",
-      "3 undefined two",
-      "2 3 { head: 1, tail: 4 }",
-    ]);
+    const addresses = { "127.0.0.1:7100": (await node.line(0)).address as string };
+    expect(await outputOf(programs[2]!, addresses)).toEqual(["1 2", "1 one", "2 two"]);
+    expect(await outputOf(programs[3]!, addresses)).toEqual(["STREAM_REVISION_MISMATCH none 3"]);
   } finally {
     await node.stop();
-    rmSync(directory, { recursive: true });
   }
 });
 
