@@ -1,5 +1,6 @@
 // What an append may demand of the log, judged by the real sequencer inside of real replicas (docs/protocol.md, sections 13 and 14).
 import { describe, expect, test } from "vitest";
+import { limits } from "../../src/base/limits.ts";
 import type { Position } from "../../src/base/types.ts";
 import type { AppendAnswer } from "../../src/core/effect.ts";
 import type { Condition, Guards } from "../../src/core/guards.ts";
@@ -218,6 +219,98 @@ describe("a refusal", () => {
     const kinds = [first, behind, other, own].map((request) => leader.answers.get(request)?.kind);
     expect(kinds).toEqual(["refused", "refused", "acknowledged", "acknowledged"]);
     const later = cluster.proposeGuarded(leader.id, "w", {}, 1);
+    cluster.settle();
+    expect(leader.answers.get(later)).toMatchObject({ kind: "acknowledged" });
+  });
+});
+
+describe("an append whose guard asks about entries that are not in memory any more", () => {
+  /** A single node that started anew: its log is on disk, its window remembers the hashes. */
+  function restarted(): TestCluster {
+    const cluster = electedCluster(1);
+    for (const text of ["x #name", "x #other", "y", "y"]) append(cluster, text);
+    cluster.crash(1);
+    cluster.restart(1);
+    cluster.run(4);
+    return cluster;
+  }
+  const noName = { conditions: [condition([], ["name"], 0)] };
+  const noOther = { conditions: [condition(["none"], ["other"], 0)] };
+
+  test("is judged when the history has answered, and holds up its own caller alone", () => {
+    const cluster = restarted();
+    const { leader } = cluster;
+    const asking = cluster.proposeGuarded(leader.id, "a", noOther, 1);
+    const behind = cluster.proposeGuarded(leader.id, "b", {}, 1);
+    const other = cluster.proposeGuarded(leader.id, "c", {}, 2);
+    cluster.settle();
+    expect(leader.searches.map(({ query }) => [query.from, query.end, query.want])).toEqual([[2, 3, "first"]]);
+    expect(leader.answers.get(asking)).toBeUndefined();
+    expect(leader.answers.get(behind)).toBeUndefined();
+    expect(leader.answers.get(other)).toMatchObject({ kind: "acknowledged", firstPosition: 5 });
+    expect(cluster.answerSearches(1)).toBe(1);
+    cluster.settle();
+    expect(leader.answers.get(asking)).toMatchObject({ kind: "acknowledged", firstPosition: 6 });
+    expect(leader.answers.get(behind)).toMatchObject({ kind: "acknowledged", firstPosition: 7 });
+  });
+
+  test("is refused by what the history found, and with it what its caller sent behind it", () => {
+    const cluster = restarted();
+    const { leader } = cluster;
+    const requests = [cluster.proposeGuarded(1, "a", noName, 1), cluster.proposeGuarded(1, "b", {}, 1)];
+    cluster.answerSearches(1);
+    cluster.settle();
+    for (const request of requests) {
+      expect(leader.answers.get(request)).toMatchObject({
+        kind: "refused",
+        refusal: { guard: "condition", actual: 1 },
+      });
+    }
+  });
+
+  test("is judged anew: what came meanwhile refuses it too", () => {
+    const cluster = restarted();
+    const { leader } = cluster;
+    const request = cluster.proposeGuarded(1, "a", noOther, 1);
+    append(cluster, "z !none #other");
+    cluster.answerSearches(1);
+    cluster.settle();
+    expect(leader.answers.get(request)).toMatchObject({ kind: "refused", refusal: { actual: 5 } });
+  });
+
+  test("has not happened where the leadership is lost meanwhile, and the answer that comes late does no harm", () => {
+    const cluster = electedCluster(3);
+    for (const text of ["x #name", "y", "y"]) append(cluster, text);
+    for (const { id } of cluster.nodes) cluster.crash(id);
+    for (const { id } of cluster.nodes) cluster.restart(id);
+    cluster.run(8);
+    const old = cluster.leader;
+    const request = cluster.proposeGuarded(old.id, "a", noName, 1);
+    expect(old.searches).toHaveLength(1);
+    cluster.isolate(old, followersOf(cluster));
+    cluster.run(8);
+    cluster.cut.clear();
+    cluster.run(4);
+    expect(old.answers.get(request)).toEqual({ kind: "failed", code: "NOT_LEADER", outcome: "none" });
+    cluster.answerSearches(old.id);
+    cluster.settle();
+    expect(cluster.nodes.flatMap(({ stops }) => stops)).toEqual([]);
+  });
+
+  test("is turned away where too many wait, and so is all that follows it", () => {
+    const cluster = restarted();
+    const { leader } = cluster;
+    cluster.proposeGuarded(1, "a", noOther, 1);
+    const batch = Buffer.alloc(limits.heldBytes).toString();
+    const large = cluster.proposeGuarded(1, batch, {}, 1);
+    const small = cluster.proposeGuarded(1, "b", {}, 1);
+    expect([large, small].map((request) => leader.answers.get(request))).toMatchObject([
+      { code: "OVERLOADED", outcome: "none" },
+      { code: "OVERLOADED", outcome: "none" },
+    ]);
+    cluster.answerSearches(1);
+    cluster.settle();
+    const later = cluster.proposeGuarded(1, "c", {}, 1);
     cluster.settle();
     expect(leader.answers.get(later)).toMatchObject({ kind: "acknowledged" });
   });

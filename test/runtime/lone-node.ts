@@ -7,7 +7,7 @@ import { PaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Uid } from "../../src/base/types.ts";
 import { Replica } from "../../src/core/replica.ts";
-import { encodeBatch } from "../../src/format/batch-encode.ts";
+import { encodeBatch, type RecordInput } from "../../src/format/batch-encode.ts";
 import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
 import { makeEntryParts } from "../../src/format/entry-parts.ts";
 import { loadHashing } from "../../src/native/hashing.ts";
@@ -86,7 +86,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
 }
 
 /** Appends once the node leads: a node that has just started refuses with outcome "none". */
-export async function appendWhenLed(engine: Engine, values: readonly string[]): Promise<AppendResult> {
+export async function appendWhenLed(engine: Engine, values: readonly (string | RecordInput)[]): Promise<AppendResult> {
   for (let tries = 0; ; tries++) {
     const result = await append(engine, values);
     if (result.kind === "acknowledged" || result.error.code !== "NOT_LEADER" || tries > 200) return result;
@@ -94,8 +94,8 @@ export async function appendWhenLed(engine: Engine, values: readonly string[]): 
   }
 }
 
-export function append(engine: Engine, values: readonly string[]): Promise<AppendResult> {
-  const batch = encodeBatch(values.map((value) => ({ value })));
+export function append(engine: Engine, values: readonly (string | RecordInput)[]): Promise<AppendResult> {
+  const batch = encodeBatch(values.map((value) => (typeof value === "string" ? { value } : value)));
   const checked = { batch, crc32c: hashing.crc32c(batch), recordCount: values.length };
   return new Promise((resolve) => engine.append(checked, undefined, resolve));
 }

@@ -169,12 +169,12 @@ describe("guards over types and tags", () => {
   test("ask the history nothing where window and memory have the answer", () => {
     const batches = Array.from({ length: 50 }, (_, index) => [{ type: "t1", tags: [`tag ${index}`] }]);
     const log = logOf(batches, 20);
-    const after = (position: number, tag: string) => ({
+    const behind = (position: number, tag: string) => ({
       conditions: [{ query: { items: [{ types: [], tags: [tag] }] }, after: position as Position }],
     });
-    expect(judge(log, 20, after(20, "tag 3"))).toEqual({ refusal: undefined, questions: 0 });
-    expect(judge(log, 20, after(20, "tag 30"))).toMatchObject({ refusal: { actual: 31 }, questions: 0 });
-    expect(judge(log, 20, after(19, "tag 3"))).toMatchObject({ questions: 1 });
+    expect(judge(log, 20, behind(20, "tag 3"))).toEqual({ refusal: undefined, questions: 0 });
+    expect(judge(log, 20, behind(20, "tag 30"))).toMatchObject({ refusal: { actual: 31 }, questions: 0 });
+    expect(judge(log, 20, behind(19, "tag 3"))).toMatchObject({ questions: 1 });
   });
 
   test("leave to the history what too many entries bear", () => {
