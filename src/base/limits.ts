@@ -177,6 +177,8 @@ export const limits = {
   clientAnswerMs: 30_000,
   /** A leader that leaves everything unanswered for this long may be frozen or cut off: the other nodes are asked who leads. */
   clientQuietMs: 1_000,
+  /** A read that hears nothing from its node for this long goes on at another: nodes send heartbeats, or fail, well before. */
+  clientReadQuietMs: 8_000,
   /** One question to one node, before the next one is asked. */
   clientAskMs: 2_500,
   /** Calls of append that wait in one queue of the library, for room or for a leader; the user may set it. */
@@ -231,6 +233,10 @@ assert(limits.messageBytesMax <= limits.arenaSlabBytes, "the entries of any mess
 assert(
   limits.cacheBytes + limits.windowBytes + 4 * limits.arenaSlabBytes < limits.arenaSlabsMax * limits.arenaSlabBytes,
   "the arena holds what the core keeps in memory, and slabs that are not full or rest",
+);
+assert(
+  limits.clientReadQuietMs > limits.linearizeMs + 2 * limits.readHeartbeatMs,
+  "a node that works is heard before its reader leaves it",
 );
 assert(limits.clientSessionsMax < limits.streamsPerConnection / 2, "sessions leave streams for reads");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

@@ -206,7 +206,7 @@ export class Appender {
       if (leftMs === undefined) break;
       const { address } = this.#search;
       if (await nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), this.#ended.signal)) {
-        this.#open(address);
+        if (!this.#ended.signal.aborted) this.#open(address);
         break;
       }
       if (this.#ended.signal.aborted) break;

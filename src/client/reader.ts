@@ -6,7 +6,7 @@ import type { Freshness, ReadBatch, ReadResponse } from "../format/api-codec.ts"
 import { onAbort, pause, retryDelay } from "./abort.ts";
 import type { CallEnd } from "./call.ts";
 import { LogBatch } from "./log-batch.ts";
-import type { ReadCall } from "./node-link.ts";
+import type { ReadCall, ReadEvent } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { endOfLog } from "./outcomes.ts";
 import type { Settings } from "./settings.ts";
@@ -128,8 +128,9 @@ export class Reader {
   /** Hands out everything that one stream brings. Returns where the read should look again whether it is done. */
   async *#drain(stream: ReadCall): AsyncGenerator<LogBatch, void, void> {
     for (;;) {
-      const event = await stream.next();
+      const event = await nextOrQuiet(stream);
       if (this.#isDone()) return;
+      if (event === "quiet") return await this.#failed(quietError(this.#address));
       if (event.kind === "end") return await this.#onEnd(event.end);
       const fault = yield* this.#take(event.response);
       if (fault !== undefined) return await this.#failed(fault);
@@ -207,4 +208,23 @@ export class Reader {
     const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
     if (delayMs > 0) await pause(delayMs, this.#halt.signal);
   }
+}
+
+/** The next event, or "quiet" where the node says nothing for too long: then the stream is over. */
+async function nextOrQuiet(stream: ReadCall): Promise<ReadEvent | "quiet"> {
+  let quiet = false;
+  const timer = setTimeout(() => {
+    quiet = true;
+    stream.cancel();
+  }, limits.clientReadQuietMs);
+  // What is under way keeps the process alive; what only watches it must not.
+  timer.unref();
+  const event = await stream.next();
+  clearTimeout(timer);
+  return quiet ? "quiet" : event;
+}
+
+function quietError(address: string): PaxlogError {
+  const message = `${address} sent nothing for ${limits.clientReadQuietMs} ms: it may be frozen or cut off`;
+  return new PaxlogError("UNAVAILABLE", message, { facts: { address } });
 }

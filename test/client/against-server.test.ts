@@ -37,3 +37,42 @@ test("what is appended is read back, followed, bounded and refused in the same w
     outcome: "none",
   });
 });
+
+test("guards, sessions and the fence mean the same to both, and a refusal has its facts", async () => {
+  const hashing = await loadHashing();
+  const backend = new MemoryBackend();
+  const server = await startClientServer({ listen: "127.0.0.1:0", backend, hashing, log: () => {} });
+  endings.push(() => server.close());
+  const log = await connect(server.address);
+  endings.push(() => log.close());
+
+  const session = await log.session({ ttlMs: 5_000 });
+  const results = await Promise.allSettled([
+    log.append({ value: "a", tags: ["x"] }, { expectedTail: 1 }),
+    session.append(
+      { value: "b" },
+      { stream: { tag: "x", expected: 1 }, condition: { query: { tags: ["y"] }, after: 0 } },
+    ),
+    session.append({ value: "no" }, { streams: [{ tag: "x", expected: "noStream" }] }),
+    session.append({ value: "c" }),
+    log.append({ value: "no" }, { condition: { query: [{ types: ["T"] }, { tags: ["x"] }], after: 0 } }),
+    log.append({ value: "d" }),
+  ]);
+  expect(results.map((result) => (result.status === "fulfilled" ? "lands" : result.reason.code)).toSorted()).toEqual([
+    "CONDITION_FAILED",
+    "STREAM_REVISION_MISMATCH",
+    "lands",
+    "lands",
+    "lands",
+    "lands",
+  ]);
+  expect(results[4]).toMatchObject({ reason: { outcome: "none", facts: { index: 0, position: 1 } } });
+  expect(session.state).toEqual({ id: session.id, nextSerial: 4 });
+  expect(await log.fence(9)).toEqual({ fence: 9, tail: 5 });
+  expect(await errorOf(log.append({ value: "no" }, { fencingToken: 8 }))).toMatchObject({
+    code: "FENCED",
+    facts: { fence: 9, token: 8 },
+  });
+  await session.close();
+  expect(await errorOf(log.session({ resume: session.state }))).toMatchObject({ code: "SESSION_UNKNOWN" });
+});

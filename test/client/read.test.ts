@@ -116,6 +116,18 @@ describe("resuming", () => {
     expect([one.reads.map((read) => read.from), other.reads.map((read) => read.from)]).toEqual([[1, 19], [10]]);
   });
 
+  test("a node that says nothing any more is left for another, and nothing is missed", {
+    timeout: 60_000,
+  }, async () => {
+    const shared = filled(6);
+    const frozen = await node(shared);
+    const other = await node(shared);
+    frozen.readsFreezeAfter = 2;
+    const log = await open([frozen, other]);
+    expect(await collect(log.read(), (record) => record.position)).toEqual(range(1, 13));
+    expect(other.reads.map((read) => read.from)).toEqual([4]);
+  });
+
   test("the limit counts over all streams", async () => {
     const server = await node(filled(20));
     server.readBreaksAfter = 3;

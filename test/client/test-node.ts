@@ -10,6 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { PaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
+import type { Position } from "../../src/base/types.ts";
 import type { Guards } from "../../src/core/guards.ts";
 import {
   type AppendStreamRequest,
@@ -40,7 +41,7 @@ import {
   openSessionResponseCodec,
 } from "../../src/format/session-codec.ts";
 import { hashing } from "../storage/hashing.ts";
-import { LogJudge } from "./log-judge.ts";
+import { LogJudge } from "../transport/log-judge.ts";
 
 /** The log that all nodes of a test share: what is in it was "decided". */
 export class MemoryLog {
@@ -54,7 +55,7 @@ export class MemoryLog {
     if (scan.kind !== "ok") throw new Error(scan.reason);
     const copy = Uint8Array.from(batch);
     const stored = {
-      firstPosition: this.tail,
+      firstPosition: this.tail as Position,
       recordCount: scan.recordCount,
       time: 1000 + this.batches.length,
       batch: copy,
@@ -128,6 +129,8 @@ export class TestNode {
   /** Given the number of the batch on this node, from 0. */
   script: (batch: number, request: AppendStreamRequest) => Verdict = () => ({ kind: "acknowledge" });
   onRead: (request: ReadRequest, read: number) => PaxlogError | undefined = () => undefined;
+  /** After so many messages of a read nothing more comes, no heartbeat either. */
+  readsFreezeAfter = Number.POSITIVE_INFINITY;
   /** After so many messages of a read its stream breaks. */
   readBreaksAfter = Number.POSITIVE_INFINITY;
   corruptChecksum = false;
@@ -345,6 +348,7 @@ export class TestNode {
         await this.#appended(call);
         continue;
       }
+      if (messages === this.readsFreezeAfter) return;
       if (messages === this.readBreaksAfter) {
         // The next stream gets through: what matters is where it begins.
         this.readBreaksAfter = Number.POSITIVE_INFINITY;

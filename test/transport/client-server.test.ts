@@ -220,7 +220,8 @@ describe("AppendStream", () => {
     stream.once("data", () => stream.pause());
     for (let index = 0; index < count; index++) stream.write(request("r"));
     stream.end();
-    let before = -1;
+    await until("the first ones are taken", () => backend.batches.length > 0);
+    let before = 0;
     while (backend.batches.length !== before) {
       before = backend.batches.length;
       await new Promise((resolve) => setTimeout(resolve, 300));

@@ -1,7 +1,6 @@
-import type { PaxlogError } from "../../src/base/errors.ts";
+import { PaxlogError } from "../../src/base/errors.ts";
 import { firstPosition, type Position } from "../../src/base/types.ts";
 import type { Guards } from "../../src/core/guards.ts";
-import { fenceRefused, guardRefused, sessionUnknown } from "../../src/runtime/append-errors.ts";
 import type {
   AppendOrder,
   AppendResult,
@@ -13,11 +12,9 @@ import type {
   OpenSessionResponse,
   StoredBatch,
 } from "../../src/transport/backend.ts";
+import { LogJudge } from "./log-judge.ts";
 
-/**
- * A log in an array: a LogBackend with one node, no disk, and handles that tests use to slow it down or fail it. Of guards it knows
- * the expected tail, the fence and sessions.
- */
+/** A log in an array: a whole LogBackend with one node, no disk, and handles that tests use to slow it down or fail it. */
 export class MemoryBackend implements LogBackend {
   readonly batches: StoredBatch[] = [];
   /** How many appends may wait; beyond it there is no room. */
@@ -33,8 +30,7 @@ export class MemoryBackend implements LogBackend {
   /** What each append demanded. */
   readonly guards: (Guards | undefined)[] = [];
   #appends = 0;
-  #fence = 0;
-  readonly #sessions = new Map<number, Map<number, AppendResult>>();
+  readonly #log = new LogJudge();
   #waiting: (() => void)[] = [];
   #roomWaiters: (() => void)[] = [];
   #tailListeners = new Set<() => void>();
@@ -67,46 +63,26 @@ export class MemoryBackend implements LogBackend {
     if (!this.holds) setImmediate(() => this.release());
   }
 
-  #judge(batch: CheckedBatch, guards: Guards = {}): AppendResult {
-    const { expectedTail, fencingToken, session } = guards;
-    const answers = session === undefined ? undefined : this.#sessions.get(session.id);
-    if (session !== undefined && answers === undefined) return { kind: "failed", error: sessionUnknown() };
-    const first = answers?.get(session?.serial ?? 0);
-    if (first !== undefined) return first;
-    const seen = { index: 0, tail: this.#tail };
-    if (expectedTail !== undefined && expectedTail !== this.#tail) {
-      const refusal = { guard: "expectedTail", actual: this.#tail, ...seen } as const;
-      return { kind: "failed", error: guardRefused(refusal, guards) };
-    }
-    if (fencingToken !== undefined && fencingToken < this.#fence) {
-      const refusal = { guard: "fencingToken", actual: this.#fence, ...seen } as const;
-      return { kind: "failed", error: guardRefused(refusal, guards) };
-    }
-    const result = this.#store(batch);
-    answers?.set(session?.serial ?? 0, result);
-    return result;
+  #judge(batch: CheckedBatch, guards: Guards | undefined): AppendResult {
+    const judged = this.#log.judge(guards);
+    if (judged === undefined) return this.#store(batch, guards);
+    return judged instanceof PaxlogError ? { kind: "failed", error: judged } : { kind: "acknowledged", ...judged };
   }
 
   async openSession(ttlMs: number): Promise<OpenSessionResponse> {
-    const session = 1000 + this.#sessions.size;
-    this.#sessions.set(session, new Map());
-    return { session, ttlMs, time: 1_000 };
+    return this.#log.openSession(ttlMs);
   }
 
   async keepSession(session: number): Promise<KeepSessionResponse> {
-    if (!this.#sessions.has(session)) throw sessionUnknown();
-    return { ttlMs: 60_000, time: 2_000 };
+    return unlessRefused(this.#log.keepSession(session));
   }
 
   async closeSession(session: number): Promise<void> {
-    if (!this.#sessions.delete(session)) throw sessionUnknown();
+    unlessRefused(this.#log.forget(session));
   }
 
   async fence(token: number): Promise<FenceResponse> {
-    const refusal = { guard: "fencingToken", actual: this.#fence, index: 0, tail: this.#tail } as const;
-    if (token < this.#fence) throw fenceRefused(refusal, token);
-    this.#fence = token;
-    return { fence: token, tail: this.#tail };
+    return unlessRefused(this.#log.raiseFence(token));
   }
 
   /** Answers everything that waits, in order. */
@@ -122,11 +98,11 @@ export class MemoryBackend implements LogBackend {
 
   /** Puts a batch in at once. */
   put(batch: Uint8Array, crc32c: number, recordCount: number): void {
-    this.#store({ batch, crc32c, recordCount });
+    this.#store({ batch, crc32c, recordCount }, undefined);
     for (const listener of [...this.#tailListeners]) listener();
   }
 
-  #store(batch: CheckedBatch): AppendResult {
+  #store(batch: CheckedBatch, guards: Guards | undefined): AppendResult {
     const firstPosition = this.#tail;
     const stored: StoredBatch = {
       firstPosition,
@@ -136,6 +112,7 @@ export class MemoryBackend implements LogBackend {
       crc32c: batch.crc32c,
     };
     this.batches.push(stored);
+    this.#log.ordered(batch.batch, guards, stored);
     this.#tail = (firstPosition + batch.recordCount) as Position;
     return { kind: "acknowledged", firstPosition, recordCount: batch.recordCount, time: stored.time };
   }
@@ -201,4 +178,9 @@ export class MemoryBackend implements LogBackend {
       pid: process.pid,
     };
   }
+}
+
+function unlessRefused<T>(answer: T | PaxlogError): T {
+  if (answer instanceof PaxlogError) throw answer;
+  return answer;
 }
