@@ -37,13 +37,23 @@ export function call<Request, Response>(
   request: Codec<Request>,
   response: Codec<Response>,
   value: Request | Buffer,
+  deadlineMs = 30_000,
 ): Promise<Response> {
+  const deadline = Date.now() + deadlineMs;
   const bytes = Buffer.isBuffer(value) ? value : request.encode(value);
   return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(path, identity, identity, bytes, (error: ServiceError | null, answer?: Buffer) => {
-      if (error !== null) reject(failureOf(error));
-      else resolve(unwrap(response.decode(answer!)));
-    });
+    client.makeUnaryRequest(
+      path,
+      identity,
+      identity,
+      bytes,
+      new Metadata(),
+      { deadline },
+      (error: ServiceError | null, answer?: Buffer) => {
+        if (error !== null) reject(failureOf(error));
+        else resolve(unwrap(response.decode(answer!)));
+      },
+    );
   });
 }
 

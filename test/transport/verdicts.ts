@@ -17,7 +17,10 @@ import {
 import type { Random } from "../../src/simulator/random.ts";
 import { appendOf } from "./test-client.ts";
 
-export type AppendInput = Extract<LogInput, { kind: "append" }>;
+export interface AppendInput extends Extract<LogInput, { kind: "append" }> {
+  /** Of all its records; of no other append's. */
+  readonly value?: string;
+}
 
 /** An answer as a client has it. */
 export type Verdict = { readonly firstPosition: number } | PaxlogError;
@@ -30,15 +33,20 @@ export class Demands {
   readonly #random: Random;
   readonly #sessions: readonly number[];
   readonly #asked = new Map<number, AppendInput[]>();
+  readonly #name: string;
+  #count = 0;
 
-  constructor(random: Random, sessions: readonly number[]) {
+  /** `name`: no other Demands on the same log has it. */
+  constructor(random: Random, sessions: readonly number[], name = "") {
+    this.#name = name;
     this.#random = random;
     this.#sessions = sessions;
   }
 
   /** `tail`: about the log's. */
   next(tail: number): AppendInput {
-    const input = drawAppend(this.#random, tail);
+    this.#count += 1;
+    const input = { ...drawAppend(this.#random, tail), value: `${this.#name} ${this.#count}` };
     if (this.#sessions.length === 0 || this.#random.chance(0.6)) return input;
     const id = this.#random.pick(this.#sessions);
     const asked = this.#asked.get(id) ?? [];
@@ -78,8 +86,8 @@ function drawAppend(random: Random, tail: number): AppendInput {
   return { kind: "append", records, guards };
 }
 
-export function requestOf({ records, guards }: AppendInput): AppendRequest {
-  const encoded = encodeBatch(records.map(({ type, tags: own }) => ({ value: "v", type, tags: [...own] })));
+export function requestOf({ records, guards, value = "" }: AppendInput): AppendRequest {
+  const encoded = encodeBatch(records.map(({ type, tags: own }) => ({ value, type, tags: [...own] })));
   return { ...appendOf(encoded), guards: Object.keys(guards).length === 0 ? undefined : guards };
 }
 
