@@ -3,8 +3,8 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { connect as Connect, Log, open as Open } from "../../src/index.ts";
-import type { RunningNode, startNode as StartNode } from "../../src/node/node.ts";
+import type { connect as Connect, Log, open as Open, OpenOptions } from "../../src/index.ts";
+import type { NodeConfig, RunningNode, startNode as StartNode } from "../../src/node/node.ts";
 
 // Workers run built files only, and classes of another copy would not be those that callers see: all of it is the built package.
 const dist = new URL("../../dist/", import.meta.url);
@@ -33,15 +33,18 @@ export interface Way {
 
 /** Every way of use of a log that the package offers. */
 export const ways: readonly Way[] = [
-  { name: "remote, with the addon", hasMore: true, start: () => startRemote("native") },
-  { name: "remote, portable", hasMore: true, start: () => startRemote("portable") },
-  { name: "embedded alone", hasMore: false, start: startEmbedded },
+  { name: "remote, with the addon", hasMore: true, start: () => startRemote({ hashing: "native", layout: "compact" }) },
+  { name: "remote, portable", hasMore: true, start: () => startRemote({ hashing: "portable", layout: "compact" }) },
+  { name: "remote, layout spread", hasMore: true, start: () => startRemote({ layout: "spread" }) },
+  { name: "embedded alone", hasMore: false, start: () => startEmbedded({}) },
+  { name: "embedded alone, portable", hasMore: false, start: () => startEmbedded({ hashing: "portable" }) },
+  { name: "embedded alone, without threads", hasMore: false, start: () => startEmbedded({ threads: false }) },
   { name: "embedded in a cluster", hasMore: true, start: startEmbeddedCluster },
 ];
 
-async function startRemote(hashing: "native" | "portable"): Promise<RunningLog> {
+async function startRemote(options: Pick<NodeConfig, "hashing" | "layout">): Promise<RunningLog> {
   const dir = makeDir();
-  const node: RunningNode = await startNode({ dir, listen: "127.0.0.1:0", hashing });
+  const node: RunningNode = await startNode({ dir, listen: "127.0.0.1:0", ...options });
   const another = () => connect(node.clientAddress);
   const handles = [await another(), await another()] as const;
   return {
@@ -55,9 +58,9 @@ async function startRemote(hashing: "native" | "portable"): Promise<RunningLog> 
   };
 }
 
-async function startEmbedded(): Promise<RunningLog> {
+async function startEmbedded(options: Pick<OpenOptions, "hashing" | "threads">): Promise<RunningLog> {
   const dir = makeDir();
-  const log = await open({ dir });
+  const log = await open({ dir, ...options });
   return {
     handles: [log, log],
     another: () => Promise.reject(new Error("a log that is embedded alone has one handle")),
