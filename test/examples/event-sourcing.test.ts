@@ -43,7 +43,7 @@ test("two servers share a log of their own, and find it again in the next run", 
   const { stdout, stderr } = await start();
   expect(stderr).toBe("");
   expectStory(stdout);
-  const again = (await start()).stdout.split("\n");
+  const again = (await run(process.execPath, ["dist/main.js"], { cwd: temp.path })).stdout.split("\n");
   const refused = "refused: the name ada is taken by N";
   expect(story(again.slice(0, 3))).toEqual([refused, refused, "cart-24 holds 15 apples"]);
 });

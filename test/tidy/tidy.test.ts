@@ -122,6 +122,12 @@ describe("the sources", () => {
 });
 
 describe("the documentation", () => {
+  test("has one line in the glossary for each word", () => {
+    const words = [...read("docs/glossary.md").matchAll(/^\| ([^|]+?) \|/gm)].map((match) => match[1]!);
+    expect(words.length).toBeGreaterThan(40);
+    expect(words.filter((word, index) => words.indexOf(word) !== index)).toEqual([]);
+  });
+
   test("has a line with the reason for every dependency, and none for one that is gone", () => {
     const manifest = JSON.parse(read("package.json"));
     const packages = Object.keys({ ...manifest.dependencies, ...manifest.devDependencies });
