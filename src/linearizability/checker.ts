@@ -4,8 +4,9 @@
  *
  * The search is Wing and Gong's (Testing and verifying concurrent objects, 1993) with Lowe's cache (Testing for linearizability,
  * 2017): linearize a pending operation, go on, go back where nothing fits, and never explore one set of linearized operations in
- * one state twice. Operations without an outcome are tried after those with one and may be left out. Partitions are checked one
- * by one. A search that hits a limit gives no verdict, which its users count as a failure.
+ * one state twice. An operation that fits and changes nothing is taken at once, with no other way tried: wherever it stands in an
+ * order that exists, it can stand here too. Operations without an outcome are tried after those with one and may be left out.
+ * Partitions are checked one by one. A search that hits a limit gives no verdict, which its users count as a failure.
  */
 import { assert } from "../base/assert.ts";
 import type { Model, Operation } from "./history.ts";
@@ -90,6 +91,8 @@ interface Candidate<Input, Output> {
   readonly operation: Operation<Input, Output>;
   /** Undefined where nobody saw it. */
   readonly output: Output | undefined;
+  /** In any state. */
+  readonly onlyLooks: boolean;
   /** Among those with an output, or among those without: by invocation. */
   readonly index: number;
   readonly invocation: Point<Input, Output>;
@@ -105,6 +108,8 @@ interface Step<State, Input, Output> {
   readonly stateBefore: State;
   readonly before: Step<State, Input, Output> | undefined;
   readonly length: number;
+  /** It only looks: there is no other way to try. */
+  readonly isForced: boolean;
 }
 
 interface SearchLimits {
@@ -139,13 +144,14 @@ class Search<State, Input, Output> {
     this.#remaining = seen.length;
     this.#seenLinearized = new LinearizedSet(seen.length);
     this.#unseenLinearized = new LinearizedSet(unseen.length);
-    link(this.#seen, seen.map(seenCandidate).flatMap(pointsOf).sort(compareTimes));
+    const candidates = seen.map((operation, index) => seenCandidate(model, operation, index));
+    link(this.#seen, candidates.flatMap(pointsOf).sort(compareTimes));
     const twins = new Map<string, Candidate<Input, Output>>();
     link(
       this.#unseen,
       unseen.map((operation, index) => {
         const key = model.inputKey?.(operation.input) ?? `#${index}`;
-        const candidate = makeCandidate(operation, index, undefined, twins.get(key));
+        const candidate = makeCandidate(operation, index, { twin: twins.get(key) });
         twins.set(key, candidate);
         return candidate.invocation;
       }),
@@ -165,20 +171,28 @@ class Search<State, Input, Output> {
         point = this.#first();
         continue;
       }
-      let from = point;
-      if (from === undefined) {
-        this.#remember();
-        from = this.#goBack();
-        if (from === undefined) return "exhausted";
-      }
+      const from = point ?? this.#goBackToChoice();
+      if (from === undefined) return "exhausted";
       point = this.#after(from);
     }
     return "found";
   }
 
-  /** What may be linearized next, one after another: first what has an output, then the rest. */
+  /**
+   * What may be linearized next, one after another: first what has an output, then the rest. Nothing where an operation that
+   * only looks was taken, and led to a place that was explored before.
+   */
   #first(): Point<Input, Output> | undefined {
-    return this.#after(this.#seen);
+    for (let point = this.#seen.next; point.kind === "invocation"; ) {
+      const { operation, output, onlyLooks } = point.candidate!;
+      if (!onlyLooks || this.#model.step(this.#state, operation.input, output) === undefined) {
+        point = point.next;
+        continue;
+      }
+      if (!this.#take(point.candidate!, this.#state, true)) return undefined;
+      point = this.#seen.next;
+    }
+    return this.#remaining === 0 ? undefined : this.#after(this.#seen);
   }
 
   #after(point: Point<Input, Output>): Point<Input, Output> | undefined {
@@ -207,6 +221,12 @@ class Search<State, Input, Output> {
   #linearize(candidate: Candidate<Input, Output>): boolean {
     const state = this.#model.step(this.#state, candidate.operation.input, candidate.output);
     if (state === undefined) return false;
+    // Whether something that changes nothing and that nobody saw has happened makes no difference.
+    const isIdle = candidate.returned === undefined && state === this.#state;
+    return !isIdle && this.#take(candidate, state, false);
+  }
+
+  #take(candidate: Candidate<Input, Output>, state: State, isForced: boolean): boolean {
     const set = candidate.returned === undefined ? this.#unseenLinearized : this.#seenLinearized;
     set.add(candidate.index);
     const key = `${this.#seenLinearized.key}/${this.#unseenLinearized.key}/${this.#model.stateKey(state)}`;
@@ -215,7 +235,8 @@ class Search<State, Input, Output> {
       return false;
     }
     this.#explored.add(key);
-    this.#last = { candidate, stateBefore: this.#state, before: this.#last, length: (this.#last?.length ?? 0) + 1 };
+    const length = (this.#last?.length ?? 0) + 1;
+    this.#last = { candidate, stateBefore: this.#state, before: this.#last, length, isForced };
     this.#state = state;
     takeOut(candidate.invocation);
     if (candidate.returned !== undefined) {
@@ -223,6 +244,16 @@ class Search<State, Input, Output> {
       this.#remaining -= 1;
     }
     return true;
+  }
+
+  /** Undoes what was linearized last, back to where there was a choice; undefined where there was none. */
+  #goBackToChoice(): Point<Input, Output> | undefined {
+    this.#remember();
+    for (;;) {
+      const isForced = this.#last?.isForced;
+      const point = this.#goBack();
+      if (isForced !== true) return point;
+    }
   }
 
   /** Undoes the operation linearized last. */
@@ -266,23 +297,33 @@ class Search<State, Input, Output> {
   }
 }
 
-function seenCandidate<Input, Output>(operation: Operation<Input, Output>, index: number): Candidate<Input, Output> {
+function seenCandidate<State, Input, Output>(
+  model: Model<State, Input, Output>,
+  operation: Operation<Input, Output>,
+  index: number,
+): Candidate<Input, Output> {
   assert(operation.result.kind === "ok", "an operation with an output");
   const { output, returnedAt } = operation.result;
   assert(returnedAt >= operation.invokedAt, () => `${operation.client} got an answer before it asked`);
-  return makeCandidate(operation, index, { output, at: returnedAt }, undefined);
+  const onlyLooks = model.onlyLooks?.(operation.input, output) ?? false;
+  return makeCandidate(operation, index, { returned: { output, at: returnedAt }, onlyLooks });
 }
 
 function makeCandidate<Input, Output>(
   operation: Operation<Input, Output>,
   index: number,
-  returned: { readonly output: Output; readonly at: number } | undefined,
-  twin: Candidate<Input, Output> | undefined,
+  options: {
+    readonly returned?: { readonly output: Output; readonly at: number };
+    readonly onlyLooks?: boolean;
+    readonly twin?: Candidate<Input, Output> | undefined;
+  },
 ): Candidate<Input, Output> {
+  const { returned, onlyLooks = false, twin } = options;
   const candidate: { -readonly [Name in keyof Candidate<Input, Output>]: Candidate<Input, Output>[Name] } = {
     operation,
     index,
     output: returned?.output,
+    onlyLooks,
     invocation: undefined as never,
     returned: undefined,
     twin,

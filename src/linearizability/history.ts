@@ -23,7 +23,7 @@ export interface Model<State, Input, Output> {
   readonly initial: State;
   /**
    * The state after the operation, undefined if it cannot answer `output` in this state. Where nobody saw the output (undefined)
-   * the operation does what it does.
+   * the operation does what it does. Where it changes nothing, the very same state.
    */
   step(state: State, input: Input, output: Output | undefined): State | undefined;
   /** Equal for states that nobody can tell apart from now on, and only for those. */
@@ -33,6 +33,8 @@ export interface Model<State, Input, Output> {
    * checked by itself (locality; Herlihy and Wing, 1990). One for all by default.
    */
   partitionOf?(input: Input): string;
+  /** Whether the operation, with this output, changes nothing in any state. Spares the checker every order that it could stand in. */
+  onlyLooks?(input: Input, output: Output): boolean;
   /** Equal for inputs that do the same in every state. Spares the checker all orders of equal operations without an outcome. */
   inputKey?(input: Input): string;
   describeState?(state: State): string;

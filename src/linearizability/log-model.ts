@@ -109,6 +109,9 @@ export function makeLogModel(): Model<LogState, LogInput, LogOutput> {
       }
     },
     stateKey: ({ log, fence }) => `${log.number},${fence}`,
+    // A refusal in a session is remembered.
+    onlyLooks: (input, { kind }) =>
+      kind === "tail" || (kind === "refused" && (input.kind !== "append" || input.guards.session === undefined)),
     inputKey: (input) => JSON.stringify(input),
     describeState: ({ log, fence }) => `tail ${log.tail}, fence ${fence}`,
     describe: (input, output) => `${JSON.stringify(input)} -> ${output === undefined ? "?" : JSON.stringify(output)}`,
@@ -123,7 +126,8 @@ function stepFence(state: LogState, token: number, output: LogOutput | undefined
   }
   const isRight =
     output === undefined || (output.kind === "fenced" && output.fence === token && output.tail === log.tail);
-  return isRight ? { log, fence: token } : undefined;
+  if (!isRight) return undefined;
+  return token === fence ? state : { log, fence: token };
 }
 
 function stepAppend(

@@ -8,9 +8,11 @@ import type { Disk } from "../storage/disk.ts";
 import { Checks } from "./checks.ts";
 import { fromMs, VirtualClock } from "./clock.ts";
 import { Coverage } from "./coverage.ts";
+import { isLabelled, numberOf } from "./labelled-batch.ts";
 import { check, Ledger } from "./ledger.ts";
 import { makeOpenNodeStore } from "./node-store.ts";
 import { Random } from "./random.ts";
+import { RequestDesk } from "./request-desk.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { SimNode } from "./sim-node.ts";
 import type { ReplicaPart, SimWorld } from "./sim-world.ts";
@@ -45,6 +47,8 @@ export class Cluster {
   readonly ledger: Ledger;
   readonly checks: Checks;
   readonly workload: Workload;
+  /** For clients beside the workload. */
+  readonly desk: RequestDesk;
   readonly nodes: readonly SimNode[];
   #steps = 0;
 
@@ -55,7 +59,10 @@ export class Cluster {
     const ids = Array.from({ length: nodeCount }, (_, index) => nodeId(index + 1));
     const { clock, coverage } = this;
     this.network = new SimNetwork({ clock, random: this.random.fork(), nodes: ids, count: coverage.count });
-    this.ledger = new Ledger(appendOf);
+    this.ledger = new Ledger(
+      (entry) => (isLabelled(entry) ? numberOf(entry) : appendOf(entry)),
+      () => clock.nowUs,
+    );
     const nodes: SimNode[] = [];
     this.nodes = nodes;
     this.workload = new Workload({
@@ -67,6 +74,7 @@ export class Cluster {
       nodes: () => nodes,
       plan: options.workload,
     });
+    this.desk = new RequestDesk(this.workload);
     this.checks = new Checks({
       ledger: this.ledger,
       shadows: () => nodes.map((node) => node.shadow),
@@ -80,7 +88,7 @@ export class Cluster {
       checks: this.checks,
       trace: this.trace,
       coverage,
-      clients: this.workload,
+      clients: this.desk,
       members: ids.map((id) => ({ name: `n${id}`, peerAddress: `n${id}:1` })),
       openStore: makeOpenNodeStore({
         hashing,

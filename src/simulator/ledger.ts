@@ -16,6 +16,16 @@ interface Append {
   fate: "running" | "acknowledged" | "none" | "unknown";
   /** Slot in the one history, once it is decided. */
   slot: Slot | undefined;
+  readonly beganUs: number;
+  decidedUs: number;
+}
+
+/** An append in the one history, and when the first node knew that it was decided. */
+export interface LandedAppend {
+  readonly id: number;
+  readonly entry: Entry;
+  readonly beganUs: number;
+  readonly decidedUs: number;
 }
 
 /**
@@ -31,9 +41,12 @@ export class Ledger {
   #floor = 1 as Position;
   #acknowledged = 0;
 
+  readonly #nowUs: () => number;
+
   /** `appendOf` names the append that an entry's payload came from. */
-  constructor(appendOf: (entry: Entry) => number | undefined) {
+  constructor(appendOf: (entry: Entry) => number | undefined, nowUs: () => number = () => 0) {
     this.#appendOf = appendOf;
+    this.#nowUs = nowUs;
   }
 
   /** First slot that nobody knows to be decided. */
@@ -100,10 +113,27 @@ export class Ledger {
       () => `append ${append.id} was refused with outcome none and is decided in slot ${entry.slot}`,
     );
     append.slot = entry.slot;
+    append.decidedUs = this.#nowUs();
+  }
+
+  /** The append, if it is known to be decided. */
+  landed(id: number): LandedAppend | undefined {
+    const append = this.#appends.get(id);
+    if (append?.slot === undefined) return undefined;
+    const { beganUs, decidedUs } = append;
+    return { id, entry: this.entryAt(append.slot)!, beganUs, decidedUs };
+  }
+
+  /** All that are known to be decided. */
+  *allLanded(): IterableIterator<LandedAppend> {
+    for (const id of this.#appends.keys()) {
+      const landed = this.landed(id);
+      if (landed !== undefined) yield landed;
+    }
   }
 
   appendBegins(id: number): void {
-    this.#appends.set(id, { id, fate: "running", slot: undefined });
+    this.#appends.set(id, { id, fate: "running", slot: undefined, beganUs: this.#nowUs(), decidedUs: 0 });
   }
 
   appendEnds(id: number, answer: AppendAnswer | "lost"): void {
@@ -117,6 +147,14 @@ export class Ledger {
       check(
         append.slot === undefined,
         () => `append ${id} is answered ${answer.code}, outcome none, but is decided in slot ${append.slot}`,
+      );
+      append.fate = "none";
+      return;
+    }
+    if (answer.kind === "refused") {
+      check(
+        append.slot === undefined,
+        () => `append ${id} is refused by its ${answer.refusal.guard}, but is decided in slot ${append.slot}`,
       );
       append.fate = "none";
       return;

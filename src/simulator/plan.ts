@@ -1,4 +1,6 @@
+import { limits } from "../base/limits.ts";
 import { fromMs } from "./clock.ts";
+import type { LogClientsPlan } from "./log-clients.ts";
 import type { Random } from "./random.ts";
 import { calmNetwork, type NetworkConditions } from "./sim-network.ts";
 import { type DiskConditions, fastDisk } from "./sim-storage.ts";
@@ -37,6 +39,7 @@ export interface Plan {
   readonly network: NetworkConditions;
   readonly disk: DiskConditions;
   readonly workload: WorkloadPlan;
+  readonly logClients: LogClientsPlan;
   readonly turnEventsMax: number;
   readonly turnDelayUs: number;
   readonly drifts: readonly number[];
@@ -66,6 +69,7 @@ export function drawPlan(random: Random): Plan {
     turnDelayUs: random.pick([0, 50, 500]),
     drifts: Array.from({ length: nodeCount }, () => (random.chance(0.3) ? 0.95 + random.unit() * 0.1 : 1)),
     endsWithMinorityDown: random.chance(0.3),
+    logClients: drawLogClients(random),
   };
 }
 
@@ -118,5 +122,16 @@ function drawWorkload(random: Random): WorkloadPlan {
     largeRate: random.pick([0, 0, 0.01, 0.1]),
     largeBytesMax: random.pick([10_000, 100_000, 400_000]),
     largeBytesTotal: random.chance(0.05) ? 16_000_000 : 1_500_000,
+  };
+}
+
+function drawLogClients(random: Random): LogClientsPlan {
+  return {
+    count: random.pick([0, 0, 2, 5, 10]),
+    thinkMeanUs: fromMs(random.pick([2, 10, 50])),
+    patienceUs: fromMs(random.pick([100, 500, 3000])),
+    repeatRate: random.pick([0, 0.1, 0.5]),
+    // The shorter one ends sessions whose client is cut off for a while.
+    sessionTtlMs: random.pick([limits.sessionTtlMsMin, 60_000]),
   };
 }

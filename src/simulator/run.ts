@@ -3,6 +3,7 @@ import { fromMs } from "./clock.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
+import { LogClients } from "./log-clients.ts";
 import { drawPlan } from "./plan.ts";
 import { Random } from "./random.ts";
 import { calmNetwork } from "./sim-network.ts";
@@ -57,15 +58,28 @@ export function runSeed(options: RunOptions): RunReport {
   });
   const { clock, network, nodes, coverage, trace, random } = cluster;
   faults = new Faults({ clock, random: random.fork(), network, nodes, plan, coverage, trace });
+  const { ledger, desk } = cluster;
+  const clientWorld = {
+    clock,
+    hashing: options.hashing,
+    ledger,
+    coverage,
+    desk,
+    nodes: () => nodes,
+    plan: plan.logClients,
+  };
+  const logClients = new LogClients(clientWorld, random.fork());
   try {
     for (const [index, node] of nodes.entries()) node.drift = plan.drifts[index]!;
     for (const node of nodes) node.start();
     if (plan.faultsFromStart) faults.start();
     cluster.workload.start();
+    logClients.start();
     cluster.run(fromMs(1000));
     if (!plan.faultsFromStart) faults.start();
     cluster.run(plan.faultsUs);
     cluster.workload.stop();
+    logClients.stop();
     faults.stop(plan.endsWithMinorityDown ? drawMinority(cluster, random) : new Set());
     network.conditions = { ...calmNetwork, dialRetryUs: plan.network.dialRetryUs };
     const progress = cluster.checkProgress(progressBounds);
@@ -73,6 +87,7 @@ export function runSeed(options: RunOptions): RunReport {
     coverage.max("convergedAfterHealMsMax", Math.round(progress.convergedUs / 1000));
     if (random.chance(0.3)) cluster.checkStable(fromMs(15 * limits.roundMs));
     cluster.checkDisks();
+    logClients.check();
   } catch (error) {
     throw new RunFailure(seed, cluster, error);
   }

@@ -16,10 +16,13 @@ export type Values = Readonly<Record<string, number>>;
 export const registers: Model<Values, Input, Output> = {
   initial: {},
   step(values, input, output) {
-    const { answer, value } = execute(values[input.key] ?? 0, input);
-    return output === undefined || output === answer ? { ...values, [input.key]: value } : undefined;
+    const before = values[input.key] ?? 0;
+    const { answer, value } = execute(before, input);
+    if (output !== undefined && output !== answer) return undefined;
+    return value === before ? values : { ...values, [input.key]: value };
   },
   stateKey: (values) => JSON.stringify(Object.entries(values).toSorted()),
+  onlyLooks: (input, output) => input.kind === "read" || (input.kind === "compareAndSet" && output === 0),
   inputKey: (input) => JSON.stringify(input),
 };
 

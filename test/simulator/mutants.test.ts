@@ -1,10 +1,11 @@
 // The checks must be able to fail: each test plants a bug that such systems have had, and says within how many seeds it is caught.
 import { describe, expect, test } from "vitest";
-import type { Slot } from "../../src/base/types.ts";
+import type { Position, Slot } from "../../src/base/types.ts";
 import { noBallot } from "../../src/core/ballot.ts";
 import type { Effect } from "../../src/core/effect.ts";
-import type { Event } from "../../src/core/event.ts";
+import type { Event, Proposal } from "../../src/core/event.ts";
 import { Replica, type ReplicaOptions } from "../../src/core/replica.ts";
+import type { Sequencer, Verdict } from "../../src/core/sequencer.ts";
 import { type RunOptions, runSeed } from "../../src/simulator/run.ts";
 import type { ReplicaPart } from "../../src/simulator/sim-world.ts";
 import type { Disk } from "../../src/storage/disk.ts";
@@ -118,6 +119,52 @@ function countsWhatItSent(options: ReplicaOptions): ReplicaPart {
     }
   });
 }
+
+/** The log's sequencer, of which the verdicts are bent. */
+function bentVerdicts(bend: (verdict: Verdict, proposal: Proposal) => Verdict) {
+  return (options: ReplicaOptions): ReplicaPart => {
+    const real = options.sequencer;
+    const sequencer: Sequencer = {
+      decided: (end, log) => real.decided(end, log),
+      begin: (at) => real.begin(at),
+      end: (at) => real.end(at),
+      order: (proposal, at, seen) => bend(real.order(proposal, at, seen), proposal),
+      due: (at) => real.due(at),
+    };
+    return new Replica({ ...options, sequencer });
+  };
+}
+
+/** Refuses by a log that may never be: it neither waits for what it saw to be decided, nor asks whether it leads. */
+const refusesAtOnce = bentVerdicts((verdict) =>
+  verdict.kind === "refused" ? { kind: "answered", answer: verdict.answer } : verdict,
+);
+
+/** Tells a retry that its first attempt is in the log while nobody knows. */
+const answersRetriesAtOnce = bentVerdicts((verdict) =>
+  verdict.kind === "joined" ? { kind: "answered", answer: verdict.answer } : verdict,
+);
+
+/** Says of a refusal what was true a little earlier. */
+const refusesWithOldFacts = bentVerdicts((verdict) => {
+  if (verdict.kind !== "refused" || verdict.answer.kind !== "refused") return verdict;
+  const { refusal } = verdict.answer;
+  const tail = Math.max(1, refusal.tail - 1) as Position;
+  return { kind: "refused", answer: { kind: "refused", refusal: { ...refusal, tail } } };
+});
+
+describe("a sequencer that judges wrongly is caught by the history of its clients", () => {
+  const mutants: [string, number, (options: ReplicaOptions) => ReplicaPart][] = [
+    ["it refuses at once", 150, refusesAtOnce],
+    ["it answers retries at once", 150, answersRetriesAtOnce],
+    ["it refuses with old facts", 10, refusesWithOldFacts],
+  ];
+  for (const [name, seedCount, makeReplica] of mutants) {
+    test(`${name}: within ${seedCount} seeds`, { timeout: 240_000 }, () => {
+      expect(firstFailure(seedCount, { makeReplica, outcomesOnly: true })).toBeDefined();
+    });
+  }
+});
 
 describe("a bug in the core is caught", () => {
   const mutants: [string, number, (options: ReplicaOptions) => ReplicaPart][] = [

@@ -33,6 +33,12 @@ const atLeast: Readonly<Record<string, number>> = {
   messageDuplicated: 500,
   messageReordered: 50,
   messageLate: 500,
+  "history.operations": 50_000,
+  "history.appended": 20_000,
+  "history.refused": 20_000,
+  "history.append.unknown": 500,
+  "history.repeatedAnswer": 1000,
+  historySearched: 20,
 };
 
 test(`${seedCount} seeds keep every promise, and meet what they are for`, { timeout: 600_000 }, () => {
