@@ -26,7 +26,7 @@ const perStream = 4;
 const operationsMax = 4_000;
 
 test("what clients see of guarded appends on both ways is one log, over a killed and a frozen leader", {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const recorder: Recorder = { history: [], tail: 1 };
   const ports = cluster.nodes.map(({ address }) => Number(address.split(":").at(-1)));
@@ -113,11 +113,11 @@ test("what clients see of guarded appends on both ways is one log, over a killed
     expect(count(way, "refused")).toBeGreaterThan(20);
   }
   const model = makeLogModel();
-  const verdict = checkLinearizable(model, history, { timeMs: 30_000 });
+  const verdict = checkLinearizable(model, history, { timeMs: 60_000 });
   expect(verdict.kind === "linearizable" ? "" : explain(model, verdict)).toBe("");
 });
 
-async function until(condition: () => boolean, timeoutMs = 30_000): Promise<void> {
+async function until(condition: () => boolean, timeoutMs = 60_000): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error("the log does not go on");

@@ -91,10 +91,8 @@ test("whoever watches hears each change, and the end when the server closes", as
   expect(node.heard).toEqual(["serving"]);
   expect(unknown.heard).toEqual(["serviceUnknown"]);
 
-  const begun = performance.now();
   await server.close();
-  // At once, not when the time for open calls is over.
-  expect(performance.now() - begun).toBeLessThan(1_500);
+  // Ended by the service: what the server cuts off when the time for open calls is over ends with an error.
   expect(await log.end).toBeUndefined();
   expect(log.heard.at(-1)).toBe("notServing");
   expect(node.heard).toEqual(["serving", "notServing"]);
