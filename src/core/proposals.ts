@@ -1,4 +1,5 @@
 import { assert, assertNever } from "../base/assert.ts";
+import { limits } from "../base/limits.ts";
 import type { Slot } from "../base/types.ts";
 import type { Context } from "./context.ts";
 import type { AppendAnswer } from "./effect.ts";
@@ -40,6 +41,8 @@ export class Proposals {
   /** In the order of their judgement, so of `end`. */
   #refused: Refused[] = [];
   readonly #lines = new Lines();
+  /** The log broke the sequencer's rules: the node stops, and until then nothing more is ordered. */
+  #isBroken = false;
 
   constructor(ctx: Context, reads: Reads) {
     this.#ctx = ctx;
@@ -52,14 +55,13 @@ export class Proposals {
     const { log, decidedEnd, acceptedEnd, options, wallOffsetMs } = this.#ctx;
     const suffix = log.range(decidedEnd, acceptedEnd, Number.MAX_SAFE_INTEGER);
     const position = log.positionAt(acceptedEnd);
-    const fault = options.sequencer.begin({ position, suffix, wallOffsetMs });
-    if (fault !== undefined) this.#ctx.stop("INVARIANT_BROKEN", `the log breaks the rules of its sequencer: ${fault}`);
+    this.#stopOn(options.sequencer.begin({ position, suffix, wallOffsetMs }));
   }
 
   onPropose(event: ProposeEvent, leader: Leader | undefined): void {
     this.#ctx.noteTime(event.monotonicMs);
     const replication = leader?.replication;
-    if (leader === undefined || replication === undefined) {
+    if (leader === undefined || replication === undefined || this.#isBroken) {
       for (const { requestId } of event.proposals) this.#fail(requestId, "NOT_LEADER");
       return;
     }
@@ -93,7 +95,7 @@ export class Proposals {
   /** At the end of a round: what the passage of time asks for. */
   onRound(leader: Leader | undefined): void {
     const replication = leader?.replication;
-    if (leader === undefined || replication === undefined) return;
+    if (leader === undefined || replication === undefined || this.#isBroken) return;
     const turn = new OrderingTurn(this.#ctx, leader, replication);
     for (let count = 0; count < dueMax && turn.hasRoom; count += 1) {
       const verdict = this.#ctx.options.sequencer.due(turn.at());
@@ -144,8 +146,13 @@ export class Proposals {
   /** The sequencer's base moves to what is decided, on every replica and before the log forgets it. */
   #fold(): void {
     const { options, decidedEnd, log } = this.#ctx;
-    const fault = options.sequencer.decided(decidedEnd, log);
-    if (fault !== undefined) this.#ctx.stop("INVARIANT_BROKEN", `the log breaks the rules of its sequencer: ${fault}`);
+    if (!this.#isBroken) this.#stopOn(options.sequencer.decided(decidedEnd, log));
+  }
+
+  #stopOn(fault: string | undefined): void {
+    if (fault === undefined) return;
+    this.#isBroken = true;
+    this.#ctx.stop("INVARIANT_BROKEN", `the log breaks the rules of its sequencer: ${fault}`);
   }
 
   /** Orders a proposal, or answers it. Returns what it waits for where its verdict has to wait. */
@@ -197,6 +204,10 @@ export class Proposals {
   }
 
   #refuse(proposal: Proposal, answer: AppendAnswer, end: Slot): LineHead | undefined {
+    if (this.#refused.length >= limits.heldProposals) {
+      this.#fail(proposal.requestId, "OVERLOADED");
+      return undefined;
+    }
     const refused: Refused = { requestId: proposal.requestId, answer, end, confirmed: false };
     this.#refused.push(refused);
     this.#reads.confirm(() => {
@@ -220,23 +231,21 @@ export class Proposals {
   #answerRefused(): void {
     const { decidedEnd, effects } = this.#ctx;
     const isKnown = ({ confirmed, end }: Refused) => confirmed && end <= decidedEnd;
-    for (const { requestId, answer } of this.#refused.filter(isKnown)) {
-      effects.push({ kind: "answer", requestId, answer });
-      const line = this.#lines
-        .all()
-        .find(({ head }) => head.kind === "refusal" && head.proposal.requestId === requestId);
-      if (line === undefined) continue;
-      for (const behind of this.#lines.dismissBehind(line)) {
-        effects.push({ kind: "answer", requestId: behind.requestId, answer });
-      }
+    const answers = new Map(this.#refused.filter(isKnown).map(({ requestId, answer }) => [requestId, answer]));
+    if (answers.size === 0) return;
+    this.#refused = this.#refused.filter((refused) => !isKnown(refused));
+    for (const [requestId, answer] of answers) effects.push({ kind: "answer", requestId, answer });
+    for (const line of this.#lines.all()) {
+      const answer = line.head.kind === "refusal" ? answers.get(line.head.proposal.requestId) : undefined;
+      if (answer === undefined) continue;
+      for (const { requestId } of this.#lines.dismissBehind(line)) effects.push({ kind: "answer", requestId, answer });
       this.#lines.advance(line);
     }
-    this.#refused = this.#refused.filter((refused) => !isKnown(refused));
   }
 
   #serveLines(leader: Leader | undefined): void {
     const replication = leader?.replication;
-    if (leader === undefined || replication === undefined) return;
+    if (leader === undefined || replication === undefined || this.#isBroken) return;
     const turn = new OrderingTurn(this.#ctx, leader, replication);
     for (const line of this.#lines.all()) this.#serve(line, turn);
     turn.flush();

@@ -207,6 +207,17 @@ describe("a refusal", () => {
     expect(leader.answers.get(request)).toMatchObject({ kind: "refused", refusal: { actual: 2 } });
   });
 
+  test("is not promised to more than can wait for it", () => {
+    const cluster = electedCluster(3);
+    const { leader } = cluster;
+    let last = 0;
+    for (let count = 0; count <= limits.heldProposals; count += 1) {
+      last = cluster.proposeGuarded(leader.id, "x", { expectedTail: at(9) });
+    }
+    expect(leader.answers.get(last)).toMatchObject({ code: "OVERLOADED", outcome: "none" });
+    expect(leader.answers.size).toBe(1);
+  });
+
   test("is that of everything behind it of the same caller, but not of others nor of sessions", () => {
     const cluster = electedCluster(3);
     const { leader } = cluster;
