@@ -34,6 +34,7 @@ const rest = [
   ...sourcesIn("proto", ".proto", ".mjs"),
   ...sourcesIn("native", ".rs", ".mjs", "Cargo.toml"),
   ...sourcesIn("bench", ".ts", ".mjs"),
+  ...sourcesIn("soak", ".ts"),
 ];
 const all = [...product, ...tests, ...rest];
 const otherThanThis = all.filter((source) => !source.path.startsWith("test/tidy/"));

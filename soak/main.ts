@@ -1,0 +1,71 @@
+/** Long runs against real processes: `npm run soak -- COMMAND`. What they do, and how long they take: docs/testing.md. */
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { Command, InvalidArgumentError } from "commander";
+import { runHistory } from "./history.ts";
+import { strikes } from "./nemesis.ts";
+import { runRace } from "./race.ts";
+import type { SoakContext } from "./soak-cluster.ts";
+import { runStorm } from "./storm.ts";
+
+interface CommonFlags {
+  readonly nodes: number;
+  readonly seed: number;
+  readonly dir: string;
+}
+
+const program = new Command("soak").description(
+  "run a cluster of processes under faults and check what its clients were told; exit code 1 where a promise is broken",
+);
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError("it must be a whole number from 1.");
+  return value;
+}
+
+function command(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option("--nodes <count>", "nodes of the cluster", whole, 3)
+    .option("--seed <number>", "what is drawn, but not what processes make of it", whole, 1)
+    .option("--dir <dir>", "where the nodes keep their data", tmpdir());
+}
+
+function contextOf({ nodes, seed, dir }: CommonFlags): SoakContext {
+  mkdirSync(dir, { recursive: true });
+  return { nodes, seed, dir, note: (line) => process.stderr.write(`${line}\n`) };
+}
+
+function report(result: object): void {
+  process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+command("history", "clients append under guards, read tails and fence; a linearizability checker judges what they saw")
+  .option("--seconds <count>", "how long the clients ask", whole, 60)
+  .option("--clients <count>", "how many ask at the same time", whole, 8)
+  .option("--think-ms <ms>", "mean pause of a client between two calls", whole, 10)
+  .action(async (flags: CommonFlags & { seconds: number; clients: number; thinkMs: number }) => {
+    const { seconds, clients, thinkMs } = flags;
+    const plan = { seconds, clients, thinkMs, checkMs: 600_000, strikes, calmMs: 1500, outageMs: 3000 };
+    report(await runHistory(contextOf(flags), plan));
+  });
+
+command("race", "clients try the same guarded append at the same time; one of them wins each round")
+  .option("--rounds <count>", "rounds of each kind of guard", whole, 10_000)
+  .option("--clients <count>", "how many race", whole, 2)
+  .action(async (flags: CommonFlags & { rounds: number; clients: number }) => {
+    report(await runRace(contextOf(flags), flags));
+  });
+
+command("storm", "sessions append through clients that die, retry and repeat; each record is in the log once, in order")
+  .option("--appends <count>", "of all sessions together", whole, 1_000_000)
+  .option("--sessions <count>", "how many write at the same time", whole, 16)
+  .action(async (flags: CommonFlags & { appends: number; sessions: number }) => {
+    const { appends, sessions } = flags;
+    const plan = { appends, sessions, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
+    report(await runStorm(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+  });
+
+await program.parseAsync();

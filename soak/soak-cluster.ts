@@ -1,0 +1,43 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { LocalCluster } from "#src/cli/local-cluster";
+import { connect } from "#src/client/connect";
+
+export interface SoakContext {
+  /** Where the nodes' directories are made; they are removed in the end. */
+  readonly dir: string;
+  readonly nodes: number;
+  /** Everything that is drawn comes from it; what processes make of it differs from run to run. */
+  readonly seed: number;
+  /** Progress, for people. */
+  readonly note: (line: string) => void;
+}
+
+/** Runs node processes in a directory of their own for as long as `use` takes. */
+export async function withCluster<T>(
+  { dir, nodes }: Pick<SoakContext, "dir" | "nodes">,
+  use: (cluster: LocalCluster) => Promise<T>,
+): Promise<T> {
+  const own = mkdtempSync(join(dir, "paxlog-soak-"));
+  const cluster = await LocalCluster.open({ dir: own, nodes, stderr: "keep" });
+  try {
+    await Promise.all(cluster.nodes.map((node) => cluster.start(node)));
+    const log = await connect(cluster.clientAddresses);
+    try {
+      // A cluster that answers has chosen its leader.
+      await log.tail();
+    } finally {
+      await log.close();
+    }
+    return await use(cluster);
+  } finally {
+    for (const node of cluster.nodes) node.process?.kill("SIGCONT");
+    await cluster.stop();
+    rmSync(own, { recursive: true, force: true });
+  }
+}
+
+export const pause = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });

@@ -1,0 +1,59 @@
+// Goal: against real processes, what clients are told under kill -9 and SIGSTOP is what one log could have told them, races have one
+// winner, and what a session asks for is in the log once. Method: the long runs of soak/, short; minutes and millions: docs/testing.md.
+import { tmpdir } from "node:os";
+import { expect, test } from "vitest";
+import { runHistory } from "../../soak/history.ts";
+import { runRace } from "../../soak/race.ts";
+import { BrokenPromise, Recorder } from "../../soak/recorder.ts";
+import type { SoakContext } from "../../soak/soak-cluster.ts";
+import { runStorm } from "../../soak/storm.ts";
+import type { Log } from "../../src/client/log.ts";
+
+const context: SoakContext = { dir: tmpdir(), nodes: 3, seed: 1, note: () => {} };
+const leaderFaults = { strikes: ["killLeader", "pauseLeader"], calmMs: 1000, outageMs: 2000 } as const;
+const timeout = 180_000;
+
+test("the history of clients over killed and paused leaders is linearizable", { timeout }, async () => {
+  const plan = { ...leaderFaults, seconds: 10, clients: 8, thinkMs: 5, checkMs: 60_000 };
+  const { operations, appended, refused, strikes } = await runHistory(context, plan);
+  expect(operations).toBeGreaterThan(30);
+  expect(appended).toBeGreaterThan(5);
+  expect(refused).toBeGreaterThan(2);
+  expect(strikes.killLeader! + strikes.pauseLeader!).toBeGreaterThan(0);
+});
+
+test("of two clients that race with a guard one wins, and the other is told who", { timeout }, async () => {
+  const { rounds, wins } = await runRace(context, { rounds: 40, clients: 2 });
+  expect(rounds).toBe(120);
+  expect(wins[0]! + wins[1]!).toBe(120);
+  expect(Math.min(...wins), "both take part").toBeGreaterThan(0);
+});
+
+test("sessions append once each, in order, through clients that die over leaders that do", { timeout }, async () => {
+  const plan = { ...leaderFaults, appends: 3000, sessions: 3, inFlight: 100, lifeAppends: 400, twinRate: 0.5 };
+  const { appends, restarts, repeated } = await runStorm(context, plan);
+  expect(appends).toBe(3000);
+  expect(restarts).toBeGreaterThan(2);
+  expect(repeated).toBeGreaterThan(0);
+});
+
+/** A log that answers as it is told to; the recorder asks nothing else of it. */
+function logThatAnswers(...firsts: number[]): Log {
+  return { append: async () => ({ first: firsts.shift(), last: 0, time: 0 }) } as unknown as Log;
+}
+
+test("the recorder sees what is not where it was acknowledged, what is there twice, and what nobody asked for", async () => {
+  const records = [{ type: "", tags: [] }];
+  const settled = async (log: readonly string[]): Promise<void> => {
+    const recorder = new Recorder();
+    const client = recorder.client("one", logThatAnswers(1, 2));
+    await client.append(records, {});
+    await client.append(records, {});
+    recorder.settle(log, performance.now());
+  };
+  await expect(settled(["one/1 0", "one/2 0"])).resolves.toBeUndefined();
+  await expect(settled(["one/2 0", "one/1 0"])).rejects.toThrow(BrokenPromise);
+  await expect(settled(["one/1 0"])).rejects.toThrow(/acknowledged at 2, and is at no position/);
+  await expect(settled(["one/1 0", "one/2 0", "one/2 0"])).rejects.toThrow(/at positions 2 and 3/);
+  await expect(settled(["one/1 0", "one/2 0", "two/1 0"])).rejects.toThrow(/nobody appended "two\/1 0"/);
+});
