@@ -148,6 +148,8 @@ export const limits = {
   /** Appends under way to the engine from another thread, not counting those that it has taken. */
   portAppendBytes: 4 * MiB,
   portAppendCount: 4096,
+  /** Another thread hears this late at most that the tail moved, where nobody on it listens. */
+  portTailMs: 50,
   /** What the engine reads for other threads in one turn, at least one answer. */
   turnReadBytes: 4 * MiB,
   /** Linearizable reads that wait on one node, and how long each may. */

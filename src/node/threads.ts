@@ -184,6 +184,7 @@ export class NodeThreads {
     this.#ended = true;
     for (const answer of this.#statusRequests.values()) answer(new PaxlogError("CLOSED", "the node is closed"));
     this.#statusRequests.clear();
+    this.handlePort?.close();
     this.#rejectReady(error);
     this.#resolveClosed(end);
   }

@@ -38,7 +38,7 @@ export interface PackedAppend extends Omit<CheckedBatch, "batch"> {
   readonly bytesEnd: number;
 }
 
-/** Each but "cancel" has one answer under its id. */
+/** Each but "watch" and "cancel" has one answer under its id. */
 export type PortRequest =
   | { readonly kind: "linearize"; readonly requestId: number }
   | { readonly kind: "read"; readonly requestId: number; readonly from: Position; readonly bytesMax: number }
@@ -47,11 +47,13 @@ export type PortRequest =
   | { readonly kind: "keepSession"; readonly requestId: number; readonly session: number }
   | { readonly kind: "closeSession"; readonly requestId: number; readonly session: number }
   | { readonly kind: "fence"; readonly requestId: number; readonly token: number }
+  /** Whether anybody listens to the tail. */
+  | { readonly kind: "watch"; readonly requestId: number; readonly on: boolean }
   | { readonly kind: "cancel"; readonly requestId: number };
 
 /** What one turn has for the proxy. Its parts are worked off in the order in which they stand here. */
 export interface FromBackend {
-  /** Where the log's bounds moved since the last message; always in the first one. */
+  /** Where the log's bounds moved since the last message; always in the first one. Late where that is all, and nobody listens. */
   readonly bounds: { readonly head: Position; readonly tail: Position } | undefined;
   /** Appends that the backend took over since the last message, refused ones included: they need no credit any more. */
   readonly taken: { readonly count: number; readonly bytes: number };

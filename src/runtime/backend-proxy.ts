@@ -202,12 +202,18 @@ export class BackendProxy implements LogBackend {
   }
 
   onTail(listener: () => void): () => void {
+    if (this.#tailListeners.size === 0) this.#watch(true);
     this.#tailListeners.add(listener);
     this.#holdOrRelease();
     return () => {
-      this.#tailListeners.delete(listener);
+      if (this.#tailListeners.delete(listener) && this.#tailListeners.size === 0) this.#watch(false);
       this.#holdOrRelease();
     };
+  }
+
+  #watch(on: boolean): void {
+    this.#requests.push({ kind: "watch", requestId: this.#requestId(), on });
+    this.#scheduleFlush();
   }
 
   status(): Promise<NodeStatus> {

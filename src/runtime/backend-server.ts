@@ -54,6 +54,9 @@ export class BackendServer {
   #taken = { count: 0, bytes: 0 };
   #postedTail: Position | undefined;
   #flushScheduled = false;
+  /** Somebody listens to the tail at the other end. */
+  #watched = false;
+  #lateFlush: NodeJS.Timeout | undefined;
   #reads: ReadRequest[] = [];
   #readScheduled = false;
   readonly #cancels = new Map<number, AbortController>();
@@ -64,7 +67,7 @@ export class BackendServer {
     this.#backend = options.backend;
     this.#port.on("message", (message: ToBackend) => this.#onMessage(message));
     this.#port.on("close", () => this.#onClose());
-    this.#stopListening = this.#backend.onTail(() => this.#scheduleFlush());
+    this.#stopListening = this.#backend.onTail(() => this.#onTail());
     this.#scheduleFlush();
   }
 
@@ -75,7 +78,14 @@ export class BackendServer {
     this.#port.close();
   }
 
+  /** Without a listener it is enough that the other thread knows the tail before long: a wake-up for each move would be wasted. */
+  #onTail(): void {
+    if (this.#watched) return this.#scheduleFlush();
+    this.#lateFlush ??= setTimeout(() => this.flush(), limits.portTailMs).unref();
+  }
+
   #onClose(): void {
+    clearTimeout(this.#lateFlush);
     this.#stopListening();
     this.#held = [];
     this.#reads = [];
@@ -182,6 +192,9 @@ export class BackendServer {
       case "read":
         this.#reads.push(request);
         return this.#scheduleReads();
+      case "watch":
+        this.#watched = request.on;
+        return this.#scheduleFlush();
       case "cancel":
         return this.#cancels.get(requestId)?.abort();
       default:
@@ -241,6 +254,8 @@ export class BackendServer {
   /** Hands over what there is now: before a word about the node's end, which goes another way. */
   flush(): void {
     this.#flushScheduled = false;
+    clearTimeout(this.#lateFlush);
+    this.#lateFlush = undefined;
     const { head, tail } = this.#backend.bounds();
     const moved = tail !== this.#postedTail;
     const { length } = this.#results;

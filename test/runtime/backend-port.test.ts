@@ -3,6 +3,7 @@
 import { MessageChannel } from "node:worker_threads";
 import { afterEach, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
+import { limits } from "../../src/base/limits.ts";
 import { position } from "../../src/base/types.ts";
 import { BackendProxy } from "../../src/runtime/backend-proxy.ts";
 import { BackendServer } from "../../src/runtime/backend-server.ts";
@@ -136,6 +137,39 @@ test("a failure of one append is no concern of those behind it", async () => {
   memory.failures.set(1, new PaxlogError("CHECKSUM_MISMATCH", "bad"));
   const answers = await Promise.all([append(proxy, "1"), append(proxy, "2"), append(proxy, "3")]);
   expect(answers.map(({ kind }) => kind)).toEqual(["failed", "acknowledged", "acknowledged"]);
+});
+
+test("moves of the tail wake the other thread one by one only while somebody there listens", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const memory = new MemoryBackend();
+  const server = new BackendServer({ port: port1, backend: memory });
+  const proxy = new BackendProxy({ port: port2, name: "node" });
+  let messages = 0;
+  port2.on("message", () => {
+    messages += 1;
+  });
+  const put = async () => {
+    memory.put(Buffer.from("x"), 0, 1);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  };
+  await put();
+  messages = 0;
+  const began = performance.now();
+  for (let count = 0; count < 40; count++) await put();
+  expect(messages).toBeLessThanOrEqual(1 + (performance.now() - began) / limits.portTailMs);
+  await new Promise((resolve) => setTimeout(resolve, 4 * limits.portTailMs));
+  expect(proxy.bounds().tail).toBe(42);
+
+  const heard: number[] = [];
+  const off = proxy.onTail(() => heard.push(proxy.bounds().tail));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  for (let count = 0; count < 5; count++) await put();
+  expect(heard.length).toBeGreaterThanOrEqual(1);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(heard.at(-1)).toBe(47);
+  off();
+  proxy.end(new PaxlogError("CLOSED", "closed by the test"));
+  server.close();
 });
 
 test("errors come over with all that they say", async () => {
