@@ -102,7 +102,8 @@ async function runClient(
   const visitor = new Visitor(client, random);
   try {
     while (performance.now() < endAt) {
-      await visitor.visit();
+      // At times several at once, which travel one behind the other.
+      await Promise.all(Array.from({ length: random.pick([1, 1, 1, 4]) }, () => visitor.visit()));
       await pause(random.exponential(thinkMs));
     }
   } finally {

@@ -213,7 +213,9 @@ class StormSession {
     } else coverage.count("storm.sentAgain");
     const batch = labelledBatch(number, [{ type: "", tags: [] }], hashing);
     const guards = { session: { id: this.#id!, serial } };
-    desk.propose(node, { ...batch, guards, caller: this.#index * 2 ** 20 + caller }, (answer) => {
+    // A request that is repeated comes on its own.
+    const name = caller === 0 ? 0 : this.#index * 2 ** 20 + caller;
+    desk.propose(node, { ...batch, guards, caller: name }, (answer) => {
       this.#onAnswer(serial, caller, answer);
     });
   }

@@ -1,6 +1,6 @@
 import { limits } from "../base/limits.ts";
 import type { NodeId, Position, Uid } from "../base/types.ts";
-import type { Effect } from "../core/effect.ts";
+import type { AppendAnswer, Effect } from "../core/effect.ts";
 import type { Event, Proposal } from "../core/event.ts";
 import { carryOut, type EffectTargets } from "../runtime/effects.ts";
 import { History } from "../runtime/history.ts";
@@ -56,6 +56,9 @@ export class SimProcess {
   /** Requests that are not answered yet: they are lost with the process. */
   readonly #appends = new Set<number>();
   readonly #reads = new Set<number>();
+  /** By request: who sent it. After a failure nothing more of a caller is ordered (transport/append-caller.ts). */
+  readonly #callers = new Map<number, number>();
+  readonly #failedCallers = new Set<number>();
   #isKilled = false;
   /** Effects to carry out before the process dies in the middle of a turn. */
   #effectsLeft = Number.POSITIVE_INFINITY;
@@ -155,6 +158,9 @@ export class SimProcess {
   propose(proposal: Proposal): boolean {
     if (this.#network === undefined) return false;
     this.#appends.add(proposal.requestId);
+    if (proposal.kind === "append" && (proposal.caller ?? 0) > 0) {
+      this.#callers.set(proposal.requestId, proposal.caller!);
+    }
     this.#proposals.push(proposal);
     this.loop.askForTurn();
     return true;
@@ -200,6 +206,7 @@ export class SimProcess {
   }
 
   #propose(effects: Effect[]): void {
+    this.#refuseProposals(({ requestId }) => this.#failedCallers.has(this.#callers.get(requestId) ?? 0));
     while (this.replica.acceptsProposals && this.#proposals.length > 0) {
       // More than fits is refused by the core, as OVERLOADED.
       const proposals = this.#proposals.splice(0, this.#random.between(1, 3));
@@ -207,11 +214,21 @@ export class SimProcess {
     }
   }
 
-  #refuseProposals(): void {
-    for (const { requestId } of this.#proposals.splice(0)) {
+  #refuseProposals(which: (proposal: Proposal) => boolean = () => true): void {
+    const refused = this.#proposals.filter(which);
+    if (refused.length === 0) return;
+    this.#proposals = this.#proposals.filter((proposal) => !which(proposal));
+    for (const { requestId } of refused) {
       this.#appends.delete(requestId);
-      this.#world.clients.answered(requestId, { kind: "failed", code: "NOT_LEADER", outcome: "none" });
+      this.#answer(requestId, { kind: "failed", code: "NOT_LEADER", outcome: "none" });
     }
+  }
+
+  #answer(requestId: number, answer: AppendAnswer): void {
+    const caller = this.#callers.get(requestId);
+    this.#callers.delete(requestId);
+    if (caller !== undefined && answer.kind === "failed") this.#failedCallers.add(caller);
+    this.#world.clients.answered(requestId, answer);
   }
 
   // ---- Effects
@@ -255,7 +272,7 @@ export class SimProcess {
         if (!this.#appends.delete(requestId)) {
           throw new Violation(`${this.#node.name} answers append ${requestId}, which waits for no answer`);
         }
-        clients.answered(requestId, answer);
+        this.#answer(requestId, answer);
       },
       search: (effect) => {
         coverage.count("historySearched");
