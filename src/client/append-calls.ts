@@ -38,7 +38,7 @@ function submit(appender: Appender, payload: AppendPayload, options: SessionAppe
   if (serial !== undefined && !(Number.isSafeInteger(serial) && serial >= 1)) {
     throw new PaxlogError("INVALID_ARGUMENT", "serial must be a whole number from 1");
   }
-  return appender.append({ payload, guards: guardsOf(options), serial }, options.signal);
+  return appender.append(payload, guardsOf(options), serial, options.signal);
 }
 
 /** Array.isArray does not narrow a readonly array out of the union. */

@@ -3,6 +3,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { BatchBuilder } from "../format/batch-encode.ts";
 import { pause } from "./abort.ts";
+import type { DemandedGuards } from "./append-options.ts";
 import { AppendStream, type StreamEnd } from "./append-stream.ts";
 import { LeaderSearch } from "./leader-search.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
@@ -18,7 +19,7 @@ import {
   unansweredError,
   unsentError,
 } from "./outcomes.ts";
-import { type AppendDemand, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
+import { type AppendPayload, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
 import type { Serials } from "./serials.ts";
 import type { Settings } from "./settings.ts";
 
@@ -67,7 +68,12 @@ export class Appender {
     return this.#waiting.length;
   }
 
-  append(demand: AppendDemand, signal: AbortSignal | undefined): Promise<Placed> {
+  append(
+    payload: AppendPayload,
+    guards: DemandedGuards | undefined,
+    serial: number | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<Placed> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (signal?.aborted) {
       return Promise.reject(
@@ -76,7 +82,7 @@ export class Appender {
     }
     const { waitingAppends } = this.#context.settings;
     if (this.#waiting.length >= waitingAppends) return Promise.reject(queueFull(waitingAppends));
-    const item = new PendingAppend(demand, signal);
+    const item = new PendingAppend(payload, guards, serial, signal);
     this.#waiting.push(item);
     this.#schedule();
     return item.promise;

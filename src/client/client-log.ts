@@ -62,17 +62,19 @@ export class ClientLog implements Log {
 
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendedMany>;
   append(record: RecordInput, options?: AppendOptions): Promise<Appended>;
-  async append(
+  append(
     input: RecordInput | readonly RecordInput[],
-    { session, ...options }: AppendOptions = {},
+    options: AppendOptions = noOptions,
   ): Promise<Appended | AppendedMany> {
-    if (session !== undefined) return sessionOf(session).append(input as RecordInput, options);
-    return appendRecords(this.#appender, input, options);
+    const { session } = options;
+    if (session === undefined) return appendRecords(this.#appender, input, options);
+    return session instanceof ClientSession ? session.append(input as RecordInput, options) : noSession();
   }
 
-  async appendBatch(batch: Uint8Array, { session, ...options }: AppendOptions = {}): Promise<AppendedMany> {
-    if (session !== undefined) return sessionOf(session).appendBatch(batch, options);
-    return appendEncoded(this.#appender, batch, options);
+  appendBatch(batch: Uint8Array, options: AppendOptions = noOptions): Promise<AppendedMany> {
+    const { session } = options;
+    if (session === undefined) return appendEncoded(this.#appender, batch, options);
+    return session instanceof ClientSession ? session.appendBatch(batch, options) : noSession();
   }
 
   async session(options: SessionOptions = {}): Promise<Session> {
@@ -191,8 +193,9 @@ export class ClientLog implements Log {
   }
 }
 
+const noOptions: AppendOptions = {};
+
 /** An option that is no session of this library would be a guard left out. */
-function sessionOf(session: Session): ClientSession {
-  if (session instanceof ClientSession) return session;
-  throw new PaxlogError("INVALID_ARGUMENT", "session must be what log.session() gave");
+function noSession(): Promise<never> {
+  return Promise.reject(new PaxlogError("INVALID_ARGUMENT", "session must be what log.session() gave"));
 }

@@ -9,14 +9,6 @@ export type AppendPayload =
   | { readonly kind: "records"; readonly records: readonly RecordInput[] }
   | { readonly kind: "batch"; readonly bytes: Uint8Array; readonly recordCount: number };
 
-/** One call of append as its options have it, checked. */
-export interface AppendDemand {
-  readonly payload: AppendPayload;
-  readonly guards: DemandedGuards | undefined;
-  /** Given by the caller, in a session. */
-  readonly serial: number | undefined;
-}
-
 /** Where the records of one call went. */
 export interface Placed {
   readonly first: number;
@@ -33,7 +25,10 @@ export class PendingAppend {
   readonly promise: Promise<Placed>;
   readonly payload: AppendPayload;
   readonly guards: DemandedGuards | undefined;
+  /** Given by the caller, in a session. */
   readonly serial: number | undefined;
+  /** Whether it travels as a batch of its own: most guards speak of one call, and so does a serial that its caller gave. */
+  readonly alone: boolean;
   /** Roughly what it adds to a batch, in bytes. */
   readonly sizeHint: number;
   /** When it was called, by the monotonic clock in milliseconds. */
@@ -46,21 +41,22 @@ export class PendingAppend {
   #reject!: (error: PaxlogError) => void;
   readonly #forget: () => void;
 
-  constructor({ payload, guards, serial }: AppendDemand, signal: AbortSignal | undefined) {
+  constructor(
+    payload: AppendPayload,
+    guards: DemandedGuards | undefined,
+    serial: number | undefined,
+    signal: AbortSignal | undefined,
+  ) {
     this.payload = payload;
     this.guards = guards;
     this.serial = serial;
+    this.alone = serial !== undefined || payload.kind === "batch" || !isShared(guards);
     this.sizeHint = sizeHintOf(payload);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
     this.#forget = onAbort(signal, () => this.fail(cancelled(signal, this.sent ? "unknown" : "none")));
-  }
-
-  /** Whether it travels as a batch of its own: most guards speak of one call, and so does a serial that its caller gave. */
-  get alone(): boolean {
-    return this.serial !== undefined || this.payload.kind === "batch" || !isShared(this.guards);
   }
 
   /** Whether it may stand in one batch with a call before it: what is demanded of the one is demanded of both. */
