@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { Command } from "commander";
+import { collectByBuffers } from "#src/cli/heap";
 import { appendBenchmark } from "./append.ts";
 import { closedLoopBenchmark } from "./closed-loop.ts";
 import { codecBenchmark } from "./codec.ts";
@@ -21,6 +22,8 @@ interface Flags {
   readonly dir: string;
 }
 
+// The load is a program under heavy load like the nodes, and is started like them.
+collectByBuffers();
 const program = new Command("bench").description("measure paxlog; without a name: everything that the goals name");
 
 function add(benchmark: Benchmark<unknown>, description: string, isDefault = false): void {
