@@ -74,10 +74,10 @@ function matches(item: NumberedItem, columns: BatchColumns, ordinal: number, tag
 /** Whether an entry with these hashes may hold a record that matches: where not, its batch need not be read. */
 export class QueryHashes {
   /** Of each item: the hashes of which one, and those of which all must be there. */
-  readonly #items: readonly { readonly types: readonly TagHash[]; readonly tags: readonly TagHash[] }[];
+  readonly items: readonly { readonly types: readonly TagHash[]; readonly tags: readonly TagHash[] }[];
 
   constructor(query: Query) {
-    this.#items = query.items.map(({ types, tags }) => ({
+    this.items = query.items.map(({ types, tags }) => ({
       types: types.map((type) => hashOfText(type, "type")),
       tags: tags.map((tag) => hashOfText(tag, "tag")),
     }));
@@ -92,7 +92,7 @@ export class QueryHashes {
       return false;
     };
     if (bears(anyHash)) return true;
-    return this.#items.some(({ types, tags }) => tags.every(bears) && (types.length === 0 || types.some(bears)));
+    return this.items.some(({ types, tags }) => tags.every(bears) && (types.length === 0 || types.some(bears)));
   }
 }
 

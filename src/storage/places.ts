@@ -75,6 +75,22 @@ export class PlaceTable {
     this.#endSlot = this.#count === 0 ? 0 : voidFrom;
   }
 
+  /** Forgets the places that lie wholly below `slot`. */
+  dropBelow(slot: Slot): void {
+    let dropped = 0;
+    while (
+      dropped < this.#count &&
+      (dropped + 1 < this.#count ? this.#firstSlots[dropped + 1]! : this.#endSlot) <= slot
+    ) {
+      dropped += 1;
+    }
+    if (dropped === 0) return;
+    for (const column of [this.#firstSlots, this.#firstPositions, this.#generations, this.#offsets, this.#lengths]) {
+      column.copyWithin(0, dropped, this.#count);
+    }
+    this.#count -= dropped;
+  }
+
   at(index: number): GroupPlace {
     assert(index >= 0 && index < this.#count, `no place ${index}`);
     const last = index + 1 === this.#count;

@@ -1,11 +1,14 @@
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { type Hash, minSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
+import { type Hash, maxSlot, minSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
+import type { LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
-import { claimedEntryLength, decodeEntry, entryHeaderBytes } from "../format/entry.ts";
+import type { QueryHashes } from "../format/batch-match.ts";
+import { claimedEntryLength, decodeEntry, entryHeaderBytes, guardsOf } from "../format/entry.ts";
 import { decodeGroupHeader, groupHeaderBytes, type SegmentTag } from "../format/group.ts";
 import { decodeSegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
 import { readSound } from "./block-reader.ts";
+import type { CandidateRange, Candidates } from "./candidates.ts";
 import { damaged } from "./damage.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { segmentPath } from "./paths.ts";
@@ -99,6 +102,62 @@ export class LogReader {
       }
     }
     return undefined;
+  }
+
+  /**
+   * The first slot whose entry has this log time or a later one; `end` where there is none. Log time never goes back, so all
+   * entries before it are earlier and none behind it is.
+   */
+  slotOfTime(time: number): Slot {
+    let low = 0;
+    let high = this.#places.length;
+    // Invariant: the first entry of every place below `low` is earlier than `time`, of none from `high` on.
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const { firstSlot } = this.#places.at(middle);
+      const first = this.read(firstSlot, slotPlus(firstSlot, 1), 0)[0];
+      if (first !== undefined && first.time < time) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0) return this.#places.length === 0 ? this.end : this.#places.at(0).firstSlot;
+    const place = this.#places.at(low - 1);
+    for (let slot = place.firstSlot; slot < place.endSlot; ) {
+      for (const entry of this.read(slot, place.endSlot, limits.readAheadBytes)) {
+        if (entry.time >= time) return entry.slot;
+        slot = slotPlus(entry.slot, 1);
+      }
+    }
+    return place.endSlot;
+  }
+
+  /**
+   * A piece of the entries in [from, end) that may match, found by the hashes of their types and tags, without reading a batch. Goes
+   * on at `searchedTo`; a piece costs about as much as reading limits.searchPieceBytes, and may be empty.
+   *
+   * @throws PaxlogError DAMAGED where the bytes on disk are not what was written.
+   */
+  candidates(query: QueryHashes, { from, end, direction }: CandidateRange): Candidates {
+    const slots: Slot[] = [];
+    const last = minSlot(end, this.end);
+    if (from >= last) return { slots, searchedTo: direction === "forward" ? from : minSlot(from, end) };
+    let begin = from;
+    if (direction === "backward") {
+      const index = this.#places.findSlot((last - 1) as Slot);
+      if (index !== undefined) begin = maxSlot(from, this.#places.at(index).firstSlot);
+    }
+    const bytesMax = direction === "forward" ? limits.searchPieceBytes : Number.POSITIVE_INFINITY;
+    const entries = this.read(begin, last, bytesMax);
+    for (const entry of entries) {
+      if (entry.kind === "batch" && query.mayMatch(guardsOf(entry))) slots.push(entry.slot);
+    }
+    if (direction === "forward") return { slots, searchedTo: slotPlus(from, entries.length) };
+    return { slots: slots.reverse(), searchedTo: begin };
+  }
+
+  /** Forgets what lies below the log's begin: it was trimmed, and its files go. */
+  trim(begin: LogBase): void {
+    this.#places.dropBelow(begin.slot);
+    for (const slot of this.#resumes.keys()) if (slot < begin.slot) this.#resumes.delete(slot);
   }
 
   close(): void {
