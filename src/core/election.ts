@@ -203,9 +203,13 @@ export class Election {
       sameBallot(owner.leader, this.#leader);
   }
 
-  /** Rule 3's condition, on this round's replies alone. */
+  /**
+   * Rule 3's condition, on this round's replies alone. In its first round a node leaves it to those with smaller ids that it hears:
+   * nodes that start together would all stand at once, and depose each other with their first appends under way.
+   */
   #mayTakeOver(): boolean {
-    for (const reply of this.#replies.values()) if (reply.happy) return false;
+    for (const [peer, reply] of this.#replies)
+      if (reply.happy || (this.#round === 1 && peer < this.#self)) return false;
     return 1 + this.#replies.size >= this.#quorums.prepare;
   }
 

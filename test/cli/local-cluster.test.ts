@@ -23,7 +23,8 @@ async function untilGone(pids: readonly number[]): Promise<void> {
 
 test("run again on its directory it goes on with its data and its addresses", { timeout: 60_000 }, async () => {
   const log = await connect(cluster.addresses);
-  const { position } = await log.append({ value: "before" });
+  const session = await log.session();
+  const { position } = await session.append({ value: "before" });
   await log.close();
   const before = cluster.nodes.map((node) => ({ id: node.id, address: node.address, dir: node.dir }));
   const pids = cluster.nodes.map((node) => node.pid);
@@ -47,7 +48,8 @@ test("a node that dies is told of and not started again; the last one ends the c
   await pause(300);
   expect(isAlive(first!.pid)).toBe(false);
   const log = await connect(rest.map((node) => node.address).join(","));
-  expect((await log.append({ value: "goes on" })).position).toBe(1);
+  const session = await log.session();
+  expect((await session.append({ value: "goes on" })).position).toBe(1);
   await log.close();
   await cluster.kill(...rest);
   expect(await cluster.running.exited).toBe(1);

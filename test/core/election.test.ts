@@ -55,6 +55,17 @@ describe("taking over", () => {
     expect(election.leadsOwn).toBe(true);
   });
 
+  test("in its first round a node leaves it to one with a smaller id that it hears, and no longer", () => {
+    const election = new Election(id(2), majorityQuorums(3), noBallot);
+    round(election, { 1: nobody, 3: nobody });
+    expect(election.leadsOwn).toBe(false);
+    round(election, { 1: nobody, 3: nobody });
+    expect(election.leadsOwn).toBe(true);
+    const first = new Election(id(2), majorityQuorums(3), noBallot);
+    round(first, { 3: nobody });
+    expect(first.leadsOwn).toBe(true);
+  });
+
   test("needs a quorum that replies in this round, none of it happy", () => {
     const election = new Election(id(1), majorityQuorums(3), noBallot);
     round(election, {});
@@ -104,6 +115,7 @@ describe("ballot lift", () => {
   /** Node 3 of five, whose ballot 1.1.3 two others follow. */
   function leading(): Election {
     const election = new Election(id(3), majorityQuorums(5), noBallot);
+    round(election, {});
     round(election, { 1: nobody, 2: nobody, 4: nobody, 5: nobody });
     expect(election.own).toEqual(ballot(1, 3));
     return election;

@@ -97,6 +97,23 @@ describe("three nodes", () => {
     expect(cluster.nodes.map((node) => node.view.visibleEnd)).toEqual([3, 3, 3]);
   });
 
+  test("nodes that start together do not stand against each other, whatever the time on the way", () => {
+    for (const count of [3, 5]) {
+      const cluster = electedCluster(count);
+      for (const { id } of cluster.nodes) cluster.crash(id);
+      for (const { id } of cluster.nodes) cluster.restart(id);
+      // Everything takes a tick: what a node begins the others hear of when their own tick has passed.
+      for (let tick = 0; tick < 6 * 8; tick += 1) {
+        cluster.wallMs += 25;
+        for (const node of cluster.nodes) cluster.tick(node.id);
+        for (const node of cluster.nodes) cluster.flush(node.id);
+        cluster.deliver();
+      }
+      expect(cluster.nodes.filter((node) => node.view.ballot.n > 0).map(({ id }) => id)).toEqual([1]);
+      expect(cluster.node(1).view.established).toBe(true);
+    }
+  });
+
   test("survivors whose rounds are staggered do not depose a leader that has just begun", () => {
     const cluster = electedCluster(5);
     const first = cluster.leader;
