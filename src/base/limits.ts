@@ -88,6 +88,10 @@ export const limits = {
   segmentBytesMax: 1024 * MiB,
   /** Four of them make the superblock. */
   superblockCopyBytes: 4 * KiB,
+  /** A snapshot is written, sent and checked in pieces of this size; all nodes must have the same. */
+  snapshotChunkBytes: 1 * MiB,
+  /** Sessions with their answers, the window of postings and what is around them. */
+  snapshotBytesMax: 192 * MiB,
   /** Torn ends that recovery put aside; older ones are removed. */
   trashFilesMax: 8,
   /** Recovery and readers read at least this much at once. */
@@ -202,7 +206,7 @@ export const limits = {
 } as const;
 
 assert(
-  290 + limits.votersMax * (23 + limits.nameBytesMax + 2 * limits.addressBytesMax) <= limits.superblockCopyBytes,
+  346 + limits.votersMax * (23 + limits.nameBytesMax + 2 * limits.addressBytesMax) <= limits.superblockCopyBytes,
   "seven members fit a superblock",
 );
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");

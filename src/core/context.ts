@@ -182,8 +182,14 @@ export class Context {
       firstSlot >= this.#decidedEnd,
       `REPLACE at ${firstSlot} would cut decided slots below ${this.#decidedEnd} (P11)`,
     );
-    const prevHash = this.log.hashBefore(firstSlot);
-    assert(prevHash !== undefined, `REPLACE at ${firstSlot} has no slot before it in memory`);
+    const hash = this.log.hashBefore(firstSlot);
+    assert(hash !== undefined, `REPLACE at ${firstSlot} has no slot before it in memory`);
+    const base = {
+      slot: firstSlot,
+      hash,
+      position: this.log.positionAt(firstSlot),
+      time: this.log.timeBefore(firstSlot),
+    };
     assert(compareBallots(ballot, this.#logBallotSubmitted) >= 0, "the log's ballot never goes back");
     this.#logBallotSubmitted = ballot;
     this.log.cut(firstSlot);
@@ -199,7 +205,7 @@ export class Context {
       bytes,
     });
     const decidedEnd = this.visibleEnd;
-    this.effects.push({ kind: "replaceGroup", ticket, ballot, firstSlot, prevHash, entries, decidedEnd });
+    this.effects.push({ kind: "replaceGroup", ticket, ballot, base, entries, decidedEnd });
   }
 
   /** Submits a superblock with some fields changed. They count only when the write is durable. */

@@ -35,14 +35,32 @@ export interface LogBase {
   readonly time: number;
 }
 
+/** Where the log begins for its readers: what a decided TRIM entry moved. */
+export interface LogHead {
+  /** Of the first record that is kept. */
+  readonly position: Position;
+  /** Of the entry that holds it, or that will. */
+  readonly slot: Slot;
+}
+
+/** Names a snapshot: what the entries below `slot` amount to. The root hash covers its every byte. */
+export interface SnapshotReference {
+  readonly slot: Slot;
+  readonly rootHash: Hash;
+}
+
 /** What storage found when it opened the directory: the start of the core. */
 export interface Recovered {
   readonly identity: Identity;
   /** acceptedBallot is already the larger of superblock and log (protocol 3). */
   readonly state: DurableState;
+  /** Everything below may be gone here. At least where the log on disk begins. */
+  readonly head: LogHead;
+  /** The newest durable one. Every slot below its slot is decided, also where the log ends before it: then one was installed. */
+  readonly snapshot: SnapshotReference | undefined;
   /** The log at decidedEnd, and the uncertain entries [decidedEnd, acceptedEnd), at most a window. */
   readonly base: LogBase;
   readonly window: readonly Entry[];
-  /** What the entries below `base.slot` amount to for the sequencer. */
+  /** What the entries below `base.slot` amount to for the sequencer; of an installed snapshot above it, what is in there. */
   readonly sequencer: SequencerSnapshot;
 }

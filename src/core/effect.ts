@@ -1,7 +1,7 @@
 import type { ErrorCode, ErrorFacts, Outcome } from "../base/errors.ts";
 import type { Hash, NodeId, Position, Slot, Ticket } from "../base/types.ts";
 import type { Ballot } from "./ballot.ts";
-import type { DurableState } from "./durable.ts";
+import type { DurableState, LogBase } from "./durable.ts";
 import type { Entry } from "./entry.ts";
 import type { Refusal } from "./guards.ts";
 import type { Message } from "./message.ts";
@@ -39,8 +39,8 @@ export interface ReplaceGroupEffect {
   readonly kind: "replaceGroup";
   readonly ticket: Ticket;
   readonly ballot: Ballot;
-  readonly firstSlot: Slot;
-  readonly prevHash: Hash;
+  /** Where it begins: slot, hash, next position and time of the log before. */
+  readonly base: LogBase;
   readonly entries: readonly Entry[];
   readonly decidedEnd: Slot;
 }

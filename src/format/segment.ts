@@ -18,13 +18,16 @@
  *      104    16  beginHash      hash of the log before beginSlot
  *      120    16  ballot         of the last REPLACE before this segment, or zeros
  *      136     8  previousEnd    offset after the last valid group of the segment before: what lies behind it there is void
- *      144        zeros
+ *      144     8  beginPosition  of the next record at beginSlot
+ *      152     8  beginTime      of the last entry before beginSlot, or 0
+ *      160        zeros
  */
 import { readU64, toHex, viewOf, writeHex, writeU64 } from "../base/bytes.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import type { Hash, NodeId, Slot, Uid } from "../base/types.ts";
+import type { Hash, NodeId, Position, Slot, Uid } from "../base/types.ts";
 import type { Ballot } from "../core/ballot.ts";
+import type { LogBase } from "../core/durable.ts";
 import { readBallot, writeBallot } from "./ballot.ts";
 
 /** A header takes one block, so that no group ever shares one with it. */
@@ -48,6 +51,8 @@ const at = {
   beginHash: 104,
   ballot: 120,
   previousEnd: 136,
+  beginPosition: 144,
+  beginTime: 152,
 } as const;
 
 export interface SegmentHeader {
@@ -59,8 +64,8 @@ export interface SegmentHeader {
   readonly generation: number;
   readonly size: number;
   readonly firstSequence: number;
-  readonly beginSlot: Slot;
-  readonly beginHash: Hash;
+  /** The log's end when the segment was begun. A later REPLACE may have cut below it. */
+  readonly begin: LogBase;
   readonly ballot: Ballot;
   /** 0 in the first segment of a log. */
   readonly previousEnd: number;
@@ -84,10 +89,12 @@ export function encodeSegmentHeader(header: SegmentHeader, hashing: Hashing): Ui
   writeU64(view, at.generation, header.generation);
   writeU64(view, at.size, header.size);
   writeU64(view, at.firstSequence, header.firstSequence);
-  writeU64(view, at.beginSlot, header.beginSlot);
-  writeHex(bytes, at.beginHash, header.beginHash);
+  writeU64(view, at.beginSlot, header.begin.slot);
+  writeHex(bytes, at.beginHash, header.begin.hash);
   writeBallot(view, at.ballot, header.ballot);
   writeU64(view, at.previousEnd, header.previousEnd);
+  writeU64(view, at.beginPosition, header.begin.position);
+  writeU64(view, at.beginTime, header.begin.time);
   view.setUint32(at.checksum, hashing.crc32c(bytes.subarray(checksumBegin)), true);
   return bytes;
 }
@@ -112,13 +119,19 @@ export function decodeSegmentHeader(bytes: Uint8Array, hashing: Hashing): Decode
     generation: readU64(view, at.generation),
     size: readU64(view, at.size),
     firstSequence: readU64(view, at.firstSequence),
-    beginSlot: readU64(view, at.beginSlot) as Slot,
-    beginHash: toHex(bytes, at.beginHash, at.beginHash + 16) as Hash,
+    begin: {
+      slot: readU64(view, at.beginSlot) as Slot,
+      hash: toHex(bytes, at.beginHash, at.beginHash + 16) as Hash,
+      position: readU64(view, at.beginPosition) as Position,
+      time: readU64(view, at.beginTime),
+    },
     ballot: readBallot(view, at.ballot),
     previousEnd: readU64(view, at.previousEnd),
   };
   // readU64 gives -1 for what a number cannot hold exactly.
-  if (header.generation < 1 || header.firstSequence < 1 || header.beginSlot < 1 || header.ballot.n < 0) {
+  const { begin } = header;
+  const fromOne = [header.generation, header.firstSequence, begin.slot, begin.position];
+  if (fromOne.some((value) => value < 1) || header.ballot.n < 0 || begin.time < 0) {
     return malformed("a field is out of its range");
   }
   if (header.size < segmentHeaderBytes || header.previousEnd < 0) return malformed("a size is out of its range");

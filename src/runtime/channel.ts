@@ -8,7 +8,7 @@ import type { Recovered } from "../core/durable.ts";
 import type { StoreCounters } from "../storage/counters.ts";
 import type { GroupPlace } from "../storage/places.ts";
 import type { Commit } from "../storage/store.ts";
-import type { GroupWrite, SuperblockWrite } from "../storage/write.ts";
+import type { GroupWrite, StoreWrite } from "../storage/write.ts";
 import type { ArenaMemory } from "./arena.ts";
 
 /** A PaxlogError as plain data: the class does not survive the way between threads. */
@@ -37,8 +37,8 @@ export function unpackError(data: ErrorData): PaxlogError {
 
 // ---- Engine and storage
 
-/** A write whose bytes are named by where they lie. */
-export type PackedWrite = PackedGroup | SuperblockWrite;
+/** A write; of a group the bytes are named by where they lie. */
+export type PackedWrite = PackedGroup | Exclude<StoreWrite, GroupWrite>;
 export type PackedGroup = Omit<GroupWrite, "bytes"> & {
   /** Three numbers for each piece, in order: the slab, or 0 for the message's buffer; the offset there; the length. */
   readonly pieces: readonly number[];

@@ -20,10 +20,12 @@ export function packWrites(writes: readonly StoreWrite[], arena: Arena): SubmitM
 }
 
 function packWrite(write: StoreWrite, arena: Arena, keep: (bytes: Uint8Array) => number): PackedWrite {
-  if (write.kind === "superblock") return write;
+  if (!isGroup(write)) return write;
   const { bytes, ...group } = write;
   return { ...group, pieces: placesOf(bytes, arena, keep) };
 }
+
+const isGroup = (write: StoreWrite): write is GroupWrite => write.kind === "append" || write.kind === "replace";
 
 /** Neighbours become one piece: the entries of a turn lie one behind another. */
 function placesOf(bytes: GroupWrite["bytes"], arena: Arena, keep: (bytes: Uint8Array) => number): number[] {
@@ -59,7 +61,7 @@ export class WriteUnpacker {
   unpack(message: SubmitMessage): StoreWrite[] {
     for (const { id, memory } of message.slabs) this.#slabs.set(id, new Uint8Array(memory));
     const own = message.buffer === undefined ? noBytes : new Uint8Array(message.buffer);
-    return message.writes.map((write) => (write.kind === "superblock" ? write : this.#group(write, own)));
+    return message.writes.map((write) => ("pieces" in write ? this.#group(write, own) : write));
   }
 
   #group({ pieces, ...group }: PackedGroup, own: Uint8Array): GroupWrite {

@@ -91,7 +91,7 @@ export function describeEffect(effect: Effect): string {
     case "appendGroup":
       return `append ${effect.ticket}: ${describeEntries(effect.entries)}`;
     case "replaceGroup":
-      return `REPLACE ${effect.ticket}: ${showBallot(effect.ballot)} from=${effect.firstSlot} ${describeEntries(effect.entries)}`;
+      return `REPLACE ${effect.ticket}: ${showBallot(effect.ballot)} from=${effect.base.slot} ${describeEntries(effect.entries)}`;
     case "writeSuperblock": {
       const { promised, acceptedBallot, started } = effect.state;
       return `superblock ${effect.ticket}: promised=${showBallot(promised)} accepted=${showBallot(acceptedBallot)} started=${started}`;

@@ -32,7 +32,7 @@ export class Observer {
       else if (effect.kind === "readReady" || effect.kind === "readRefused") this.#coverage.count(effect.kind);
       else if (effect.kind === "replaceGroup") {
         this.#coverage.count("replaceGroup");
-        if (effect.firstSlot < this.#shadow.end) this.#coverage.count("replaceThatCuts");
+        if (effect.base.slot < this.#shadow.end) this.#coverage.count("replaceThatCuts");
         if (effect.entries.length === 0) this.#coverage.count("replaceEmpty");
       }
     }

@@ -129,7 +129,7 @@ function apply(content: Content, write: Write): void {
       for (const entry of write.entries) content.hashes.push(entry.hash);
       return;
     case "replaceGroup":
-      content.hashes.length = write.firstSlot - 1;
+      content.hashes.length = write.base.slot - 1;
       for (const entry of write.entries) content.hashes.push(entry.hash);
       if (compareBallots(write.ballot, content.logBallot) > 0) content.logBallot = write.ballot;
       return;

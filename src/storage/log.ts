@@ -4,6 +4,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { type Hash, maxSlot, type NodeId, type Slot, type Uid } from "../base/types.ts";
 import { type Ballot, compareBallots, noBallot, showBallot } from "../core/ballot.ts";
+import type { LogBase } from "../core/durable.ts";
 import {
   checksumOf,
   encodeGroupHeader,
@@ -22,9 +23,7 @@ import type { GroupPlace } from "./places.ts";
 import type { GroupWrite } from "./write.ts";
 
 /** Where the log on disk ends. */
-export interface LogEnd {
-  readonly slot: Slot;
-  readonly hash: Hash;
+export interface LogEnd extends LogBase {
   /** Of the last REPLACE. */
   readonly ballot: Ballot;
   /** Largest hint so far: nothing below it may ever be cut (P11). */
@@ -183,8 +182,7 @@ export class LogWriter {
       ...tag,
       size,
       firstSequence: this.#end.sequence + 1,
-      beginSlot: this.#end.slot,
-      beginHash: this.#end.hash,
+      begin: baseOf(this.#end),
       ballot: this.#end.ballot,
       previousEnd: this.#segment?.offset ?? 0,
     };
@@ -287,14 +285,18 @@ export class LogWriter {
     this.#end = {
       slot: endSlot,
       hash: last?.endHash ?? this.#end.hash,
+      position: last?.positions.end ?? this.#end.position,
+      time: last?.endTime ?? this.#end.time,
       ballot: kind === "replace" ? ballot : this.#end.ballot,
       decidedEnd: maxSlot(this.#end.decidedEnd, hint),
       sequence,
     };
     if (endSlot === firstSlot) return undefined;
     const generation = segment.tag.generation;
-    const firstPosition = defined(first?.positions, "positions of a group with entries").first;
-    const endPosition = defined(last?.positions, "positions of a group with entries").end;
+    const firstPosition = defined(first, "the first write of a group with entries").positions.first;
+    const endPosition = this.#end.position;
     return { generation, offset, entriesLength, firstSlot, endSlot, firstPosition, endPosition };
   }
 }
+
+const baseOf = ({ slot, hash, position, time }: LogEnd): LogBase => ({ slot, hash, position, time });

@@ -1,9 +1,11 @@
 import { defined } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
+import type { Slot } from "../base/types.ts";
 import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
 import type { Genesis, LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
+import type { Log } from "../core/log.ts";
 import type { SequencerSnapshot } from "../core/sequencer.ts";
 import { claimedGeneration } from "../format/group.ts";
 import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
@@ -237,18 +239,18 @@ function checkAgainstSuperblock(scan: LogScan, superblock: Superblock, dir: stri
 }
 
 function endOf({ log, ballot, decidedEnd, sequence }: LogScan): LogEnd {
-  const slot = log.acceptedEnd;
-  return { slot, hash: defined(log.hashBefore(slot), "the log's end hash"), ballot, decidedEnd, sequence };
+  return { ...baseAt(log, log.acceptedEnd), ballot, decidedEnd, sequence };
 }
 
 /** The log at decidedEnd and what is uncertain behind it. Copies, so that the chunks that were read can go. */
 function windowOf({ log, decidedEnd }: LogScan): { readonly base: LogBase; readonly window: readonly Entry[] } {
-  const base: LogBase = {
-    slot: decidedEnd,
-    hash: defined(log.hashBefore(decidedEnd), "the hash at decidedEnd"),
-    position: log.positionAt(decidedEnd),
-    time: log.timeBefore(decidedEnd),
-  };
   const entries = log.range(decidedEnd, log.acceptedEnd, Number.POSITIVE_INFINITY);
-  return { base, window: entries.map((entry) => ({ ...entry, bytes: entry.bytes.slice() })) };
+  return { base: baseAt(log, decidedEnd), window: entries.map((entry) => ({ ...entry, bytes: entry.bytes.slice() })) };
 }
+
+const baseAt = (log: Log, slot: Slot): LogBase => ({
+  slot,
+  hash: defined(log.hashBefore(slot), `the hash at slot ${slot}`),
+  position: log.positionAt(slot),
+  time: log.timeBefore(slot),
+});

@@ -142,8 +142,10 @@ export class LogScan {
     const { log } = this;
     const follows =
       header.firstSequence === this.sequence + 1 &&
-      header.beginSlot === log.acceptedEnd &&
-      header.beginHash === log.hashBefore(log.acceptedEnd) &&
+      header.begin.slot === log.acceptedEnd &&
+      header.begin.hash === log.hashBefore(log.acceptedEnd) &&
+      header.begin.position === log.positionAt(log.acceptedEnd) &&
+      header.begin.time === log.timeBefore(log.acceptedEnd) &&
       compareBallots(header.ballot, this.ballot) === 0;
     if (follows) return;
     throw this.#damage("CHAIN_BROKEN", `the header of ${file.path} does not continue the log before it`, file, 0);

@@ -5,7 +5,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, firstSlot, type Hash, maxSlot, type Slot, type Ticket, type Uid } from "../base/types.ts";
 import { largerBallot, noBallot } from "../core/ballot.ts";
-import type { DurableState, Recovered } from "../core/durable.ts";
+import type { DurableState, LogBase, Recovered, SnapshotReference } from "../core/durable.ts";
 import { firstHash } from "../format/entry.ts";
 import type { Superblock } from "../format/superblock.ts";
 import { noCounts, type StoreCounters } from "./counters.ts";
@@ -34,12 +34,20 @@ export interface StoreOptions {
 
 /** What became durable. */
 export interface Commit {
-  /** Everything submitted with a ticket up to this one is durable. */
+  /** Everything submitted with a ticket up to this one is durable. 0: nothing yet. */
   readonly ticket: Ticket;
   /** Where its entries lie, for readers. */
   readonly places: readonly GroupPlace[];
   /** A REPLACE: everything that was at or above this slot is void, and `places` come after. */
   readonly voidFrom?: Slot;
+  /** A snapshot that is whole on disk, and what the node would start from now. */
+  readonly snapshot?: SnapshotReference;
+  /** Of a snapshot that another node sends: chunks below this number are durable here. Equal to `chunkCount`: install it. */
+  readonly receiving?: SnapshotReference & { readonly chunksDurable: number; readonly chunkCount: number };
+  /** Where the log begins now: what was below lies in files that are taken away, and readers let go of it. */
+  readonly logBegin?: LogBase;
+  /** The log was emptied by an install and goes on at `logBegin`: nothing that was known of it holds. */
+  readonly installed?: SnapshotReference;
 }
 
 /**
@@ -117,7 +125,8 @@ export class Store {
       durableSequence: log.end.sequence,
       decidedEnd: log.end.decidedEnd,
     });
-    this.recovered = { identity, state, base: log.base, window: log.window, sequencer: log.sequencer };
+    const { head, snapshot } = before;
+    this.recovered = { identity, state, head, snapshot, base: log.base, window: log.window, sequencer: log.sequencer };
     this.#log = new LogWriter({
       ...options,
       segmentBytes,
@@ -288,6 +297,9 @@ function freshSuperblock({ randomBytes, name }: StoreOptions, segmentBytes: numb
     durableSequence: 0,
     decidedEnd: firstSlot,
     segmentBytes,
+    head: { position: firstPosition, slot: firstSlot },
+    beginBallot: noBallot,
+    snapshot: undefined,
     clean: true,
   };
 }

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { limits } from "../../src/base/limits.ts";
 import { hashOfText } from "../../src/base/tag-hash.ts";
-import type { Hash, NodeId, Slot, Uid } from "../../src/base/types.ts";
+import { firstPosition, firstSlot, type Hash, type NodeId, type Slot, type Uid } from "../../src/base/types.ts";
 import { noBallot } from "../../src/core/ballot.ts";
 import type { DurableState, Recovered } from "../../src/core/durable.ts";
 import type { AppendAnswer, Effect, SearchEffect } from "../../src/core/effect.ts";
@@ -81,7 +81,7 @@ class TestDisk {
       this.state = effect.state;
       return;
     }
-    this.log.length = effect.firstSlot - 1;
+    this.log.length = (effect.kind === "replaceGroup" ? effect.base.slot : effect.firstSlot) - 1;
     this.log.push(...effect.entries);
     if (effect.kind === "replaceGroup") this.logBallot = effect.ballot;
   }
@@ -115,7 +115,9 @@ class TestDisk {
     const decided = new LogState();
     for (const entry of this.log.slice(0, decidedEnd - 1)) decided.apply(entry, parts);
     const window = this.log.slice(decidedEnd - 1);
-    return { identity, state: { ...this.state, acceptedBallot }, base, window, sequencer: decided.save() };
+    const head = { position: firstPosition, slot: firstSlot };
+    const state = { ...this.state, acceptedBallot };
+    return { identity, state, head, snapshot: undefined, base, window, sequencer: decided.save() };
   }
 }
 

@@ -102,6 +102,7 @@ describe("a group header", () => {
 });
 
 describe("a segment header", () => {
+  const begin = fc.record({ slot, hash, position: safeFromOne.map((value) => value as Position), time: safe });
   const header: fc.Arbitrary<SegmentHeader> = fc.record({
     nonce: uid,
     clusterId: uid,
@@ -110,8 +111,7 @@ describe("a segment header", () => {
     generation: safeFromOne,
     size: safe.map((value) => Math.max(4096, value)),
     firstSequence: safeFromOne,
-    beginSlot: slot,
-    beginHash: hash,
+    begin,
     ballot,
     previousEnd: safe,
   });
@@ -166,6 +166,9 @@ describe("a superblock", () => {
       durableSequence: safe,
       decidedEnd: slot,
       segmentBytes: safeFromOne,
+      head: fc.record({ position: safeFromOne.map((value) => value as Position), slot }),
+      beginBallot: ballot,
+      snapshot: fc.option(fc.record({ slot, rootHash: hash }), { nil: undefined }),
       clean: fc.boolean(),
     })
     .map((made) => ({

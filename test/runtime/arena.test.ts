@@ -26,6 +26,7 @@ function group(first: number, bytes: readonly Uint8Array[]): GroupWrite {
     prevHash: hash,
     endHash: hash,
     positions: { first: first as Position, end: (first + bytes.length) as Position },
+    endTime: 0,
     decidedEnd: slot(1),
     bytes,
   };

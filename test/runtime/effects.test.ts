@@ -25,7 +25,9 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
     },
     submit: (writes, accepts) => {
       const beside = accepts ? " beside an accept" : "";
-      done.push(`submit ${writes.map((write) => `${write.kind} ${write.ticket}`).join(", ")}${beside}`);
+      done.push(
+        `submit ${writes.map((write) => `${write.kind} ${"ticket" in write ? write.ticket : ""}`).join(", ")}${beside}`,
+      );
       submitted.push([...writes]);
     },
     readEntries: ({ requestId, fromSlot, visibleEnd }) => {

@@ -3,7 +3,7 @@ import { PaxlogError } from "../../src/base/errors.ts";
 import type { Hash, Ticket } from "../../src/base/types.ts";
 import type { Disk } from "../../src/storage/disk.ts";
 import type { Store } from "../../src/storage/store.ts";
-import type { StoreWrite } from "../../src/storage/write.ts";
+import type { GroupWrite, SuperblockWrite } from "../../src/storage/write.ts";
 import { CrashDisk } from "./crash-disk.ts";
 import { hashesOf, openStore, readAll } from "./directory.ts";
 import { Scribe } from "./scribe.ts";
@@ -22,7 +22,7 @@ interface Stage {
 function script(scribe: Scribe, store: Store): { readonly steps: (() => void)[]; readonly stages: Stage[] } {
   const stages: Stage[] = [];
   const steps: (() => void)[] = [];
-  const add = (write: StoreWrite): void => {
+  const add = (write: GroupWrite | SuperblockWrite): void => {
     stages.push({
       ticket: write.ticket,
       hashes: hashesOf(scribe.entries),

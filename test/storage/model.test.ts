@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { Slot } from "../../src/base/types.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
 import { LogReader } from "../../src/storage/reader.ts";
-import type { StoreWrite } from "../../src/storage/write.ts";
+import type { GroupWrite, SuperblockWrite } from "../../src/storage/write.ts";
 import { hashesOf, openStore, readFrom, TestDirectory } from "./directory.ts";
 import { hashing } from "./hashing.ts";
 import { Scribe } from "./scribe.ts";
@@ -43,7 +43,7 @@ test("a store holds what a plain array holds, whatever the order of writes and o
       let submitted = 0;
       let hinted = 1;
       let ballot = 0;
-      const submit = (write: StoreWrite): void => {
+      const submit = (write: GroupWrite | SuperblockWrite): void => {
         store.submit(write);
         submitted = write.ticket;
         hinted = write.decidedEnd;

@@ -2,10 +2,10 @@ import { defined } from "../../src/base/assert.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Hash, NodeId, Position, Slot, Ticket, Uid } from "../../src/base/types.ts";
 import { type Ballot, noBallot } from "../../src/core/ballot.ts";
-import type { DurableState, Genesis } from "../../src/core/durable.ts";
+import type { DurableState, Genesis, LogBase } from "../../src/core/durable.ts";
 import { type Entry, nextPositionOf } from "../../src/core/entry.ts";
 import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
-import { flattenWrite, type StoreWrite } from "../../src/storage/write.ts";
+import { flattenWrite, type GroupWrite, type SuperblockWrite } from "../../src/storage/write.ts";
 import { hashing } from "./hashing.ts";
 
 const makeEntry = makeEntryMaker(hashing);
@@ -35,13 +35,22 @@ export class Scribe {
     return slot === 1 ? (1 as Position) : nextPositionOf(defined(this.entries[slot - 2], "an entry"));
   }
 
+  timeBefore(slot: number): number {
+    return slot === 1 ? 0 : defined(this.entries[slot - 2], "an entry").time;
+  }
+
+  baseAt(slot: number): LogBase {
+    const [hash, position, time] = [this.hashBefore(slot), this.positionAt(slot), this.timeBefore(slot)];
+    return { slot: slot as Slot, hash, position, time };
+  }
+
   /** The next ticket. */
   ticket(): Ticket {
     this.#ticket += 1;
     return this.#ticket as Ticket;
   }
 
-  genesis(nodeUid: Uid): StoreWrite {
+  genesis(nodeUid: Uid): GroupWrite | SuperblockWrite {
     const genesis: Genesis = {
       clusterId,
       nodeId: 1 as NodeId,
@@ -52,7 +61,7 @@ export class Scribe {
     return this.superblock({ genesis });
   }
 
-  superblock(change: Partial<DurableState> = {}): StoreWrite {
+  superblock(change: Partial<DurableState> = {}): GroupWrite | SuperblockWrite {
     this.state = { ...this.state, ...change };
     return flattenWrite({
       kind: "writeSuperblock",
@@ -62,12 +71,12 @@ export class Scribe {
     });
   }
 
-  promise(n: number): StoreWrite {
+  promise(n: number): GroupWrite | SuperblockWrite {
     return this.superblock({ promised: { configId: 1, n, nodeId: 1 as NodeId } });
   }
 
   /** Entries of `size` bytes of batch each, at the end of the log. */
-  append(count: number, size = 50): StoreWrite {
+  append(count: number, size = 50): GroupWrite | SuperblockWrite {
     const firstSlot = this.end;
     const prevHash = this.hashBefore(firstSlot);
     const entries = this.#make(count, size);
@@ -82,9 +91,8 @@ export class Scribe {
   }
 
   /** Voids [from, end) and puts `count` other entries there, in the ballot that was promised. */
-  replace(from: number, count: number, size = 50): StoreWrite {
-    const firstSlot = from as Slot;
-    const prevHash = this.hashBefore(from);
+  replace(from: number, count: number, size = 50): GroupWrite | SuperblockWrite {
+    const base = this.baseAt(from);
     this.entries.length = from - 1;
     const entries = this.#make(count, size);
     this.logBallot = this.state.promised;
@@ -92,8 +100,7 @@ export class Scribe {
       kind: "replaceGroup",
       ticket: this.ticket(),
       ballot: this.state.promised,
-      firstSlot,
-      prevHash,
+      base,
       entries,
       decidedEnd: this.decidedEnd,
     });
