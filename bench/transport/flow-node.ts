@@ -66,6 +66,7 @@ const handlers: PeerHandlers = {
     clientAddress: "",
     started: false,
     names: members.map(({ name }) => name),
+    nonvoter: false,
   }),
   onMessage: (from, _stream, message) => {
     if (message.kind === "accept") accept(message);

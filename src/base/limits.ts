@@ -44,6 +44,10 @@ export const limits = {
   messageBytesMax: 4 * MiB,
   /** Sent to one follower and not yet acknowledged. */
   inFlightBytesPerFollower: 16 * MiB,
+  /** Nonvoters that are connected to one member at once; it feeds each, so they cost it. */
+  nonvotersMax: 64,
+  /** Pushed to one nonvoter and not yet acknowledged. */
+  feedBytes: 4 * MiB,
   /** Proposals that wait in the engine for room in the window. */
   proposalQueueBytes: 16 * MiB,
   proposalQueueCount: 16_384,

@@ -28,6 +28,8 @@ export const positionPlus = (base: Position, count: number): Position => positio
 export const minSlot = (a: Slot, b: Slot): Slot => (a < b ? a : b);
 export const maxSlot = (a: Slot, b: Slot): Slot => (a > b ? a : b);
 
+/** In the place of a nodeId where there is none: that of a nonvoter, and of the ballot before all ballots. */
+export const noNode = 0 as NodeId;
 /** The first slot and the first position of every log. */
 export const firstSlot = 1 as Slot;
 export const firstPosition = 1 as Position;

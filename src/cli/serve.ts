@@ -12,6 +12,7 @@ interface ServeOptions {
   readonly dir: string;
   readonly node?: string;
   readonly cluster?: readonly ClusterMember[];
+  readonly nonvoter?: true;
   readonly listen: string;
   readonly insecure?: true;
   readonly segmentSize?: number;
@@ -31,6 +32,7 @@ export function serveCommand(): Command {
       "names and peer addresses of all nodes: NAME=HOST:PORT,...; without it the node is alone",
       memberList,
     )
+    .option("--nonvoter", "follow the nodes of --cluster, which do not name this one, and serve reads; never vote")
     .option("--listen <address>", "where clients find the node; port 0 takes a free one", defaultListen)
     .option("--insecure", "allow addresses that are not on loopback, although nothing is encrypted")
     .option(
@@ -56,7 +58,8 @@ Prints one line once it listens: {"id","pid","address","dir"}. Stops cleanly at 
 
 Examples:
   $ paxlog serve --dir ./data
-  $ paxlog serve --dir ./a --node a --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7101`,
+  $ paxlog serve --dir ./a --node a --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7101
+  $ paxlog serve --dir ./r --node r --nonvoter --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7104`,
     )
     .action(async (options: ServeOptions) => {
       process.exitCode = await serve(options, new Output(options.json === true));
@@ -90,6 +93,7 @@ function configOf(options: ServeOptions): NodeConfig {
     dir: options.dir,
     ...(options.node === undefined ? {} : { name: options.node }),
     ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
+    ...(options.nonvoter === undefined ? {} : { nonvoter: true }),
     listen: options.listen,
     insecure: options.insecure === true,
     ...(options.segmentSize === undefined ? {} : { segmentBytes: options.segmentSize }),

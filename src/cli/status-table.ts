@@ -39,7 +39,7 @@ function viewCells(view: NodeStatus, furthest: number): string[] {
   return [
     view.role,
     view.phase,
-    view.ballot,
+    view.role === "nonvoter" ? "-" : view.ballot,
     grouped(view.tail),
     grouped(furthest - view.visibleEnd),
     duration(view.uptimeMs),

@@ -55,6 +55,7 @@ export interface NodeLine {
   readonly reachable: boolean;
   readonly address: string;
   readonly peerAddress: string;
+  readonly voter: boolean;
   readonly view?: NodeStatus;
 }
 
@@ -115,11 +116,12 @@ function linesOf(views: readonly NodeStatus[]): NodeLine[] {
         reachable: false,
         address: node.clientAddress === "" ? (before?.address ?? "") : node.clientAddress,
         peerAddress: node.peerAddress,
+        voter: node.voter,
       });
     }
   }
   for (const view of views) members.set(view.id, { ...members.get(view.id)!, reachable: true, view });
-  return [...members.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+  return [...members.values()].sort((a, b) => Number(b.voter) - Number(a.voter) || (a.id < b.id ? -1 : 1));
 }
 
 function withoutNodes(view: NodeStatus | undefined): Partial<NodeStatus> {

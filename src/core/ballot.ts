@@ -1,5 +1,5 @@
 import { assertSafe } from "../base/assert.ts";
-import { firstConfigId, type NodeId } from "../base/types.ts";
+import { firstConfigId, type NodeId, noNode } from "../base/types.ts";
 
 /**
  * Names one leadership. Ordered by (configId, n, nodeId), everywhere: messages, superblock, REPLACE groups, segment headers.
@@ -12,7 +12,7 @@ export interface Ballot {
 }
 
 /** Smaller than every ballot that anyone takes. */
-export const noBallot: Ballot = { configId: 0, n: 0, nodeId: 0 as NodeId };
+export const noBallot: Ballot = { configId: 0, n: 0, nodeId: noNode };
 
 /** What a node stands for before it has taken a ballot (docs/protocol.md, section 6). */
 export function untakenBallot(nodeId: NodeId): Ballot {

@@ -1,6 +1,6 @@
 import { assert, assertSafe } from "../base/assert.ts";
 import type { ErrorCode, ErrorFacts } from "../base/errors.ts";
-import { firstSlot, maxSlot, minSlot, type NodeId, nodeId, type Slot } from "../base/types.ts";
+import { firstSlot, maxSlot, minSlot, type NodeId, nodeId, noNode, type Slot } from "../base/types.ts";
 import { type Ballot, compareBallots, showBallot } from "./ballot.ts";
 import type { DurableState, Identity } from "./durable.ts";
 import type { Effect } from "./effect.ts";
@@ -11,12 +11,13 @@ import { majorityQuorums, type Quorums } from "./quorum.ts";
 import type { ReplicaOptions } from "./replica.ts";
 import { type SuperblockPurpose, Writes } from "./writes.ts";
 
-export type Role = "leader" | "follower";
+/** A nonvoter is one for as long as it runs: it is none of the voters. */
+export type Role = "leader" | "follower" | "nonvoter";
 /**
- * recover: must hear from a leader first. prepare: promised (as leader: collecting promises). sync: a leader-elect fetches what
- * it lacks. accept: in step with the ballot.
+ * recover: must hear from a leader first; as nonvoter: fetches. prepare: promised (as leader: collecting promises). sync: a
+ * leader-elect fetches what it lacks. accept: in step with the ballot. follow: a nonvoter to which a member pushes.
  */
-export type Phase = "recover" | "prepare" | "sync" | "accept";
+export type Phase = "recover" | "prepare" | "sync" | "accept" | "follow";
 
 /** Two million restarts with four billion requests each stay below 2^53. */
 const requestsPerIncarnation = 2 ** 32;
@@ -25,6 +26,7 @@ const requestsPerIncarnation = 2 ** 32;
 export class Context {
   readonly options: ReplicaOptions;
   readonly identity: Identity;
+  /** noNode where this node is a nonvoter. */
   readonly self: NodeId;
   readonly voters: readonly NodeId[];
   readonly peers: readonly NodeId[];
@@ -58,9 +60,12 @@ export class Context {
     const { recovered, members } = options;
     this.options = options;
     this.identity = recovered.identity;
+    const nonvoter = options.nonvoter === true;
+    if (nonvoter) this.role = "nonvoter";
     const index = members.findIndex((member) => member.name === recovered.identity.name);
-    assert(index >= 0, `the node ${recovered.identity.name} is not in its own list of members`);
-    this.self = nodeId(index + 1);
+    assert(index >= 0 || nonvoter, `the node ${recovered.identity.name} is not in its own list of members`);
+    assert(index < 0 || !nonvoter, `the nonvoter ${recovered.identity.name} is in the list of voters`);
+    this.self = nonvoter ? noNode : nodeId(index + 1);
     this.voters = members.map((_, i) => nodeId(i + 1));
     this.peers = this.voters.filter((voter) => voter !== this.self);
     this.quorums = majorityQuorums(members.length);
@@ -144,6 +149,11 @@ export class Context {
   nextPromiseId(): PromiseId {
     this.#promiseCount += 1;
     return { incarnation: this.identity.incarnation, counter: this.#promiseCount };
+  }
+
+  /** Any other sender is a nonvoter, whatever number it has here: nothing of it ever counts. */
+  isVoter(node: NodeId): boolean {
+    return node >= 1 && node <= this.voters.length;
   }
 
   send(to: NodeId | readonly NodeId[], message: Message): void {

@@ -1,5 +1,5 @@
 import { assert } from "../base/assert.ts";
-import type { NodeId, Slot } from "../base/types.ts";
+import { type NodeId, noNode, type Slot } from "../base/types.ts";
 import {
   type Ballot,
   compareBallots,
@@ -56,6 +56,8 @@ const promiseRoundsMax = 5;
  */
 export class Election {
   readonly #self: NodeId;
+  /** A nonvoter only watches whom the voters follow. */
+  readonly #stands: boolean;
   readonly #quorums: Quorums;
   readonly #promisedAtStart: Ballot;
   #own: Ballot;
@@ -76,6 +78,7 @@ export class Election {
 
   constructor(self: NodeId, quorums: Quorums, promised: Ballot) {
     this.#self = self;
+    this.#stands = self !== noNode;
     this.#quorums = quorums;
     this.#promisedAtStart = promised;
     this.#own = untakenBallot(self);
@@ -125,11 +128,11 @@ export class Election {
     this.#nLargest = Math.max(this.#nLargest, ballot.n);
   }
 
-  startRound(): HeartbeatMessage {
+  startRound(visibleEnd: Slot): HeartbeatMessage {
     this.#round += 1;
     this.#previous = this.#replies;
     this.#replies = new Map();
-    return { kind: "heartbeat", round: this.#round };
+    return { kind: "heartbeat", round: this.#round, visibleEnd };
   }
 
   /** A reply counts only for its round, and once per node. */
@@ -142,7 +145,7 @@ export class Election {
 
   /** Whether every peer replied: the first round need not wait longer. */
   get allReplied(): boolean {
-    return this.#replies.size === this.#quorums.voterCount - 1;
+    return this.#replies.size === this.#quorums.voterCount - (this.#stands ? 1 : 0);
   }
 
   /** Rules 1 to 4, the ballot lift and the giving way of a slow leader. */
@@ -152,7 +155,7 @@ export class Election {
     this.#judge(inputs);
     this.#giveWayIfSlow(inputs);
     const mayTry = !inputs.late && !inputs.promisedInRound && this.#round > this.#yieldUntilRound;
-    if (!this.#happy && mayTry && this.#mayTakeOver()) this.takeBallot();
+    if (this.#stands && !this.#happy && mayTry && this.#mayTakeOver()) this.takeBallot();
     // Rule 4. It is never taken as one's own unless this incarnation took it (P10).
     this.#leader = largerBallot(this.#leader, inputs.promised);
     this.#liftForShutOut();
@@ -160,6 +163,7 @@ export class Election {
 
   /** Takes a ballot above everything seen and stands for it (rule 3; also when a prepared log proved useless). */
   takeBallot(): void {
+    assert(this.#stands, "a nonvoter takes no ballot");
     this.#nLargest = Math.max(this.#nLargest, this.#leader.n, this.#own.n);
     this.#own = nextBallot(this.#nLargest, this.#self);
     assert(

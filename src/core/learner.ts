@@ -16,6 +16,8 @@ export class Learner {
   #request: { readonly id: number; readonly to: NodeId; readonly sinceTick: number } | undefined;
   /** A fetch that waits until enough of what was learnt is on disk. */
   #postponed: NodeId | undefined;
+  /** For a nonvoter, which asks nobody to prepare it: `from` has nothing more now. */
+  onCaughtUp: (from: NodeId) => void = () => {};
 
   constructor(ctx: Context, follower: Follower, election: Election) {
     this.#ctx = ctx;
@@ -34,15 +36,16 @@ export class Learner {
    */
   onRound(ticksPerRound: number): void {
     const ctx = this.#ctx;
-    if (ctx.role !== "follower") return this.abandon();
+    if (ctx.role === "leader") return this.abandon();
     const request = this.#request;
     if (request !== undefined && ctx.ticks - request.sinceTick >= 2 * ticksPerRound) this.abandon();
+    if (ctx.role === "nonvoter") return;
     if (this.isLearning || this.#follower.isPromising) return;
     const waitedForSync = ctx.phase === "prepare" && this.#follower.ticksInPhase > ticksPerRound;
     const deserted = ctx.phase === "accept" && this.#follower.silentTicks > 2 * ticksPerRound;
     if (ctx.phase !== "recover" && !waitedForSync && !deserted) return;
     const source = this.#source();
-    if (source !== undefined) this.#fetch(source);
+    if (source !== undefined) this.fetch(source);
   }
 
   /** The node took another role or phase: what was asked for is not wanted any more. */
@@ -56,11 +59,11 @@ export class Learner {
     const request = this.#request;
     if (request === undefined || request.id !== message.requestId || request.to !== from) return;
     this.#request = undefined;
-    if (ctx.role !== "follower" || ctx.phase !== "recover") return;
+    if (ctx.role === "leader" || ctx.phase !== "recover") return;
     const entries = message.entries.filter((entry) => entry.slot < message.visibleEnd);
     const took = this.takeDecided(entries);
-    if (took && ctx.decidedEnd < message.visibleEnd) this.#fetch(from);
-    else this.#caughtUp();
+    if (took && ctx.decidedEnd < message.visibleEnd) this.fetch(from);
+    else this.#caughtUp(from);
   }
 
   /** Something became durable: a postponed fetch may go on. */
@@ -68,7 +71,7 @@ export class Learner {
     const source = this.#postponed;
     if (source === undefined || this.#ctx.writes.bytes > limits.windowBytes / 2) return;
     this.#postponed = undefined;
-    if (this.#ctx.role === "follower" && this.#ctx.phase === "recover") this.#fetch(source);
+    if (this.#ctx.role !== "leader" && this.#ctx.phase === "recover") this.fetch(source);
   }
 
   /**
@@ -133,7 +136,8 @@ export class Learner {
     return peers.find((peer) => aheadBy(peer) > 0);
   }
 
-  #fetch(to: NodeId): void {
+  /** Asks for what comes next, at once or when enough of what was learnt is on disk. */
+  fetch(to: NodeId): void {
     const ctx = this.#ctx;
     // A Learn makes an earlier Promise unusable for a SyncBegin, and ends the sync (C11, C14).
     this.#follower.recover();
@@ -148,7 +152,8 @@ export class Learner {
     ctx.send(to, { kind: "fetch", requestId: id, fromSlot, prevHash, n: undefined });
   }
 
-  #caughtUp(): void {
+  #caughtUp(from: NodeId): void {
+    if (this.#ctx.role === "nonvoter") return this.onCaughtUp(from);
     const leader = this.#election.leaderNode;
     if (leader !== undefined && leader !== this.#ctx.self) this.#follower.askPrepare(leader);
   }

@@ -1,4 +1,4 @@
-import { firstConfigId, type NodeId } from "../base/types.ts";
+import { firstConfigId, type NodeId, noNode } from "../base/types.ts";
 import type { Context } from "./context.ts";
 import type { Genesis } from "./durable.ts";
 import type {
@@ -9,6 +9,7 @@ import type {
   RefusedMessage,
   StartedMessage,
 } from "./message.ts";
+import type { Nonvoters } from "./nonvoters.ts";
 
 export const protocolVersion = 1;
 
@@ -20,6 +21,7 @@ type Refusal = { readonly code: RefusedMessage["code"]; readonly reason: string 
 /** Identity, Hello, and genesis (docs/protocol.md, section 2): who is who, and when this cluster may begin. */
 export class Membership {
   readonly #ctx: Context;
+  readonly #nonvoters: Nonvoters;
   /** The last acceptable Hello of each peer. Only their messages are listened to. */
   readonly #hellos = new Map<NodeId, HelloMessage>();
   readonly #dialed = new Set<NodeId>();
@@ -27,8 +29,9 @@ export class Membership {
   readonly #acks = new Set<NodeId>();
   #writing = false;
 
-  constructor(ctx: Context) {
+  constructor(ctx: Context, nonvoters: Nonvoters) {
     this.#ctx = ctx;
+    this.#nonvoters = nonvoters;
   }
 
   get genesis(): Genesis | undefined {
@@ -49,15 +52,16 @@ export class Membership {
       incarnation: identity.incarnation,
       name: identity.name,
       protocolVersion,
-      peerAddress: options.members[self - 1]!.peerAddress,
+      peerAddress: options.members[self - 1]?.peerAddress ?? "",
       clientAddress: options.clientAddress,
       started: durable.started,
       names: options.members.map((member) => member.name),
+      nonvoter: this.#ctx.role === "nonvoter",
     };
   }
 
   isKnown(peer: NodeId): boolean {
-    return this.#hellos.has(peer);
+    return this.#hellos.has(peer) || this.#nonvoters.has(peer);
   }
 
   onLink(peer: NodeId, direction: "dialed" | "incoming", up: boolean): void {
@@ -67,6 +71,7 @@ export class Membership {
   }
 
   onHello(from: NodeId, stream: number, hello: HelloMessage): void {
+    if (!this.#ctx.isVoter(from)) return this.#onNonvoter(from, stream, hello);
     const refusal = this.#judge(from, hello);
     if (refusal !== undefined) {
       this.#ctx.effects.push({ kind: "refuse", to: from, stream, message: { kind: "refused", ...refusal } });
@@ -94,6 +99,7 @@ export class Membership {
       if (own.clusterId === message.clusterId) this.#acknowledge(from);
       return;
     }
+    if (this.#ctx.role === "nonvoter") return this.#adoptAsNonvoter(message);
     const { self, identity } = this.#ctx;
     const me = message.members[self - 1];
     const namesMe = me !== undefined && me.name === identity.name && me.nodeUid === identity.nodeUid;
@@ -137,6 +143,8 @@ export class Membership {
     if (this.#isMaker) {
       this.#startIfAcknowledged();
       for (const peer of this.#ctx.peers) this.#sendGenesis(peer);
+    } else if (this.#ctx.role === "nonvoter") {
+      for (const peer of this.#ctx.peers) this.#acknowledge(peer);
     } else {
       this.#acknowledge(this.#ctx.voters[0]!);
     }
@@ -144,7 +152,15 @@ export class Membership {
 
   onStartedDurable(): void {
     this.#writing = false;
+    this.#nonvoters.tellGenesis();
     if (this.#isMaker) this.#ctx.send(this.#ctx.peers, { kind: "started", clusterId: this.genesis!.clusterId });
+  }
+
+  /** Its refusal says nothing about this node: any number of nonvoters may come from elsewhere. */
+  #onNonvoter(from: NodeId, stream: number, hello: HelloMessage): void {
+    const refusal = this.#judgeVersion(hello) ?? this.#judgeCluster(hello) ?? this.#judgeNames(hello);
+    if (refusal === undefined) return this.#nonvoters.welcome(from, stream, hello);
+    this.#ctx.effects.push({ kind: "refuse", to: from, stream, message: { kind: "refused", ...refusal } });
   }
 
   #countRefusal(from: NodeId, code: RefusedMessage["code"], reason: string): void {
@@ -192,6 +208,14 @@ export class Membership {
     this.#ctx.writeSuperblock({ genesis: { clusterId, nodeId: this.#ctx.self, members } }, "genesis");
   }
 
+  /** Who tells a nonvoter has started, and needs nothing of it. */
+  #adoptAsNonvoter(message: GenesisMessage): void {
+    if (this.#writing) return;
+    this.#writing = true;
+    const { clusterId, members } = message;
+    this.#ctx.writeSuperblock({ genesis: { clusterId, nodeId: noNode, members }, started: true }, "genesis");
+  }
+
   #acknowledge(to: NodeId): void {
     const { clusterId } = this.genesis!;
     this.#ctx.send(to, { kind: "genesisAck", clusterId, nodeUid: this.#ctx.identity.nodeUid });
@@ -204,18 +228,11 @@ export class Membership {
 
   /** Why a Hello cannot be accepted, if so. */
   #judge(from: NodeId, hello: HelloMessage): Refusal | undefined {
-    const own = this.hello();
-    if (hello.protocolVersion !== protocolVersion) {
-      const reason = `protocol version ${hello.protocolVersion} meets ${protocolVersion}; run the same release on all nodes`;
-      return { code: "CLUSTER_MISMATCH", reason };
-    }
-    if (hello.clusterId !== "" && own.clusterId !== "" && hello.clusterId !== own.clusterId) {
-      const reason = `its directory belongs to cluster ${hello.clusterId}, this one is ${own.clusterId}`;
-      return { code: "FOREIGN_CLUSTER", reason };
-    }
-    if (!this.started && hello.names.join() !== own.names.join()) {
-      const reason = `it was started with members [${hello.names.join(", ")}], others with [${own.names.join(", ")}]`;
-      return { code: "CLUSTER_MISMATCH", reason };
+    const refusal = this.#judgeVersion(hello) ?? this.#judgeCluster(hello);
+    if (refusal !== undefined) return refusal;
+    if (!this.started) {
+      const mismatch = this.#judgeNames(hello);
+      if (mismatch !== undefined) return mismatch;
     }
     const member = this.genesis?.members[from - 1];
     if (member !== undefined && member.nodeUid !== hello.nodeUid) {
@@ -230,5 +247,27 @@ export class Membership {
       return { code: "OLD_INCARNATION", reason };
     }
     return undefined;
+  }
+
+  #judgeVersion(hello: HelloMessage): Refusal | undefined {
+    if (hello.protocolVersion === protocolVersion) return undefined;
+    const reason = `protocol version ${hello.protocolVersion} meets ${protocolVersion}; run the same release on all nodes`;
+    return { code: "CLUSTER_MISMATCH", reason };
+  }
+
+  #judgeCluster(hello: HelloMessage): Refusal | undefined {
+    const own = this.genesis?.clusterId ?? "";
+    if (hello.clusterId === "" || own === "" || hello.clusterId === own) return undefined;
+    return {
+      code: "FOREIGN_CLUSTER",
+      reason: `its directory belongs to cluster ${hello.clusterId}, this one is ${own}`,
+    };
+  }
+
+  #judgeNames(hello: HelloMessage): Refusal | undefined {
+    const [theirs, ours] = [hello.names, this.#ctx.options.members.map(({ name }) => name)];
+    if (theirs.join() === ours.join()) return undefined;
+    const reason = `it was started with members [${theirs.join(", ")}], others with [${ours.join(", ")}]`;
+    return { code: "CLUSTER_MISMATCH", reason };
   }
 }

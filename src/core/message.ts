@@ -25,6 +25,7 @@ export type Message =
   | AcceptedMessage
   | DecideMessage
   | FetchMessage
+  | FollowMessage
   | EntriesMessage
   | ProbeMessage
   | ProbeAckMessage
@@ -55,6 +56,8 @@ export interface HelloMessage {
   readonly clientAddress: string;
   readonly started: boolean;
   readonly names: readonly string[];
+  /** The sender follows and never votes; it is none of `names`, and whoever it dials need not know of it before. */
+  readonly nonvoter: boolean;
 }
 
 /** Answers a Hello that cannot be accepted: by name, so that the other side can stop with the reason. */
@@ -85,6 +88,8 @@ export interface StartedMessage {
 export interface HeartbeatMessage {
   readonly kind: "heartbeat";
   readonly round: number;
+  /** The sender's: what members know of how far a nonvoter is. */
+  readonly visibleEnd: Slot;
 }
 
 export interface HeartbeatReplyMessage {
@@ -212,7 +217,22 @@ export interface FetchMessage {
   readonly n: Ballot | undefined;
 }
 
-/** Answer to a Fetch. Empty where the sender has nothing (yet) or does not hold prevHash at fromSlot. */
+/**
+ * A nonvoter holds everything below fromSlot durably or on its way to the disk, and wants what becomes visible from there on,
+ * pushed as Entries of the request `pushedEntries`. Repeated, it acknowledges what came; `begins` is true where it wants to be fed
+ * from fromSlot whatever was sent before.
+ */
+export interface FollowMessage {
+  readonly kind: "follow";
+  readonly fromSlot: Slot;
+  readonly prevHash: Hash;
+  readonly begins: boolean;
+}
+
+/** In place of a request id: entries that nobody asked for one by one. No request has this id. */
+export const pushedEntries = 0;
+
+/** Answer to a Fetch, or pushed. Empty where the sender has nothing (yet) or does not hold prevHash at fromSlot. */
 export interface EntriesMessage {
   readonly kind: "entries";
   readonly requestId: number;
@@ -247,6 +267,15 @@ export interface ReadIndexReplyMessage {
   readonly r: Slot;
 }
 
+/** All that a nonvoter may say once its Hello was accepted. It votes for nothing, so nothing else of it is listened to. */
+export const nonvoterKinds: ReadonlySet<MessageKind> = new Set<MessageKind>([
+  "genesisAck",
+  "heartbeat",
+  "fetch",
+  "follow",
+  "readIndex",
+]);
+
 /**
  * On which connection a message travels. Each node dials each peer twice: requests go on the stream that the sender dialed,
  * answers return on the stream that asked; heartbeats have a connection of their own.
@@ -272,6 +301,7 @@ export const laneOf: Readonly<Record<MessageKind, Lane>> = {
   accepted: "bulkAnswer",
   decide: "bulkRequest",
   fetch: "bulkRequest",
+  follow: "bulkRequest",
   entries: "bulkAnswer",
   probe: "bulkRequest",
   probeAck: "bulkAnswer",

@@ -1,19 +1,21 @@
 import { assert, assertNever } from "../base/assert.ts";
 import type { Hash, NodeId, Slot, Uid } from "../base/types.ts";
 import { type Ballot, compareBallots, sameBallot } from "./ballot.ts";
-import { Context } from "./context.ts";
+import { Context, type Phase, type Role } from "./context.ts";
 import type { Recovered } from "./durable.ts";
 import type { Effect } from "./effect.ts";
 import { Election } from "./election.ts";
 import type { EntryMaker } from "./entry.ts";
 import type { DurableEvent, Event, LinkEvent, ReceiveEvent, TickEvent } from "./event.ts";
 import { Follower } from "./follower.ts";
+import { Following } from "./following.ts";
 import { checkBasic, checkDelta, checkpoint } from "./invariants.ts";
 import { Leader } from "./leader.ts";
 import { Learner } from "./learner.ts";
 import type { Log } from "./log.ts";
 import { Membership } from "./membership.ts";
-import type { HelloMessage, Message } from "./message.ts";
+import { type HelloMessage, type Message, nonvoterKinds, pushedEntries } from "./message.ts";
+import { Nonvoters, type NonvoterView } from "./nonvoters.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
 import type { Sequencer } from "./sequencer.ts";
@@ -24,6 +26,8 @@ export interface ReplicaOptions {
   readonly recovered: Recovered;
   /** The configured voters in order of name, each with its peer address; nodeId = 1 + index. A single node has itself only. */
   readonly members: readonly { readonly name: string; readonly peerAddress: string }[];
+  /** This node is none of them: it follows, serves reads, and never votes. */
+  readonly nonvoter?: boolean | undefined;
   /** Where this node's clients find it. */
   readonly clientAddress: string;
   /** 128 random bits, used if this node makes the genesis. */
@@ -40,8 +44,8 @@ export interface ReplicaOptions {
 /** A snapshot of where the replica stands, for status, tests and invariant checks. */
 export interface ReplicaView {
   readonly nodeId: NodeId;
-  readonly role: "leader" | "follower";
-  readonly phase: "recover" | "prepare" | "sync" | "accept";
+  readonly role: Role;
+  readonly phase: Phase;
   readonly clusterId: Uid | "";
   readonly started: boolean;
   readonly promised: Ballot;
@@ -58,6 +62,8 @@ export interface ReplicaView {
   readonly established: boolean;
   /** By nodeId: what the last heartbeat reply said; absent for peers that were silent for two rounds. */
   readonly peers: ReadonlyMap<NodeId, { readonly clientAddress: string; readonly visibleEnd: Slot }>;
+  /** Those connected to this node. */
+  readonly nonvoters: readonly NonvoterView[];
 }
 
 /**
@@ -66,10 +72,13 @@ export interface ReplicaView {
  */
 export class Replica {
   readonly #ctx: Context;
+  readonly #nonvoters: Nonvoters;
   readonly #membership: Membership;
   readonly #election: Election;
   readonly #follower: Follower;
   readonly #learner: Learner;
+  /** Of a nonvoter. */
+  readonly #following: Following | undefined;
   readonly #proposals: Proposals;
   readonly #reads: Reads;
   #leader: Leader | undefined;
@@ -82,10 +91,16 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     this.#ctx = new Context(options);
     this.#promisedAtRoundBegin = this.#ctx.promising;
-    this.#membership = new Membership(this.#ctx);
+    this.#nonvoters = new Nonvoters(this.#ctx);
+    this.#membership = new Membership(this.#ctx, this.#nonvoters);
     this.#election = new Election(this.#ctx.self, this.#ctx.quorums, this.#ctx.promised);
     this.#follower = new Follower(this.#ctx);
     this.#learner = new Learner(this.#ctx, this.#follower, this.#election);
+    if (this.#ctx.role === "nonvoter") {
+      const following = new Following(this.#ctx, this.#learner, this.#election);
+      this.#learner.onCaughtUp = (from) => following.onCaughtUp(from);
+      this.#following = following;
+    }
     this.#reads = new Reads(this.#ctx);
     this.#proposals = new Proposals(this.#ctx, this.#reads);
   }
@@ -149,6 +164,7 @@ export class Replica {
       acceptedEnd: ctx.acceptedEnd,
       established: this.#leader?.replication?.established ?? false,
       peers,
+      nonvoters: this.#nonvoters.views(),
     };
   }
 
@@ -196,6 +212,7 @@ export class Replica {
 
   #onTurnEnd(): void {
     this.#leader?.replication?.sendPending();
+    this.#nonvoters.sendPending();
     this.#reads.onTurnEnd(this.#leader, this.#election.leaderNode);
   }
 
@@ -209,7 +226,7 @@ export class Replica {
     if (!this.#membership.started) this.#membership.onTick();
     else if (this.#election.round === 0) {
       this.#ticksInRound = 0;
-      ctx.send(ctx.peers, this.#election.startRound());
+      ctx.send(ctx.peers, this.#election.startRound(ctx.visibleEnd));
     }
     const firstIsComplete = this.#election.round === 1 && this.#election.allReplied;
     if (this.#ticksInRound >= ctx.options.ticksPerRound || firstIsComplete) this.#endRound();
@@ -238,11 +255,13 @@ export class Replica {
     this.#leader?.onRound((peer) => this.#election.report(peer)?.oldestSyncMs ?? 0);
     this.#proposals.onRound(this.#leader);
     this.#learner.onRound(ticksPerRound);
+    this.#following?.onRound();
+    this.#nonvoters.onRound();
     if (ctx.role === "follower" && ctx.phase === "recover" && !this.#learner.isLearning) {
       this.#follower.askPrepare(this.#election.leaderNode);
     }
     this.#reads.onRound(ticksPerRound, this.#election.leaderNode);
-    ctx.send(ctx.peers, this.#election.startRound());
+    ctx.send(ctx.peers, this.#election.startRound(ctx.visibleEnd));
   }
 
   /** Rule 5 of the election: begin to lead one's own new ballot, or stop leading when another one is followed. */
@@ -281,9 +300,15 @@ export class Replica {
     this.#membership.onLink(peer, direction, up);
     if (direction === "incoming") {
       if (!up) this.#follower.onStreamEnd(stream);
+      if (!up) this.#nonvoters.onStreamEnd(peer, stream);
       return;
     }
     if (!this.#membership.started) return;
+    if (this.#following !== undefined) {
+      if (up) this.#following.onLinkUp();
+      else this.#following.onLinkDown(peer);
+      return;
+    }
     if (this.#leader !== undefined) {
       if (up) this.#leader.restart(peer);
       else this.#leader.lose(peer);
@@ -302,6 +327,7 @@ export class Replica {
     this.#leader?.replication?.decide();
     this.#leader?.onDurable();
     this.#learner.onDurable();
+    this.#following?.onDurable();
   }
 
   #onWriteDurable(write: PendingWrite): void {
@@ -336,6 +362,7 @@ export class Replica {
     if (message.kind === "refused") return this.#membership.onRefused(from, message);
     // Nobody is listened to whose Hello was not accepted.
     if (!this.#membership.isKnown(from)) return;
+    if (!this.#ctx.isVoter(from)) return this.#onNonvoter(from, message);
     if (message.kind === "genesis") return this.#membership.onGenesis(from, message);
     if (message.kind === "genesisAck") return this.#membership.onGenesisAck(from, message);
     if (message.kind === "started") return this.#membership.onStarted(message);
@@ -346,9 +373,18 @@ export class Replica {
     this.#beginProposals(hadReplication);
   }
 
+  /** Its fetches, reads and heartbeats are answered as a voter's. What would count is not even looked at. */
+  #onNonvoter(from: NodeId, message: Message): void {
+    if (!nonvoterKinds.has(message.kind) || !this.#membership.started) return;
+    if (message.kind === "fetch" && message.n !== undefined) return;
+    if (message.kind === "genesisAck") return this.#nonvoters.onGenesisAck(from, message);
+    this.#onConsensus(from, 0, message as ConsensusMessage);
+  }
+
   #onConsensus(from: NodeId, stream: number, message: ConsensusMessage): void {
     switch (message.kind) {
       case "heartbeat":
+        if (!this.#ctx.isVoter(from)) this.#nonvoters.noteVisible(from, message.visibleEnd);
         return this.#ctx.send(from, this.#heartbeatReply(message.round));
       case "heartbeatReply":
         return this.#election.onReply(from, message);
@@ -375,7 +411,10 @@ export class Replica {
         return this.#follower.onDecide(stream, message);
       case "fetch":
         return this.#learner.onFetch(from, message);
+      case "follow":
+        return this.#nonvoters.onFollow(from, message);
       case "entries":
+        if (message.requestId === pushedEntries) return this.#following?.onPushed(from, message);
         return this.#leader === undefined
           ? this.#learner.onEntries(from, message)
           : this.#leader.onEntries(from, message);

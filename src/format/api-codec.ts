@@ -108,8 +108,8 @@ export interface NodeStatus {
   readonly leader: string;
   readonly leaderAddress: string;
   readonly clusterId: string;
-  readonly role: "leader" | "follower";
-  readonly phase: "recover" | "prepare" | "sync" | "accept";
+  readonly role: "leader" | "follower" | "nonvoter";
+  readonly phase: "recover" | "prepare" | "sync" | "accept" | "follow";
   readonly ballot: string;
   readonly head: number;
   readonly tail: number;
@@ -134,6 +134,7 @@ export interface PeerStatus {
   readonly clientAddress: string;
   readonly connected: boolean;
   readonly visibleEnd: number;
+  readonly voter: boolean;
 }
 
 export const appendRequestCodec: Codec<AppendRequest> = {
@@ -299,8 +300,8 @@ function statusOf(body: paxlog.v1.StatusResponse.$Properties): NodeStatus {
     leader: body.leader ?? "",
     leaderAddress: body.leaderAddress ?? "",
     clusterId: body.clusterId ?? "",
-    role: oneOf(body.role, ["leader", "follower"], "role"),
-    phase: oneOf(body.phase, ["recover", "prepare", "sync", "accept"], "phase"),
+    role: oneOf(body.role, ["leader", "follower", "nonvoter"], "role"),
+    phase: oneOf(body.phase, ["recover", "prepare", "sync", "accept", "follow"], "phase"),
     ballot: body.ballot ?? "",
     head: safeNumber(body.head, "head"),
     tail: safeNumber(body.tail, "tail"),
@@ -327,6 +328,7 @@ function peerStatusOf(body: paxlog.v1.NodeStatus.$Properties): PeerStatus {
     clientAddress: body.clientAddress ?? "",
     connected: body.connected ?? false,
     visibleEnd: safeNumber(body.visibleEnd, "visible_end"),
+    voter: body.voter ?? false,
   };
 }
 

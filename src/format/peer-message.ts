@@ -121,6 +121,8 @@ function bodyOf(message: Message): paxlog.v1.Envelope.$Properties {
       return { decide: { ...message, hash: idBytesOf(message.hash) } };
     case "fetch":
       return { fetch: { ...message, n: message.n ?? null, prevHash: idBytesOf(message.prevHash) } };
+    case "follow":
+      return { follow: { ...message, prevHash: idBytesOf(message.prevHash) } };
     case "entries":
       return {
         entries: { requestId: message.requestId, fromSlot: message.fromSlot, visibleEnd: message.visibleEnd },
@@ -172,8 +174,10 @@ function messageOf(envelope: paxlog.v1.Envelope, entries: readonly Entry[]): Mes
     }
     case "started":
       return { kind, clusterId: uidOf(present(envelope.started, kind).clusterId, "clusterId") };
-    case "heartbeat":
-      return { kind, round: safeNumber(present(envelope.heartbeat, kind).round, "round") };
+    case "heartbeat": {
+      const body = present(envelope.heartbeat, kind);
+      return { kind, round: safeNumber(body.round, "round"), visibleEnd: slotOf(body.visibleEnd, "visibleEnd") };
+    }
     case "heartbeatReply":
       return heartbeatReplyOf(present(envelope.heartbeatReply, kind));
     case "prepare": {
@@ -268,6 +272,11 @@ function messageOf(envelope: paxlog.v1.Envelope, entries: readonly Entry[]): Mes
         n: body.n === undefined || body.n === null ? undefined : ballotOf(body.n, "n"),
       };
     }
+    case "follow": {
+      const body = present(envelope.follow, kind);
+      const fromSlot = slotOf(body.fromSlot, "fromSlot");
+      return { kind, fromSlot, prevHash: hashOf(body.prevHash, "prevHash"), begins: body.begins ?? false };
+    }
     case "entries": {
       const body = present(envelope.entries, kind);
       const fromSlot = slotOf(body.fromSlot, "fromSlot");
@@ -321,6 +330,7 @@ function helloOf(body: paxlog.v1.Hello.$Properties): Message {
     clientAddress: addressOf(body.clientAddress),
     started: body.started ?? false,
     names: names.map(nameOf),
+    nonvoter: body.nonvoter ?? false,
   };
 }
 

@@ -12,6 +12,8 @@ export interface NodeConfig {
   readonly name?: string;
   /** All voters, this node included, with their peer addresses. Without it the node is alone and opens no peer port. */
   readonly cluster?: readonly ClusterMember[];
+  /** This node is none of `cluster`: it dials them, follows the log, serves reads, and never votes. */
+  readonly nonvoter?: boolean;
   /** Where clients find it: HOST:PORT; port 0 takes a free one. False opens no port for them. */
   readonly listen?: string | false;
   /** Allows addresses that are not on loopback although nothing is encrypted. */
@@ -42,14 +44,21 @@ export interface ClusterMember {
 export interface CheckedConfig {
   readonly dir: string;
   readonly name: string;
-  /** In order of name, which is the order of nodeIds. */
+  /** The voters in order of name, which is the order of nodeIds. */
   readonly members: readonly ClusterMember[];
+  /** This node is none of them. */
+  readonly nonvoter: boolean;
   /** undefined: no port for clients. */
   readonly listen: string | undefined;
   readonly insecure: boolean;
   readonly segmentBytes: number;
   readonly hashing: "auto" | "native" | "portable";
   readonly layout: Layout;
+}
+
+/** Nobody is to be dialed, and nobody has an address to dial: no network between nodes. */
+export function isAlone({ members, nonvoter }: CheckedConfig): boolean {
+  return !nonvoter && members.length === 1 && members[0]!.peerAddress === "";
 }
 
 /** With fewer processors than this a thread for the server for clients only adds hops. */
@@ -103,6 +112,8 @@ export function checkConfig(
     faults.push(invalid(`the segment size must be a multiple of ${limits.blockBytes} bytes, is ${segmentBytes}`));
   }
   if (config.cluster !== undefined) checkCluster(config, config.cluster, faults);
+  else if (config.nonvoter === true)
+    faults.push(invalid("a nonvoter needs the cluster's list: the nodes that it follows"));
   if (faults.length > 0) throw faultsError(faults);
 
   const members = [...(config.cluster ?? [{ name, peerAddress: "" }])].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -111,6 +122,7 @@ export function checkConfig(
     dir: resolveDir(config.dir),
     name,
     members,
+    nonvoter: config.nonvoter === true,
     listen,
     insecure,
     segmentBytes,
@@ -131,6 +143,12 @@ function checkCluster(config: NodeConfig, cluster: readonly ClusterMember[], fau
   }
   if (config.name === undefined) {
     faults.push(invalid("a node of a cluster needs its own name"));
+  } else if (config.nonvoter === true) {
+    if (cluster.some((member) => member.name === config.name)) {
+      faults.push(
+        invalid(`the cluster's list names this node, ${config.name}: a nonvoter is none of the nodes that vote`),
+      );
+    }
   } else if (!cluster.some((member) => member.name === config.name)) {
     const names = cluster.map((member) => member.name).join(", ");
     faults.push(invalid(`the cluster's list (${names}) does not name this node, ${config.name}`));

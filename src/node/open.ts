@@ -16,13 +16,15 @@ import { startThreads } from "./node.ts";
 import type { NodeAddresses, NodeEnd, NodeThreads } from "./threads.ts";
 
 /** How to open a log in this process. The options of `connect` say how patient its calls are. */
-export interface OpenOptions extends ConnectOptions, Omit<NodeConfig, "name" | "cluster" | "listen"> {
+export interface OpenOptions extends ConnectOptions, Omit<NodeConfig, "name" | "cluster" | "listen" | "nonvoter"> {
   /** Its directory, against the working directory of this moment. Made and formatted if it is missing or empty. */
   readonly dir: string;
   /** This node's name, with `cluster`. */
   readonly node?: string | undefined;
   /** All nodes that vote, this one included: peer addresses HOST:PORT by name. Without it the log is this process's own. */
   readonly cluster?: Readonly<Record<string, string>> | undefined;
+  /** This node is none of `cluster`: it follows them in a directory of its own, serves reads, and never votes. */
+  readonly nonvoter?: boolean | undefined;
   /** Where clients and other nodes' programs find this node: HOST:PORT. By default no port is opened, and 127.0.0.1:7100 in a cluster. */
   readonly listen?: string | undefined;
   /** Remarks for the log's owner: what recovery found, which checksums run, links that came and went. */
@@ -64,13 +66,14 @@ export async function open(options: OpenOptions): Promise<EmbeddedLog> {
 }
 
 function configOf(options: OpenOptions): NodeConfig {
-  const { dir, node, cluster, listen, insecure, segmentBytes, hashing, layout, threads, workerUrl } = options;
+  const { dir, node, cluster, nonvoter, listen, insecure, segmentBytes, hashing, layout, threads, workerUrl } = options;
   const members = cluster === undefined ? undefined : membersOf(cluster);
   return {
     dir,
     listen: listen ?? (cluster === undefined ? false : defaultListen),
     ...(node === undefined ? {} : { name: node }),
     ...(members === undefined ? {} : { cluster: members }),
+    ...(nonvoter === undefined ? {} : { nonvoter }),
     ...(insecure === undefined ? {} : { insecure }),
     ...(segmentBytes === undefined ? {} : { segmentBytes }),
     ...(hashing === undefined ? {} : { hashing }),

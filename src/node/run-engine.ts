@@ -5,7 +5,8 @@ import { isWildcard, parseAddress, showAddress } from "../base/address.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import type { NodeId, Uid } from "../base/types.ts";
+import { type NodeId, noNode, type Uid } from "../base/types.ts";
+import type { Recovered } from "../core/durable.ts";
 import { Replica } from "../core/replica.ts";
 import { scanBatch } from "../format/batch.ts";
 import { firstHash, makeEntryMaker } from "../format/entry.ts";
@@ -28,7 +29,7 @@ import type { LogBackend } from "../transport/backend.ts";
 import { type ClientServer, startClientServer } from "../transport/client-server.ts";
 import { GrpcPeerNetwork } from "../transport/grpc-peer-network.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
-import { type CheckedConfig, clientListen } from "./config.ts";
+import { type CheckedConfig, clientListen, isAlone } from "./config.ts";
 import type { EngineStart, FromThread, ToThread } from "./messages.ts";
 
 /** Resolves when the engine is closed. What goes wrong is told to the owner. */
@@ -79,6 +80,7 @@ class EngineThread {
     const hashing = await loadHashing(config.hashing);
     const opened = await this.#storage.opened();
     if (this.#closing) return;
+    checkVote(opened.recovered, config);
     for (const line of opened.report) this.#note(line);
     this.#note(hashingNote(hashing));
     const gate = new GateBackend();
@@ -116,6 +118,7 @@ class EngineThread {
     const replica = new Replica({
       recovered: opened.recovered,
       members: config.members,
+      nonvoter: config.nonvoter,
       clientAddress,
       freshClusterId: randomBytes(16).toString("hex") as Uid,
       firstHash: (clusterId) => firstHash(clusterId, hashing),
@@ -150,9 +153,10 @@ class EngineThread {
   }
 
   async #startNetwork(of: Engine, hashing: Hashing): Promise<PeerNetwork> {
-    const { members, name, insecure } = this.#start.config;
-    if (members.length === 1) return noPeers;
-    const self = (members.findIndex((member) => member.name === name) + 1) as NodeId;
+    const { config } = this.#start;
+    if (isAlone(config)) return noPeers;
+    const { members, name, insecure, nonvoter } = config;
+    const self = nonvoter ? noNode : ((members.findIndex((member) => member.name === name) + 1) as NodeId);
     const log = (text: string) => this.#note(text);
     const memory = this.#arena;
     return await GrpcPeerNetwork.start({ members, self, insecure, hashing, memory, handlers: of.peerHandlers, log });
@@ -182,6 +186,17 @@ class EngineThread {
   #post(message: FromThread): void {
     this.#owner.postMessage(message);
   }
+}
+
+/** A directory that promised something must go on voting, and one that never did cannot begin to: nobody counts it. */
+function checkVote({ state }: Recovered, { dir, name, nonvoter }: CheckedConfig): void {
+  if (state.genesis === undefined || (state.genesis.nodeId === noNode) === nonvoter) return;
+  const [was, is] = nonvoter ? ["a node that votes", "as a nonvoter"] : ["a nonvoter", "as one that votes"];
+  throw new PaxlogError(
+    "DIRECTORY_UNUSABLE",
+    `the directory ${dir} is that of ${was}, and ${name} is started ${is}. Start it as what it is, or on an empty directory.`,
+    { facts: { directory: dir, name } },
+  );
 }
 
 function hashingNote(hashing: Hashing): string {

@@ -6,7 +6,7 @@ import { Arena } from "../runtime/arena.ts";
 import { packError, unpackError } from "../runtime/channel.ts";
 import { StorageLink } from "../runtime/storage-link.ts";
 import type { NodeStatus } from "../transport/backend.ts";
-import type { CheckedConfig } from "./config.ts";
+import { type CheckedConfig, isAlone } from "./config.ts";
 import type { FromThread, ThreadStart } from "./messages.ts";
 import { startThread, type Thread } from "./thread.ts";
 import { packageVersion } from "./version.ts";
@@ -58,7 +58,7 @@ export class NodeThreads {
   constructor(options: NodeThreadsOptions) {
     this.#options = options;
     const { config, embedded } = options;
-    this.#background = config.listen === undefined && config.members.length === 1;
+    this.#background = config.listen === undefined && isAlone(config);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
       this.#rejectReady = reject;

@@ -26,8 +26,9 @@ export interface StatusParts {
 /** This node's view of itself and the others, asked of nobody. */
 export function statusOf(parts: StatusParts): NodeStatus {
   const { facts, view } = parts;
-  const nodes = facts.members.map((_, index) => peerStatus(facts, view, (index + 1) as NodeId));
-  const leader = view.leader === undefined ? undefined : nodes[view.leader - 1];
+  const voters = facts.members.map((_, index) => peerStatus(facts, view, (index + 1) as NodeId));
+  const nodes = [...voters, ...nonvoterStatus(facts, view)];
+  const leader = view.leader === undefined ? undefined : voters[view.leader - 1];
   return {
     id: facts.name,
     leader: leader?.id ?? "",
@@ -54,6 +55,22 @@ export function statusOf(parts: StatusParts): NodeStatus {
   };
 }
 
+/** Those that dialed this node, or this node itself. */
+function nonvoterStatus({ name, clientAddress }: NodeFacts, view: ReplicaView): PeerStatus[] {
+  const { visibleEnd } = view;
+  const nonvoters = view.role === "nonvoter" ? [{ name, clientAddress, visibleEnd }] : view.nonvoters;
+  return nonvoters
+    .map((node) => ({
+      id: node.name,
+      peerAddress: "",
+      clientAddress: node.clientAddress,
+      connected: true,
+      visibleEnd: node.visibleEnd,
+      voter: false,
+    }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
 function peerStatus(facts: NodeFacts, view: ReplicaView, nodeId: NodeId): PeerStatus {
   const member = facts.members[nodeId - 1]!;
   if (nodeId === view.nodeId) {
@@ -63,6 +80,7 @@ function peerStatus(facts: NodeFacts, view: ReplicaView, nodeId: NodeId): PeerSt
       clientAddress: facts.clientAddress,
       connected: true,
       visibleEnd: view.visibleEnd,
+      voter: true,
     };
   }
   const heard = view.peers.get(nodeId);
@@ -72,5 +90,6 @@ function peerStatus(facts: NodeFacts, view: ReplicaView, nodeId: NodeId): PeerSt
     clientAddress: heard?.clientAddress ?? "",
     connected: heard !== undefined,
     visibleEnd: heard?.visibleEnd ?? 0,
+    voter: true,
   };
 }

@@ -1,13 +1,14 @@
 import type { Server } from "@grpc/grpc-js";
-import { assertNever, defined } from "../base/assert.ts";
+import { assert, assertNever, defined } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
-import { firstConfigId, type NodeId } from "../base/types.ts";
+import { firstConfigId, type NodeId, noNode } from "../base/types.ts";
 import type { RefuseEffect } from "../core/effect.ts";
 import { type HelloMessage, laneOf, type Message, type MessageKind, type RefusedMessage } from "../core/message.ts";
 import type { EntryMemory } from "../format/entry.ts";
 import { type DecodedEnvelope, decodeEnvelope, encodeEnvelope } from "../format/peer-message.ts";
 import { peerClientOptions } from "./grpc-options.ts";
 import { type Listener, listenWith } from "./listener.ts";
+import { NonvoterNodes } from "./nonvoter-nodes.ts";
 import { PeerDialer } from "./peer-dialer.ts";
 import { makePeerServer } from "./peer-listener.ts";
 import type { PeerHandlers, PeerNetwork } from "./peer-network.ts";
@@ -18,7 +19,7 @@ import { checkClientWindow } from "./windows.ts";
 export interface GrpcPeerNetworkOptions {
   /** All configured members in order of name; nodeId = 1 + index. */
   readonly members: readonly { readonly name: string; readonly peerAddress: string }[];
-  /** This node's number. */
+  /** This node's number; noNode for a nonvoter, which dials all members and is dialed by none. */
   readonly self: NodeId;
   /** Where to listen for peers: HOST:PORT; this node's peerAddress unless given. Port 0 takes a free one. */
   readonly listen?: string;
@@ -53,7 +54,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
     heartbeats: new Map(),
   };
   readonly #members: readonly PeerNode[];
-  readonly #server: Server;
+  readonly #server: Server | undefined;
+  readonly #nonvoters: NonvoterNodes;
   #listener: Listener | undefined;
   #lastStream = 0;
   #closed = false;
@@ -75,11 +77,14 @@ export class GrpcPeerNetwork implements PeerNetwork {
       name,
       address: peerAddress,
     }));
+    this.#nonvoters = new NonvoterNodes(this.#members);
     for (const node of this.#members) if (node.nodeId !== options.self) this.#links.set(node.nodeId, noLinks(node));
+    if (options.self === noNode) return;
     this.#server = makePeerServer({
       self: this.#self,
       members: this.#members,
       configId: firstConfigId,
+      nonvoter: (hello) => this.#nonvoters.nodeOf(hello),
       decode: this.#decode,
       nextStream: () => this.#nextStream(),
       hello: () => options.handlers.hello(),
@@ -98,8 +103,11 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 
   async #start(): Promise<void> {
-    const { listen = this.#self.address, insecure = false, log } = this.#options;
-    this.#listener = await listenWith(this.#server, { listen, insecure, log });
+    const { insecure = false, log } = this.#options;
+    if (this.#server !== undefined) {
+      const { listen = this.#self.address } = this.#options;
+      this.#listener = await listenWith(this.#server, { listen, insecure, log });
+    }
     const complaint = await checkClientWindow(peerClientOptions);
     if (complaint !== undefined) log(complaint);
     for (const { node } of this.#links.values()) {
@@ -133,7 +141,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
   send(to: readonly NodeId[], message: Message): void {
     let bytes: Buffer | undefined;
     for (const peer of to) {
-      const stream = streamFor(this.#linksOf(peer), message.kind);
+      const stream = this.#streamFor(peer, message.kind);
       if (stream === undefined) continue;
       bytes ??= this.#encode(message);
       stream.send(bytes);
@@ -141,7 +149,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 
   refuse(effect: RefuseEffect): void {
-    const links = this.#linksOf(effect.to);
+    const links = this.#links.get(effect.to);
+    if (links === undefined) return;
     for (const stream of [links.dialedBulk, links.incomingBulk]) {
       if (stream?.number !== effect.stream) continue;
       stream.send(this.#encode(effect.message));
@@ -150,8 +159,8 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 
   bufferedBytes(to: NodeId): number {
-    const { dialedBulk, incomingBulk } = this.#linksOf(to);
-    return (dialedBulk?.bufferedBytes ?? 0) + (incomingBulk?.bufferedBytes ?? 0);
+    const links = this.#links.get(to);
+    return (links?.dialedBulk?.bufferedBytes ?? 0) + (links?.incomingBulk?.bufferedBytes ?? 0);
   }
 
   /** Ends all streams and frees the port. No handler is called any more. */
@@ -182,7 +191,7 @@ export class GrpcPeerNetwork implements PeerNetwork {
 
   #opened(peer: NodeId, direction: "dialed" | "incoming", stream: PeerStream, hello: HelloMessage): void {
     if (this.#closed) return;
-    const links = this.#linksOf(peer);
+    const links = this.#linksOf(peer, stream);
     const place = placeOf(direction, stream);
     const older = links[place];
     // The peer knows best which of its streams it still has: the newer one.
@@ -198,7 +207,13 @@ export class GrpcPeerNetwork implements PeerNetwork {
   }
 
   #endedStream(peer: NodeId, stream: PeerStream): void {
-    if (!this.#closed) this.#down(this.#linksOf(peer), stream);
+    const links = this.#links.get(peer);
+    if (this.#closed || links === undefined) return;
+    this.#down(links, stream);
+    // A nonvoter's number here is its own only while it is connected: any number of them may come and go.
+    if (this.#isVoter(peer) || places.some((place) => links[place] !== undefined)) return;
+    this.#links.delete(peer);
+    this.#nonvoters.forget(peer);
   }
 
   /** Takes a stream out of use; told once, since it is found only once. */
@@ -219,12 +234,32 @@ export class GrpcPeerNetwork implements PeerNetwork {
   #received(peer: NodeId, stream: PeerStream, configId: number, message: Message): void {
     if (this.#closed) return;
     if (configId !== firstConfigId && !anyConfiguration.has(message.kind)) return;
-    if (stream.lane === "heartbeats" && !isIntroduced(this.#linksOf(peer), stream)) return;
+    const links = this.#links.get(peer);
+    if (links === undefined || (stream.lane === "heartbeats" && !isIntroduced(links, stream))) return;
     this.#options.handlers.onMessage(peer, stream.number, message);
   }
 
-  #linksOf(peer: NodeId): Links {
-    return defined(this.#links.get(peer), `peer ${peer}`);
+  /** A nonvoter has links from its first stream to its last. */
+  #linksOf(peer: NodeId, stream: PeerStream): Links {
+    const known = this.#links.get(peer);
+    if (known !== undefined) return known;
+    assert(!this.#isVoter(peer), `peer ${peer} has links from the start`);
+    const links = noLinks({ nodeId: peer, name: defined(stream.hello, "the nonvoter's Hello").name, address: "" });
+    this.#links.set(peer, links);
+    return links;
+  }
+
+  #isVoter(peer: NodeId): boolean {
+    return peer <= this.#members.length;
+  }
+
+  /** Between a nonvoter and a member there are only the streams that the nonvoter dialed; between members each lane has its own. */
+  #streamFor(peer: NodeId, kind: MessageKind): PeerStream | undefined {
+    const links = this.#links.get(peer);
+    if (links === undefined) return undefined;
+    if (this.#options.self !== noNode && this.#isVoter(peer)) return streamFor(links, kind);
+    const { dialedBulk, incomingBulk, dialedHeartbeats, incomingHeartbeats } = links;
+    return isHeartbeat(kind) ? (dialedHeartbeats ?? incomingHeartbeats) : (dialedBulk ?? incomingBulk);
   }
 }
 
@@ -248,7 +283,9 @@ function placeOf(direction: "dialed" | "incoming", stream: PeerStream): (typeof 
   return direction === "dialed" ? "dialedHeartbeats" : "incomingHeartbeats";
 }
 
-/** The open stream on which a message of this kind travels. */
+const isHeartbeat = (kind: MessageKind): boolean => kind === "heartbeat" || kind === "heartbeatReply";
+
+/** The open stream between two members on which a message of this kind travels. */
 function streamFor(links: Links, kind: MessageKind): PeerStream | undefined {
   const lane = laneOf[kind];
   switch (lane) {

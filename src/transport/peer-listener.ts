@@ -13,6 +13,8 @@ export interface PeerListenerOptions {
   /** All configured members, this node included, in order of name. */
   readonly members: readonly PeerNode[];
   readonly configId: number;
+  /** The node that a nonvoter's Hello stands for on this side, or why it cannot be one now. */
+  readonly nonvoter: (hello: HelloMessage) => PeerNode | string;
   readonly decode: (bytes: Uint8Array) => DecodedEnvelope;
   readonly nextStream: () => number;
   readonly hello: () => HelloMessage;
@@ -60,7 +62,9 @@ function acceptStream(options: PeerListenerOptions, lane: Lane, call: ServerDupl
 
   function greet(from: NodeId, message: Message): void {
     if (message.kind !== "hello") return stream.end(`it began with ${message.kind} instead of hello`);
-    const known = memberOf(options, from, message);
+    const known = message.nonvoter ? options.nonvoter(message) : memberOf(options, from, message);
+    // It may try again later: nothing is wrong with it.
+    if (typeof known === "string") return stream.end(known);
     if (known === undefined) {
       const refusal = mismatch(options, message);
       stream.send(encodeEnvelope(options.self.nodeId, options.configId, refusal));

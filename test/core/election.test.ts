@@ -26,7 +26,7 @@ interface Said {
 
 /** One round in which these peers reply. */
 function round(election: Election, replies: Readonly<Record<number, Said>>, inputs: Partial<RoundInputs> = {}): void {
-  const { round: number } = election.startRound();
+  const { round: number } = election.startRound(1 as Slot);
   for (const [peer, said] of Object.entries(replies)) {
     const from = id(Number(peer));
     election.onReply(from, {

@@ -165,13 +165,16 @@ export class TestCluster {
   readonly cut = new Set<string>();
   /** Messages that a test loses on the way. */
   loses: (wire: Wire) => boolean = () => false;
+  readonly #voterCount: number;
   readonly #streams = new Map<string, number>();
   #streamCount = 0;
   #requestCount = 0;
   wallMs = 1_000;
 
-  constructor(count: number) {
-    this.nodes = Array.from({ length: count }, (_, index) => new TestNode((index + 1) as NodeId));
+  /** `nonvoters` more nodes follow: to the voters their numbers are those of strangers. */
+  constructor(count: number, nonvoters = 0) {
+    this.#voterCount = count;
+    this.nodes = Array.from({ length: count + nonvoters }, (_, index) => new TestNode((index + 1) as NodeId));
     for (const node of this.nodes) this.#boot(node);
   }
 
@@ -250,6 +253,8 @@ export class TestCluster {
   }
 
   connect(from: number, to: number): void {
+    // Nobody dials a nonvoter.
+    if (to > this.#voterCount) return;
     if (!this.node(from).isUp || !this.node(to).isUp) return;
     this.#streamCount += 1;
     const stream = this.#streamCount;
@@ -367,7 +372,8 @@ export class TestCluster {
     const recovered = node.disk.recover(node.name);
     node.replica = new Replica({
       recovered,
-      members: this.nodes?.map(({ name }) => ({ name, peerAddress: `${name}:1` })) ?? [],
+      members: this.nodes.slice(0, this.#voterCount).map(({ name }) => ({ name, peerAddress: `${name}:1` })),
+      nonvoter: node.id > this.#voterCount,
       clientAddress: `${node.name}:2`,
       freshClusterId: digest("cluster") as Uid,
       firstHash,
@@ -425,7 +431,7 @@ export class TestCluster {
 
   #post(from: NodeId, to: NodeId, message: Message): void {
     if (this.cut.has(`${from}>${to}`)) return;
-    const stream = this.#streams.get(`${from}>${to}`);
+    const stream = this.#streams.get(to > this.#voterCount ? `${to}>${from}` : `${from}>${to}`);
     if (stream === undefined) return;
     const wire = { from, to, stream, message };
     if (!this.loses(wire)) this.wires.push(wire);
@@ -439,8 +445,8 @@ export function followersOf(cluster: TestCluster): TestNode[] {
 }
 
 /** A cluster that has a leader. */
-export function electedCluster(count: number): TestCluster {
-  const cluster = new TestCluster(count);
+export function electedCluster(count: number, nonvoters = 0): TestCluster {
+  const cluster = new TestCluster(count, nonvoters);
   cluster.connectAll();
   cluster.run(6);
   return cluster;

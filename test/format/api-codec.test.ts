@@ -58,14 +58,15 @@ const peerStatus = fc.record({
   clientAddress: text,
   connected: fc.boolean(),
   visibleEnd: safe,
+  voter: fc.boolean(),
 });
 const status = fc.record({
   id: text,
   leader: text,
   leaderAddress: text,
   clusterId: text,
-  role: fc.constantFrom("leader" as const, "follower" as const),
-  phase: fc.constantFrom("recover" as const, "prepare" as const, "sync" as const, "accept" as const),
+  role: fc.constantFrom("leader" as const, "follower" as const, "nonvoter" as const),
+  phase: fc.constantFrom(...(["recover", "prepare", "sync", "accept", "follow"] as const)),
   ballot: text,
   head: safe,
   tail: safe,

@@ -81,6 +81,7 @@ const messages: { readonly [K in MessageKind]: fc.Arbitrary<Extract<Message, { k
     clientAddress: name,
     started: fc.boolean(),
     names: fc.array(name, { maxLength: 7 }),
+    nonvoter: fc.boolean(),
   }),
   refused: fc.record({
     kind: fc.constant("refused"),
@@ -90,7 +91,7 @@ const messages: { readonly [K in MessageKind]: fc.Arbitrary<Extract<Message, { k
   genesis: fc.record({ kind: fc.constant("genesis"), clusterId: uid, members: fc.array(member, { maxLength: 7 }) }),
   genesisAck: fc.record({ kind: fc.constant("genesisAck"), clusterId: uid, nodeUid: uid }),
   started: fc.record({ kind: fc.constant("started"), clusterId: uid }),
-  heartbeat: fc.record({ kind: fc.constant("heartbeat"), round: safe }),
+  heartbeat: fc.record({ kind: fc.constant("heartbeat"), round: safe, visibleEnd: slot }),
   heartbeatReply: fc.record({
     kind: fc.constant("heartbeatReply"),
     round: safe,
@@ -151,6 +152,7 @@ const messages: { readonly [K in MessageKind]: fc.Arbitrary<Extract<Message, { k
   })),
   accepted: fc.record({ kind: fc.constant("accepted"), n: ballot, syncId: safe, matchedEnd: slot, hash }),
   decide: fc.record({ kind: fc.constant("decide"), n: ballot, decidedEnd: slot, hash }),
+  follow: fc.record({ kind: fc.constant("follow"), fromSlot: slot, prevHash: hash, begins: fc.boolean() }),
   fetch: fc.record({
     kind: fc.constant("fetch"),
     requestId: safe,

@@ -20,7 +20,7 @@ const accept = (end: number): Message => ({
   decidedEnd: end as Slot,
 });
 const probe: Message = { kind: "probe", n, probeId: 1 };
-const heartbeat: Message = { kind: "heartbeat", round: 1 };
+const heartbeat: Message = { kind: "heartbeat", round: 1, visibleEnd: 1 as Slot };
 
 function held(): { readonly sent: string[]; readonly network: LateDecides } {
   const sent: string[] = [];

@@ -1,6 +1,6 @@
 // The simulated network has the semantics of PeerNetwork, and its faults are those that it is told to have.
 import { describe, expect, test } from "vitest";
-import { type NodeId, nodeId } from "../../src/base/types.ts";
+import { type NodeId, nodeId, type Slot } from "../../src/base/types.ts";
 import type { HelloMessage, Message } from "../../src/core/message.ts";
 import { fromMs, VirtualClock } from "../../src/simulator/clock.ts";
 import { Coverage } from "../../src/simulator/coverage.ts";
@@ -24,6 +24,7 @@ function hello(node: NodeId): HelloMessage {
     clientAddress: "",
     started: false,
     names: [],
+    nonvoter: false,
   };
 }
 
@@ -140,8 +141,8 @@ describe("a cut direction", () => {
     run(10);
     network.cut(a, b);
     fromA.send([b], request(1));
-    fromA.send([b], { kind: "heartbeat", round: 1 });
-    fromB.send([a], { kind: "heartbeat", round: 2 });
+    fromA.send([b], { kind: "heartbeat", round: 1, visibleEnd: 1 as Slot });
+    fromB.send([a], { kind: "heartbeat", round: 2, visibleEnd: 1 as Slot });
     run(1000);
     expect(requestsIn(told.get(b))).toEqual([]);
     expect(told.get(b)!.some((line) => line.includes("heartbeat"))).toBe(false);

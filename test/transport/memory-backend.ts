@@ -167,7 +167,9 @@ export class MemoryBackend implements LogBackend {
       flushedEnd: 1 + this.batches.length,
       decidedEnd: 1 + this.batches.length,
       visibleEnd: 1 + this.batches.length,
-      nodes: [{ id: "a", peerAddress: "", clientAddress: "127.0.0.1:7100", connected: true, visibleEnd: 1 }],
+      nodes: [
+        { id: "a", peerAddress: "", clientAddress: "127.0.0.1:7100", connected: true, visibleEnd: 1, voter: true },
+      ],
       syncs: 3,
       leaderChanges: 1,
       uptimeMs: 12,

@@ -43,7 +43,7 @@ const allUp = (nodes: readonly TestNode[]) =>
 async function heartbeatsPass(from: TestNode, to: TestNode): Promise<void> {
   const had = to.messagesFrom(from.id).length;
   await until("a heartbeat passes", () => {
-    from.send(to.id, { kind: "heartbeat", round: 0 });
+    from.send(to.id, { kind: "heartbeat", round: 0, visibleEnd: 1 as Slot });
     return to.messagesFrom(from.id).length > had;
   });
   await until("a reply passes", () => {
@@ -212,7 +212,7 @@ describe("messages", () => {
     };
     b.told.length = 0;
     for (let index = 0; index < 40; index++) a.send(b.id, chunk);
-    a.send(b.id, { kind: "heartbeat", round: 77 });
+    a.send(b.id, { kind: "heartbeat", round: 77, visibleEnd: 1 as Slot });
     await until("all arrived", () => b.messagesFrom(a.id).length === 41);
     const at = b.messagesFrom(a.id).findIndex((message) => message.kind === "heartbeat");
     expect(at).toBeLessThan(39);
@@ -305,7 +305,7 @@ describe("refusals", () => {
     await until("all links went down", () => !a.isUp(b.id, "dialed") && !a.isUp(b.id, "incoming"));
     const heard = () =>
       a.messagesFrom(b.id).filter((message) => message.kind === "heartbeat" && message.round === 555).length;
-    b.send(a.id, { kind: "heartbeat", round: 555 });
+    b.send(a.id, { kind: "heartbeat", round: 555, visibleEnd: 1 as Slot });
     // A link is up between a Hello and its refusal, which both happen in one turn here: no heartbeat fits in between.
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(heard()).toBe(0);
@@ -340,7 +340,7 @@ describe("the listener", () => {
     const [a, b] = (await startNodes(2)) as [TestNode, TestNode];
     const raw = dialRaw(a);
     const ended = new Promise<void>((resolve) => raw.once("end", () => resolve()));
-    raw.write(encodeEnvelope(b.id, 1, { kind: "heartbeat", round: 1 }));
+    raw.write(encodeEnvelope(b.id, 1, { kind: "heartbeat", round: 1, visibleEnd: 1 as Slot }));
     await ended;
     expect(a.log.join("\n")).toContain("began with heartbeat");
     expect(a.messagesFrom(b.id)).toEqual([]);

@@ -61,6 +61,7 @@ export class TestNode {
       clientAddress: "",
       started: false,
       names: this.names,
+      nonvoter: false,
     };
   }
 
@@ -163,7 +164,7 @@ export function oneOfEach(): Message[] {
     { kind: "genesis", clusterId: uid, members: [member] },
     { kind: "genesisAck", clusterId: uid, nodeUid: uid },
     { kind: "started", clusterId: uid },
-    { kind: "heartbeat", round: 4 },
+    { kind: "heartbeat", round: 4, visibleEnd: 1 as Slot },
     {
       kind: "heartbeatReply",
       round: 4,
