@@ -1,6 +1,8 @@
 /** The public surface. What is not named here may change without notice. */
 export { type ErrorCode, type ErrorFacts, errorCodes, type Outcome, PaxlogError } from "./base/errors.ts";
+export type { Compression } from "./client/compression.ts";
 export { connect } from "./client/connect.ts";
+export { encodeBatch } from "./client/encode-batch.ts";
 export type {
   AppendCondition,
   Appended,
@@ -26,7 +28,7 @@ export type {
 } from "./client/log.ts";
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";
 export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";
-export { encodeBatch, type RecordInput } from "./format/batch-encode.ts";
+export type { RecordInput } from "./format/batch-encode.ts";
 export type { Layout } from "./node/config.ts";
 export { type EmbeddedLog, type OpenOptions, open } from "./node/open.ts";
 export type { NodeEnd } from "./node/threads.ts";

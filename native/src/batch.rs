@@ -13,6 +13,8 @@ use crate::varint::Reader;
 const WIRE_VARINT: u32 = 0;
 const WIRE_BYTES: u32 = 2;
 const ID_BYTES: u64 = 16;
+/// gzip and zstd: src/base/compression.ts.
+const CODEC_MAX: u32 = 2;
 /// Elements of a column that is kept from one scan to the next.
 const KEPT_ELEMENTS: usize = 4 * 65_536;
 
@@ -33,6 +35,7 @@ struct Limits {
     tags_per_record: u32,
     type_bytes: usize,
     tag_bytes: usize,
+    uncompressed_bytes: u64,
 }
 
 type Verdict<T> = Result<T, BatchFault>;
@@ -60,6 +63,7 @@ pub fn scan_batch(
     tags_per_record_max: u32,
     type_bytes_max: u32,
     tag_bytes_max: u32,
+    uncompressed_bytes_max: u32,
 ) -> Either<u32, BatchFault> {
     let limits = Limits {
         batch_bytes: batch_bytes_max as usize,
@@ -68,6 +72,7 @@ pub fn scan_batch(
         tags_per_record: tags_per_record_max,
         type_bytes: type_bytes_max as usize,
         tag_bytes: tag_bytes_max as usize,
+        uncompressed_bytes: u64::from(uncompressed_bytes_max),
     };
     let verdict = SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
         Ok(mut columns) => columns.scan(&bytes, &limits),
@@ -92,8 +97,8 @@ struct Columns {
     metadata: Option<Range<usize>>,
     ids: Option<Range<usize>>,
     values: Option<Range<usize>>,
-    has_compression: bool,
-    has_uncompressed_size: bool,
+    compression: Option<u32>,
+    uncompressed_size: Option<u32>,
 }
 
 impl Columns {
@@ -136,12 +141,12 @@ impl Columns {
         self.metadata = None;
         self.ids = None;
         self.values = None;
-        self.has_compression = false;
-        self.has_uncompressed_size = false;
+        self.compression = None;
+        self.uncompressed_size = None;
     }
 
-    fn field(&mut self, reader: &mut Reader, number: u32, wire_type: u32) -> Verdict<()> {
-        match number {
+    fn field(&mut self, reader: &mut Reader, field: u32, wire_type: u32) -> Verdict<()> {
+        match field {
             1 => column(reader, &mut self.value_lengths, "value_lengths", wire_type),
             2 => dictionary_entry(reader, &mut self.types, "types", wire_type),
             3 => column(reader, &mut self.type_indexes, "type_indexes", wire_type),
@@ -152,22 +157,27 @@ impl Columns {
             8 => singular_bytes(reader, &mut self.metadata, "metadata", wire_type),
             9 => singular_bytes(reader, &mut self.ids, "ids", wire_type),
             10 => {
-                if self.has_compression {
+                if self.compression.is_some() {
                     return malformed("compression occurs twice");
                 }
-                self.has_compression = true;
-                let unknown = "the compression is not one that this version knows";
-                zero(reader, wire_type, unknown)
+                self.compression = number(reader, wire_type).filter(|codec| *codec <= CODEC_MAX);
+                match self.compression {
+                    Some(_) => Ok(()),
+                    None => malformed("the compression is not one that this version knows"),
+                }
             }
             11 => {
-                if self.has_uncompressed_size {
+                if self.uncompressed_size.is_some() {
                     return malformed("uncompressed_size occurs twice");
                 }
-                self.has_uncompressed_size = true;
-                zero(reader, wire_type, "uncompressed_size is not 0 and nothing is compressed")
+                self.uncompressed_size = number(reader, wire_type);
+                match self.uncompressed_size {
+                    Some(_) => Ok(()),
+                    None => malformed("uncompressed_size is cut short or out of range"),
+                }
             }
             15 => singular_bytes(reader, &mut self.values, "values", wire_type),
-            _ => malformed(format!("field {number} is not one of RecordBatch")),
+            _ => malformed(format!("field {field} is not one of RecordBatch")),
         }
     }
 
@@ -194,15 +204,41 @@ impl Columns {
             let length = self.tag_indexes.len();
             return malformed(format!("tag_indexes has {length} elements and tag_counts asks for another number"));
         }
-        if sum(&self.value_lengths) != length_of(&self.values) {
-            return malformed("value_lengths do not add up to the length of values");
-        }
+        self.check_values(limits)?;
         if sum(&self.metadata_lengths) != length_of(&self.metadata) {
             return malformed("metadata_lengths do not add up to the length of metadata");
         }
         let ids_length = length_of(&self.ids);
         if ids_length != 0 && ids_length != count as u64 * ID_BYTES {
             return malformed(format!("ids has not {ID_BYTES} bytes for each record"));
+        }
+        Ok(())
+    }
+
+    fn check_values(&self, limits: &Limits) -> Verdict<()> {
+        let sum = sum(&self.value_lengths);
+        let length = length_of(&self.values);
+        let size = self.uncompressed_size.unwrap_or(0);
+        if self.compression.unwrap_or(0) == 0 {
+            if size > 0 {
+                return malformed("uncompressed_size is not 0 and nothing is compressed");
+            }
+            if sum != length {
+                return malformed("value_lengths do not add up to the length of values");
+            }
+            return Ok(());
+        }
+        if sum != u64::from(size) {
+            return malformed("value_lengths do not add up to uncompressed_size");
+        }
+        if sum > limits.uncompressed_bytes {
+            return batch_too_large(format!(
+                "the batch has {sum} bytes of values before compression, the limit is {}",
+                limits.uncompressed_bytes
+            ));
+        }
+        if length == 0 {
+            return malformed("values is compressed and empty");
         }
         Ok(())
     }
@@ -329,10 +365,10 @@ fn singular_bytes(reader: &mut Reader, range: &mut Option<Range<usize>>, name: &
     Ok(())
 }
 
-/// A field that this version knows with the value 0 only.
-fn zero(reader: &mut Reader, wire_type: u32, fault: &str) -> Verdict<()> {
+/// A field that is one number; None where it is cut short, out of range or something else.
+fn number(reader: &mut Reader, wire_type: u32) -> Option<u32> {
     let end = reader.bytes.len();
-    if wire_type == WIRE_VARINT && reader.varint(end) == Some(0) { Ok(()) } else { malformed(fault) }
+    if wire_type == WIRE_VARINT { reader.varint(end) } else { None }
 }
 
 fn check_dictionary(bytes: &[u8], entries: &[Range<usize>], name: &str, bytes_max: usize) -> Verdict<()> {

@@ -9,6 +9,10 @@ export const limits = {
   recordBytesMax: 1 * MiB,
   /** One encoded RecordBatch. */
   batchBytesMax: 2 * MiB,
+  /** Values of a batch before compression: what a reader has to have room for. */
+  uncompressedBytesMax: 16 * MiB,
+  /** Fewer bytes of values are not worth compressing. */
+  compressBytesMin: 512,
   batchRecordsMax: 65_536,
   tagsPerRecordMax: 64,
   typeBytesMax: 256,
@@ -214,6 +218,7 @@ assert(
   "seven members fit a superblock",
 );
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
+assert(limits.batchBytesMax <= limits.uncompressedBytesMax, "what fits a batch may be compressed");
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");
 assert(limits.queryTagsMax >= limits.tagsPerRecordMax, "a query may ask for all tags of a record");

@@ -1,7 +1,8 @@
 import { createReadStream } from "node:fs";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import type { Compression } from "../client/compression.ts";
 import type { AppendOptions, Session } from "../client/log.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
 import { type GuardFlags, gathered, revision, type StateGuards, stateGuardsOf } from "./append-guards.ts";
@@ -17,6 +18,7 @@ interface AppendFlags extends GuardFlags {
   readonly tag: readonly string[];
   readonly deadline: number;
   readonly session: boolean;
+  readonly compression: Compression;
   readonly json?: true;
 }
 
@@ -35,6 +37,11 @@ export function appendCommand(): Command {
     .option("--after <position>", "only records behind it count for --unless; 0 by default", wholeNumber({ min: 0 }))
     .option("--fencing-token <token>", "refused once the log's fence is above it", wholeNumber({ min: 0 }))
     .option("--deadline <seconds>", "how long lines wait for a leader", wholeNumber({ min: 1, max: 86_400 }), 10)
+    .addOption(
+      new Option("--compression <how>", "of what is sent; readers need not know")
+        .choices(["none", "gzip", "zstd", "auto"])
+        .default("none"),
+    )
     .option("--no-session", "send nothing twice, and leave unknown what became of a line whose answer was lost")
     .option("--json", "print one JSON object per line of the input, in its order")
     .addHelpText("after", appendHelp)
@@ -62,7 +69,7 @@ async function append(file: string | undefined, flags: AppendFlags, output: Outp
   const stateGuards = stateGuardsOf(flags);
   const input = file === undefined || file === "-" ? process.stdin : createReadStream(file);
   const { connect } = await import("../client/connect.ts");
-  const log = await connect(flags.to, { deadlineMs: flags.deadline * 1000 });
+  const log = await connect(flags.to, { deadlineMs: flags.deadline * 1000, compression: flags.compression });
   try {
     const session = flags.session ? await log.session() : undefined;
     const target = { log: session ?? log, input: recordsOf(file, input, flags), flags, output };

@@ -193,10 +193,10 @@ export class Appender {
   }
 
   #outgoing(items: readonly PendingAppend[]): OutgoingBatch {
-    const { builder, hashing } = this.#context;
+    const { builder, hashing, settings } = this.#context;
     const { payload, guards: demanded, serial } = items[0]!;
     const recordCount = payload.kind === "batch" ? payload.recordCount : builder.recordCount;
-    const bytes = payload.kind === "batch" ? payload.bytes : builder.finish();
+    const bytes = payload.kind === "batch" ? payload.bytes : builder.finish(settings.compressor);
     const guards = this.#serials === undefined ? demanded : { ...demanded, session: this.#serials.take(serial) };
     const crc32c = hashing.crc32c(bytes);
     return { bytes, crc32c, recordCount, items, guards, since: performance.now(), doubtful: false };

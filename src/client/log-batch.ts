@@ -1,5 +1,6 @@
 import { PaxlogError } from "../base/errors.ts";
 import { type BatchView, decodeBatch } from "../format/batch-decode.ts";
+import { decompress } from "./compression.ts";
 
 /** One record of the log. `value` and `metadata` are views of the bytes that came; copy them to keep one without its batch. */
 export interface LogRecord {
@@ -45,7 +46,10 @@ export class LogBatch {
     return this.first + this.count - 1;
   }
 
-  /** The record at `index`, 0 to count - 1. Throws INVALID_ARGUMENT elsewhere, BATCH_MALFORMED where the bytes are no batch. */
+  /**
+   * The record at `index`, 0 to count - 1. Throws INVALID_ARGUMENT elsewhere, BATCH_MALFORMED where the bytes are no batch, or its
+   * values cannot be decompressed.
+   */
   record(index: number): LogRecord {
     if (!(Number.isInteger(index) && index >= 0 && index < this.count)) {
       throw new PaxlogError("INVALID_ARGUMENT", `the batch has records 0 to ${this.count - 1}, not ${index}`);
@@ -68,7 +72,7 @@ export class LogBatch {
 
   #decoded(): BatchView {
     if (this.#view !== undefined) return this.#view;
-    const view = decodeBatch(this.#bytes);
+    const view = decodeBatch(this.#bytes, decompress);
     if (view.recordCount !== this.#encodedCount) {
       const message = `the batch at ${this.first} holds ${view.recordCount} records and was announced with ${this.#encodedCount}`;
       throw new PaxlogError("BATCH_MALFORMED", message);

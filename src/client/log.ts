@@ -1,5 +1,6 @@
 import type { NodeStatus } from "../format/api-codec.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
+import type { Compression } from "./compression.ts";
 import type { LogBatch, LogRecord } from "./log-batch.ts";
 
 /** A replicated log: the same records at the same positions for everyone, on every node. Everything it throws is a PaxlogError. */
@@ -218,6 +219,12 @@ export interface ConnectOptions {
   readonly inFlightBatches?: number | undefined;
   /** Calls of append that wait; 1,048,576 by default. A caller that goes on all the same is refused as OVERLOADED, outcome "none". */
   readonly waitingAppends?: number | undefined;
+  /**
+   * Whether the values of batches are compressed by this process, where it saves a tenth or more; "none" by default. "auto" takes
+   * zstd where this Node has it and gzip elsewhere. The log keeps and returns the compressed bytes; every reader reads all of them.
+   * It takes the time of this thread: for values that shrink well and a disk or network that is slower than the compressor.
+   */
+  readonly compression?: Compression | undefined;
   /** How long `close` waits for appends; 5 s by default. */
   readonly closeMs?: number | undefined;
   /** Gives up `connect` itself. */

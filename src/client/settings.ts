@@ -1,5 +1,7 @@
+import type { Compressor } from "../base/compression.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import { compressorOf } from "./compression.ts";
 import type { ConnectOptions } from "./log.ts";
 
 /** The options of `connect` with nothing left open. */
@@ -10,6 +12,8 @@ export interface Settings {
   readonly inFlightBatches: number;
   readonly waitingAppends: number;
   readonly closeMs: number;
+  /** undefined: batches are sent as they are. */
+  readonly compressor: Compressor | undefined;
 }
 
 /** Timers of Node cannot wait longer than this. */
@@ -18,7 +22,7 @@ const timerMsMax = 2 ** 31 - 1;
 /** Throws INVALID_ARGUMENT that names every option that is out of its range. */
 export function settingsOf(options: ConnectOptions): Settings {
   const faults: string[] = [];
-  const whole = (name: keyof Settings, byDefault: number, max: number): number => {
+  const whole = (name: Exclude<keyof Settings, "compressor">, byDefault: number, max: number): number => {
     const value = options[name] ?? byDefault;
     if (!Number.isInteger(value) || value < 1 || value > max)
       faults.push(`${name} must be a whole number from 1 to ${max}`);
@@ -31,6 +35,7 @@ export function settingsOf(options: ConnectOptions): Settings {
     inFlightBatches: whole("inFlightBatches", limits.clientInFlightBatches, 1024 * limits.clientInFlightBatches),
     waitingAppends: whole("waitingAppends", limits.clientWaitingAppends, 1024 * limits.clientWaitingAppends),
     closeMs: whole("closeMs", limits.closeMs, timerMsMax),
+    compressor: compressorOf(options.compression ?? "none"),
   };
   if (faults.length > 0) throw new PaxlogError("INVALID_ARGUMENT", faults.join("; "));
   return settings;

@@ -1,7 +1,8 @@
+import type { Codec, Decompress } from "../base/compression.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { type BatchColumns, type BatchFault, type Column, type Range, readColumns } from "./batch.ts";
 
-/** One record of a batch. `value` and `metadata` are views of the batch's bytes, not copies. */
+/** One record of a batch. `value` and `metadata` are views of the batch's bytes, or of what they were decompressed to. */
 export interface BatchRecord {
   readonly value: Uint8Array;
   readonly type: string | undefined;
@@ -11,14 +12,19 @@ export interface BatchRecord {
 }
 
 /**
- * A checked batch whose records are made when they are asked for.
+ * A checked batch whose records are made when they are asked for. Values are decompressed when the first one is asked for, which
+ * throws BATCH_MALFORMED where they cannot be: the log does not look into them.
  * Throws BATCH_MALFORMED, RECORD_TOO_LARGE or BATCH_TOO_LARGE where scanBatch has a fault to name.
  */
-export function decodeBatch(bytes: Uint8Array): BatchView {
+export function decodeBatch(bytes: Uint8Array, decompress: Decompress = undecodable): BatchView {
   const columns = readColumns(bytes);
   if ("kind" in columns) throw faultError(columns);
-  return new BatchView(bytes, columns);
+  return new BatchView(bytes, columns, decompress);
 }
+
+const undecodable: Decompress = () => {
+  throw new RangeError("this reader takes no compressed values");
+};
 
 /** The error that tells a caller of a batch's fault. Nothing was written for it. */
 export function faultError(fault: BatchFault): PaxlogError {
@@ -28,10 +34,21 @@ export function faultError(fault: BatchFault): PaxlogError {
 
 const noTags: readonly string[] = Object.freeze([]);
 
+/** Values that are not decompressed yet. */
+interface PackedValues {
+  readonly codec: Codec;
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  readonly decompress: Decompress;
+}
+
 export class BatchView {
   readonly recordCount: number;
   readonly #bytes: Uint8Array;
   readonly #values: Spans;
+  #packed: PackedValues | undefined;
+  /** What the values lie in: the batch, or what they were decompressed to. */
+  #valueBytes: Uint8Array;
   readonly #metadata: Spans | undefined;
   readonly #types: Strings | undefined;
   readonly #typeIndexes: Uint32Array;
@@ -41,10 +58,15 @@ export class BatchView {
   readonly #tagIndexes: Uint32Array;
 
   /** Use decodeBatch. Copies out of the columns, which the next batch overwrites. */
-  constructor(bytes: Uint8Array, columns: BatchColumns) {
+  constructor(bytes: Uint8Array, columns: BatchColumns, decompress: Decompress) {
+    const { codec, values, uncompressedSize } = columns;
     this.recordCount = columns.valueLengths.length;
     this.#bytes = bytes;
-    this.#values = spansOf(columns.valueLengths, columns.values);
+    this.#valueBytes = bytes;
+    this.#values = spansOf(columns.valueLengths, codec === undefined ? values : noRange);
+    if (codec !== undefined) {
+      this.#packed = { codec, bytes: bytes.subarray(values.begin, values.end), size: uncompressedSize, decompress };
+    }
     this.#metadata =
       columns.metadataLengths.length > 0 ? spansOf(columns.metadataLengths, columns.metadata) : undefined;
     this.#typeIndexes = columns.typeIndexes.copy();
@@ -66,7 +88,19 @@ export class BatchView {
 
   value(index: number): Uint8Array {
     this.#check(index);
-    return span(this.#bytes, this.#values, index);
+    if (this.#packed !== undefined) this.#unpack(this.#packed);
+    return span(this.#valueBytes, this.#values, index);
+  }
+
+  #unpack({ codec, bytes, size, decompress }: PackedValues): void {
+    try {
+      this.#valueBytes = decompress(codec, bytes, size);
+      this.#packed = undefined;
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `the values of the batch are not ${size} bytes compressed with ${codec} (${reason}): whoever wrote it must mend it`;
+      throw new PaxlogError("BATCH_MALFORMED", message, { cause, facts: { codec, size } });
+    }
   }
 
   metadata(index: number): Uint8Array | undefined {
@@ -104,6 +138,8 @@ interface Spans {
   readonly base: number;
   readonly offsets: Uint32Array;
 }
+
+const noRange: Range = { begin: 0, end: 0 };
 
 function spansOf(lengths: Column, range: Range): Spans {
   // A column whose lengths are all 0 may come without its bytes.

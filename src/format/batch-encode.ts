@@ -1,7 +1,8 @@
+import { type Compressor, codecNumbers } from "../base/compression.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { batchFields } from "./batch.ts";
-import { Dictionary, invalid, keyOf, Sink } from "./batch-sink.ts";
+import { Dictionary, invalid, keyOf, keyOfNumber, Sink } from "./batch-sink.ts";
 import { isWellFormed } from "./utf8.ts";
 
 /** One record to append. Strings become UTF-8. Its parts together have at most `limits.recordBytesMax` bytes. */
@@ -16,14 +17,14 @@ export interface RecordInput {
 }
 
 /**
- * One encoded batch of these records, 1 to 65,536 of them.
+ * One encoded batch of these records, 1 to 65,536 of them, its values compressed where a compressor is given and it pays.
  * Throws INVALID_ARGUMENT, RECORD_TOO_LARGE or BATCH_TOO_LARGE; each says which record and which limit.
  */
-export function encodeBatch(records: readonly RecordInput[]): Uint8Array {
+export function encodeBatch(records: readonly RecordInput[], compressor?: Compressor): Uint8Array {
   if (records.length === 0) throw new PaxlogError("INVALID_ARGUMENT", "a batch needs at least one record");
   shared.clear();
   shared.addAll(records);
-  return shared.finish();
+  return shared.finish(compressor);
 }
 
 /**
@@ -51,6 +52,7 @@ export class BatchBuilder {
     this.#metadata,
     this.#values,
   ];
+  readonly #compression = new Sink();
   #recordCount = 0;
   /** Records of the calls that succeeded. */
   #keptCount = 0;
@@ -59,18 +61,18 @@ export class BatchBuilder {
     return this.#recordCount;
   }
 
-  /** Exactly the length of what `finish` would return now. */
+  /** Exactly the length of what `finish` would return now without compression: with it the batch is never longer. */
   get encodedSize(): number {
     return (
-      fieldSize(this.#valueLengths) +
+      fieldSize(this.#valueLengths.length) +
       this.#types.sink.length +
-      fieldSize(this.#typeIndexes) +
+      fieldSize(this.#typeIndexes.length) +
       this.#tags.sink.length +
-      fieldSize(this.#tagCounts) +
-      fieldSize(this.#tagIndexes) +
-      fieldSize(this.#metadataLengths) +
-      fieldSize(this.#metadata) +
-      fieldSize(this.#values)
+      fieldSize(this.#tagCounts.length) +
+      fieldSize(this.#tagIndexes.length) +
+      fieldSize(this.#metadataLengths.length) +
+      fieldSize(this.#metadata.length) +
+      fieldSize(this.#values.length)
     );
   }
 
@@ -92,10 +94,34 @@ export class BatchBuilder {
     }
   }
 
-  /** The encoded batch of all records added since the last one. There must be at least one. */
-  finish(): Uint8Array {
+  /**
+   * The encoded batch of all records added since the last one. There must be at least one. Its values are compressed if that saves
+   * a tenth of them or more.
+   */
+  finish(compressor?: Compressor): Uint8Array {
     if (this.#recordCount === 0) throw new PaxlogError("INVARIANT_BROKEN", "an empty batch was finished");
-    const bytes = Buffer.allocUnsafeSlow(this.encodedSize);
+    const plain = this.#values.bytes;
+    const packed =
+      compressor !== undefined && plain.length >= limits.compressBytesMin ? compressor.compress(plain) : undefined;
+    const pays = packed !== undefined && packed.length <= 0.9 * plain.length;
+    const bytes = pays
+      ? this.#write(packed, { codec: codecNumbers[compressor!.codec], plainSize: plain.length })
+      : this.#write(plain);
+    this.clear();
+    return bytes;
+  }
+
+  #write(values: Uint8Array, compressed?: { readonly codec: number; readonly plainSize: number }): Uint8Array {
+    this.#compression.length = 0;
+    if (compressed !== undefined) {
+      this.#compression.varint(keyOfNumber(batchFields.compression));
+      this.#compression.varint(compressed.codec);
+      this.#compression.varint(keyOfNumber(batchFields.uncompressedSize));
+      this.#compression.varint(compressed.plainSize);
+    }
+    const size =
+      this.encodedSize - fieldSize(this.#values.length) + fieldSize(values.length) + this.#compression.length;
+    const bytes = Buffer.allocUnsafeSlow(size);
     let at = 0;
     at = writeField(bytes, at, batchFields.valueLengths, this.#valueLengths);
     at = this.#types.sink.writeTo(bytes, at);
@@ -105,8 +131,8 @@ export class BatchBuilder {
     at = writeField(bytes, at, batchFields.tagIndexes, this.#tagIndexes);
     at = writeField(bytes, at, batchFields.metadataLengths, this.#metadataLengths);
     at = writeField(bytes, at, batchFields.metadata, this.#metadata);
-    writeField(bytes, at, batchFields.values, this.#values);
-    this.clear();
+    at = this.#compression.writeTo(bytes, at);
+    writeBytes(bytes, at, batchFields.values, values);
     return bytes;
   }
 
@@ -199,21 +225,25 @@ export class BatchBuilder {
 }
 
 /** An empty column is left out, as protobuf does. */
-function fieldSize(sink: Sink): number {
-  return sink.length === 0 ? 0 : 1 + varintSize(sink.length) + sink.length;
+function fieldSize(length: number): number {
+  return length === 0 ? 0 : 1 + varintSize(length) + length;
 }
 
-function writeField(target: Uint8Array, at: number, field: number, sink: Sink): number {
-  if (sink.length === 0) return at;
+const writeField = (target: Uint8Array, at: number, field: number, sink: Sink): number =>
+  writeBytes(target, at, field, sink.bytes);
+
+function writeBytes(target: Uint8Array, at: number, field: number, source: Uint8Array): number {
+  if (source.length === 0) return at;
   let offset = at;
   target[offset++] = keyOf(field);
-  let rest = sink.length;
+  let rest = source.length;
   while (rest >= 0x80) {
     target[offset++] = (rest & 0x7f) | 0x80;
     rest >>>= 7;
   }
   target[offset++] = rest;
-  return sink.writeTo(target, offset);
+  target.set(source, offset);
+  return offset + source.length;
 }
 
 /** Of a number below 2^28: a column is never longer. */

@@ -42,9 +42,14 @@ export class Sink {
     this.length = count;
   }
 
+  /** What was gathered: valid until something is added. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.length);
+  }
+
   /** Returns the offset after what was written. */
   writeTo(target: Uint8Array, at: number): number {
-    target.set(this.#bytes.subarray(0, this.length), at);
+    target.set(this.bytes, at);
     return at + this.length;
   }
 
@@ -116,6 +121,8 @@ export class Dictionary {
 
 /** Every column is a length-delimited field. */
 export const keyOf = (field: number): number => field * 8 + 2;
+/** Key of a field that is one number. */
+export const keyOfNumber = (field: number): number => field * 8;
 
 export function invalid(index: number, what: string): PaxlogError {
   return new PaxlogError("INVALID_ARGUMENT", `record ${index} ${what}`, { facts: { record: index } });

@@ -12,9 +12,9 @@
  *       7  metadata_lengths  varints; absent, or one per record
  *       8  metadata          bytes; as long as metadata_lengths add up to
  *       9  ids               bytes; absent, or 16 per record
- *      10  compression       varint 0
- *      11  uncompressed_size varint 0
- *      15  values            bytes; as long as value_lengths add up to
+ *      10  compression       varint; absent or 0: none, 1 gzip, 2 zstd
+ *      11  uncompressed_size varint; absent or 0 without compression, otherwise what value_lengths add up to
+ *      15  values            bytes; as long as value_lengths add up to, or what that many bytes were compressed to
  *
  * Fields come in any order. A column of varints may be packed, packed in several pieces, one field for each element, or any mix.
  * A varint has at most ten bytes and may be longer than it need be; its value is below 2^32. Refused, since two readers could
@@ -22,6 +22,7 @@
  * of a field that is not repeated. Tolerated: a dictionary that repeats a string or holds one that no record uses.
  */
 import type { BatchFault, BatchScan } from "../base/batch-tools.ts";
+import { type Codec, codecOf } from "../base/compression.ts";
 import { limits } from "../base/limits.ts";
 import { isUtf8 } from "./utf8.ts";
 
@@ -137,6 +138,16 @@ export class BatchColumns {
   #at = 0;
   #end = 0;
 
+  /** How values is compressed; undefined: it is not. */
+  get codec(): Codec | undefined {
+    return codecOf(this.#compression);
+  }
+
+  /** What values would be without compression; 0 where it is not compressed. */
+  get uncompressedSize(): number {
+    return Math.max(0, this.#uncompressedSize);
+  }
+
   /** Reads all columns of `bytes` and checks them; afterwards they hold this batch, or nothing to rely on if there is a fault. */
   read(bytes: Uint8Array): BatchFault | undefined {
     if (bytes.length > limits.batchBytesMax) {
@@ -207,13 +218,13 @@ export class BatchColumns {
       case batchFields.compression:
         if (this.#compression >= 0) return malformed("compression occurs twice");
         this.#compression = wireType === wireVarint ? this.#varint(this.#end) : -1;
-        return this.#compression === 0 ? undefined : malformed("the compression is not one that this version knows");
+        return this.#compression === 0 || this.codec !== undefined
+          ? undefined
+          : malformed("the compression is not one that this version knows");
       case batchFields.uncompressedSize:
         if (this.#uncompressedSize >= 0) return malformed("uncompressed_size occurs twice");
         this.#uncompressedSize = wireType === wireVarint ? this.#varint(this.#end) : -1;
-        return this.#uncompressedSize === 0
-          ? undefined
-          : malformed("uncompressed_size is not 0 and nothing is compressed");
+        return this.#uncompressedSize >= 0 ? undefined : malformed("uncompressed_size is cut short or out of range");
       default:
         return malformed(`field ${number} is not one of RecordBatch`);
     }
@@ -320,9 +331,8 @@ export class BatchColumns {
     if (this.tagCounts.sum() !== this.tagIndexes.length) {
       return malformed(`tag_indexes has ${this.tagIndexes.length} elements and tag_counts asks for another number`);
     }
-    if (this.valueLengths.sum() !== this.values.end - this.values.begin) {
-      return malformed("value_lengths do not add up to the length of values");
-    }
+    const valuesFault = this.#checkValues();
+    if (valuesFault !== undefined) return valuesFault;
     if (this.metadataLengths.sum() !== this.metadata.end - this.metadata.begin) {
       return malformed("metadata_lengths do not add up to the length of metadata");
     }
@@ -330,6 +340,21 @@ export class BatchColumns {
     if (idsLength !== 0 && idsLength !== count * idBytes)
       return malformed(`ids has not ${idBytes} bytes for each record`);
     return undefined;
+  }
+
+  #checkValues(): BatchFault | undefined {
+    const sum = this.valueLengths.sum();
+    const length = this.values.end - this.values.begin;
+    if (this.codec === undefined) {
+      if (this.#uncompressedSize > 0) return malformed("uncompressed_size is not 0 and nothing is compressed");
+      return sum === length ? undefined : malformed("value_lengths do not add up to the length of values");
+    }
+    if (sum !== this.uncompressedSize) return malformed("value_lengths do not add up to uncompressed_size");
+    if (sum > limits.uncompressedBytesMax) {
+      const reason = `the batch has ${sum} bytes of values before compression, the limit is ${limits.uncompressedBytesMax}`;
+      return { kind: "tooLarge", code: "BATCH_TOO_LARGE", reason };
+    }
+    return length > 0 ? undefined : malformed("values is compressed and empty");
   }
 
   #checkDictionaries(): BatchFault | undefined {

@@ -40,6 +40,7 @@ export interface Addon {
     tagsPerRecordMax: number,
     typeBytesMax: number,
     tagBytesMax: number,
+    uncompressedBytesMax: number,
   ): number | { readonly code: string; readonly reason: string };
   offsetToBoundary(bytes: Uint8Array, boundary: number): number;
   /** On Linux only. */

@@ -20,6 +20,7 @@ export function loadBatchTools(portable: PortableParts): BatchTools {
 
 function nativeTools(addon: Addon): BatchTools {
   const { batchBytesMax, batchRecordsMax, recordBytesMax, tagsPerRecordMax, typeBytesMax, tagBytesMax } = limits;
+  const { uncompressedBytesMax } = limits;
   return {
     implementation: "native",
     copyAndHash: (source, target, offset, seed = 0) => {
@@ -35,6 +36,7 @@ function nativeTools(addon: Addon): BatchTools {
         tagsPerRecordMax,
         typeBytesMax,
         tagBytesMax,
+        uncompressedBytesMax,
       );
       if (typeof verdict === "number") return { kind: "ok", recordCount: verdict };
       const { code, reason } = verdict;

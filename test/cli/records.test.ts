@@ -76,6 +76,15 @@ test("a line that is too large fails alone, with outcome none", async () => {
   ]);
 });
 
+test("lines that were compressed are read as they were", async () => {
+  const tail = await tailOf();
+  const line = "the same words again, ".repeat(100);
+  const appended = await runCli(["append", "--to", address, "--compression", "auto", "--json"], `${line}\n${line}\n`);
+  expect(appended.json()).toMatchObject([{ position: tail }, { position: tail + 1 }]);
+  const read = await runCli(["read", "--to", address, "--from", String(tail), "--json"]);
+  expect(read.json()).toMatchObject([{ value: line }, { value: line }]);
+});
+
 test("reading past the tail is an error, following from there is not", async () => {
   const tail = await tailOf();
   const past = await runCli(["read", "--to", address, "--from", String(tail + 1), "--json"]);

@@ -148,7 +148,7 @@ describe("one fault at a time", () => {
     ["a number where bytes belong", raw(0x0a, 1, 0, 0x78, 0), /values has wire type 0/],
     ["a number for a type", raw(value, 0x10, 0), /types has wire type 0/],
     ["compression as bytes", raw(value, 0x52, 0), /compression/],
-    ["a compression", raw(value, 0x50, 1), /compression/],
+    ["a compression of tomorrow", raw(value, 0x50, 3), /compression/],
     ["compression twice", raw(value, 0x50, 0, 0x50, 0), /compression occurs twice/],
     ["uncompressed_size twice", raw(value, 0x58, 0, 0x58, 0), /uncompressed_size occurs twice/],
     ["values twice", raw(value, 0x7a, 0), /values occurs twice/],

@@ -87,7 +87,34 @@ export const scanVectors: readonly (readonly [string, Uint8Array, BatchScan])[] 
   ["a group", raw(value, 0x0b, 0x0c), malformed("value_lengths has wire type 3")],
   ["a number where bytes belong", raw(0x0a, 1, 0, 0x78, 0), malformed("values has wire type 0")],
   ["a number for a type", raw(value, 0x10, 0), malformed("types has wire type 0")],
-  ["a compression", raw(value, 0x50, 1), malformed("the compression is not one that this version knows")],
+  ["values by gzip", raw(0x0a, 1, 5, 0x50, 1, 0x58, 5, 0x7a, 2, 1, 2), { kind: "ok", recordCount: 1 }],
+  ["values by zstd", raw(0x58, 5, 0x50, 2, 0x0a, 2, 2, 3, 0x7a, 1, 1), { kind: "ok", recordCount: 2 }],
+  ["a compression of tomorrow", raw(value, 0x50, 3), malformed("the compression is not one that this version knows")],
+  [
+    "compression without a size",
+    raw(0x0a, 1, 5, 0x50, 1, 0x7a, 1, 1),
+    malformed("value_lengths do not add up to uncompressed_size"),
+  ],
+  [
+    "a size that is not that of the values",
+    raw(0x0a, 1, 5, 0x50, 1, 0x58, 6, 0x7a, 1, 1),
+    malformed("value_lengths do not add up to uncompressed_size"),
+  ],
+  [
+    "compressed values that are not there",
+    raw(0x0a, 1, 5, 0x50, 1, 0x58, 5),
+    malformed("values is compressed and empty"),
+  ],
+  ["an uncompressed size as bytes", raw(value, 0x5a, 0), malformed("uncompressed_size is cut short or out of range")],
+  [
+    "values that would be larger than any reader takes",
+    raw(0x0a, 4, 0x81, 0x80, 0x80, 8, 0x50, 1, 0x58, 0x81, 0x80, 0x80, 8, 0x7a, 1, 1),
+    {
+      kind: "tooLarge",
+      code: "BATCH_TOO_LARGE",
+      reason: "the batch has 16777217 bytes of values before compression, the limit is 16777216",
+    },
+  ],
   ["compression as bytes", raw(value, 0x52, 0), malformed("the compression is not one that this version knows")],
   ["compression twice", raw(value, 0x50, 0, 0x50, 0), malformed("compression occurs twice")],
   ["an uncompressed size", raw(value, 0x58, 7), malformed("uncompressed_size is not 0 and nothing is compressed")],
@@ -183,7 +210,8 @@ const anyColumns: fc.Arbitrary<Uint8Array> = fc
     metadataLengths: column,
     metadata: fc.uint8Array({ maxLength: 6 }),
     ids: fc.constantFrom(new Uint8Array(0), new Uint8Array(16), new Uint8Array(32)),
-    compression: fc.constantFrom(0, 0, 0, 1),
+    compression: fc.constantFrom(0, 0, 1, 2, 3),
+    uncompressedSize: fc.constantFrom(0, 0, 1, 2),
     values: fc.uint8Array({ maxLength: 6 }),
   })
   .map(foreignBatch);
