@@ -109,6 +109,20 @@ export const limits = {
   /** Places inside of groups that one reader remembers, so that a reader that goes on need not scan a group again. */
   readerPlacesMax: 256,
 
+  /** Postings of one table of an index: what building one takes in memory, 24 bytes for each. */
+  indexTablePostings: 1024 * 1024,
+  /** Pages of indexes that one reader keeps in memory. */
+  indexCacheBytes: 16 * MiB,
+  /** Indexes that one reader holds open. */
+  indexFilesMax: 128,
+  /** Hashes in memory of entries that no index covers, 24 bytes each; entries before them are searched in the log itself. */
+  memoryPostings: 1024 * 1024,
+  /** ... in tables of so many: a power of two. */
+  memoryTablePostings: 64 * 1024,
+  /** Slots that one piece of a search by types and tags names, and steps that it takes to find them. */
+  candidateSlotsMax: 4096,
+  candidateStepsMax: 16 * 1024,
+
   /** T of the protocol: heartbeat period and election round. */
   roundMs: 200,
   ticksPerRound: 8,
@@ -237,6 +251,10 @@ assert(
 );
 assert(Number.isInteger(Math.log2(limits.windowPostings)), "the window of postings is a power of two");
 assert(limits.entryGuardBytesMax / 8 < limits.windowPostings, "one entry fits the window of postings");
+assert(Number.isInteger(Math.log2(limits.memoryTablePostings)), "a table in memory is addressed by a power of two");
+assert(limits.entryGuardBytesMax / 8 <= limits.memoryTablePostings, "one entry fits a table in memory");
+assert(limits.memoryTablePostings <= limits.memoryPostings, "at least one table in memory");
+assert(limits.segmentBytesMax <= 0xffff_ffff, "an offset in a segment fits 32 bits");
 assert(limits.stagingBytes % limits.blockBytes === 0, "staging holds whole blocks");
 assert(limits.replaceBytesMax + limits.messageBytesMax < limits.unflushedBytes, "a new leader has room at once");
 assert(

@@ -232,6 +232,34 @@ export function claimedEntryLength(bytes: Uint8Array, offset: number): number | 
   return entryHeaderBytes + viewOf(bytes).getUint32(offset + at.payloadLength, true);
 }
 
+/** What the index of a segment needs of an entry. */
+export interface IndexedFacts {
+  readonly slot: Slot;
+  readonly floor: Slot;
+  readonly firstPosition: Position;
+  readonly guardLength: number;
+  /** Of the whole entry, in bytes. */
+  readonly length: number;
+}
+
+/**
+ * The facts of the entry that begins at `offset`, for bytes whose checksum as a group has just matched: this looks at no hash.
+ * undefined where it is longer than `room`, of which its header at least must be in the view.
+ */
+export function indexedFactsAt(view: DataView, offset: number, room: number): IndexedFacts | undefined {
+  if (offset + entryHeaderBytes > view.byteLength) return undefined;
+  const guardLength = view.getUint32(offset + at.guardLength, true);
+  const length = entryHeaderBytes + view.getUint32(offset + at.payloadLength, true);
+  if (length > room || entryHeaderBytes + guardLength > length) return undefined;
+  return {
+    slot: readU64(view, offset + at.slot) as Slot,
+    floor: readU64(view, offset + at.floor) as Slot,
+    firstPosition: readU64(view, offset + at.firstPosition) as Position,
+    guardLength,
+    length,
+  };
+}
+
 const malformed = (reason: string): DecodedEntry => ({ kind: "malformed", reason });
 
 function decodeAt(bytes: Uint8Array, view: DataView, offset: number, hashing: Hashing): DecodedEntry {

@@ -14,6 +14,15 @@ export const segmentName = (generation: number): string => `${String(generation)
 export const segmentPath = (dir: string, generation: number): string =>
   `${logDirectory(dir)}/${segmentName(generation)}`;
 
+export const indexName = (generation: number): string => `${String(generation).padStart(8, "0")}.idx`;
+export const indexPath = (dir: string, generation: number): string => `${logDirectory(dir)}/${indexName(generation)}`;
+
+/** The generation whose index a name in log/ stands for; undefined for any other name. */
+export function indexGenerationOf(name: string): number | undefined {
+  const generation = Number.parseInt(name, 10);
+  return name === indexName(generation) ? generation : undefined;
+}
+
 /** The generation that a name in log/ stands for; undefined for any other name. */
 export function generationOf(name: string): number | undefined {
   const generation = Number.parseInt(name, 10);

@@ -25,7 +25,7 @@ export function cutPlaces(places: GroupPlace[], voidFrom: Slot): void {
   if (last !== undefined && last.endSlot > voidFrom) places[places.length - 1] = { ...last, endSlot: voidFrom };
 }
 
-const firstCapacity = 1024;
+const firstCapacity = 256;
 
 /**
  * The places of a whole log, found by slot or position. One place takes 28 bytes: a place ends where the next begins, so

@@ -1,18 +1,34 @@
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { type Hash, maxSlot, minSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
+import {
+  firstPosition,
+  firstSlot,
+  type Hash,
+  maxSlot,
+  minSlot,
+  type Position,
+  type Slot,
+  slotPlus,
+} from "../base/types.ts";
 import type { LogBase } from "../core/durable.ts";
-import type { Entry } from "../core/entry.ts";
+import { type Entry, nextPositionOf } from "../core/entry.ts";
 import type { QueryHashes } from "../format/batch-match.ts";
-import { claimedEntryLength, decodeEntry, entryHeaderBytes, guardsOf } from "../format/entry.ts";
-import { decodeGroupHeader, groupHeaderBytes, type SegmentTag } from "../format/group.ts";
-import { decodeSegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
-import { readSound } from "./block-reader.ts";
+import { decodeEntry } from "../format/entry.ts";
+import { decodeGroupHeader, groupHeaderBytes } from "../format/group.ts";
+import { CandidateSearch } from "./candidate-search.ts";
 import type { CandidateRange, Candidates } from "./candidates.ts";
+import { Chunk, readBytesMin } from "./chunk.ts";
 import { damaged } from "./damage.ts";
-import type { Disk, DiskFile } from "./disk.ts";
-import { segmentPath } from "./paths.ts";
-import { type GroupPlace, PlaceTable } from "./places.ts";
+import type { Disk } from "./disk.ts";
+import type { IndexedSegment, IndexJob } from "./index-builder.ts";
+import { IndexPlanner } from "./index-planner.ts";
+import { MemoryPostings } from "./memory-postings.ts";
+import { IndexDamaged } from "./page-cache.ts";
+import { scanPlaces } from "./place-scan.ts";
+import type { GroupPlace } from "./places.ts";
+import { endOf, type KnownSegment, placeOf, SegmentDirectory } from "./segment-directory.ts";
+import { type SegmentFile, SegmentFiles } from "./segment-files.ts";
+import type { SegmentIndex } from "./segment-index.ts";
 
 /** Where reading goes on inside of a group: the entry of `slot` lies at `offset`, behind an entry with this hash. */
 interface Resume {
@@ -20,48 +36,111 @@ interface Resume {
   readonly prevHash: Hash;
 }
 
-interface OpenSegment {
-  readonly file: DiskFile;
-  readonly tag: SegmentTag;
+/** Entries that can be read one after another: the first one lies at `offset`, behind an entry with this hash if it is known. */
+interface Run {
+  readonly segment: SegmentFile;
+  readonly chunk: Chunk;
+  readonly offset: number;
+  readonly prevHash: Hash | undefined;
+  /** After the last one. */
+  readonly endSlot: Slot;
+  /** Where the entry of `slot` lies; `behind` is where the one before it ends. undefined where an index is damaged. */
+  readonly offsetOf: (slot: Slot, behind: number) => number | undefined;
+  /** An entry in a group whose places alone are known: where it lies is found by stepping, so it is remembered. */
+  readonly isStepped: boolean;
 }
 
-/** Reads this much of a group at once, at least: entries are small more often than not. */
-const readBytesMin = 64 * 1024;
+/** What is known of the log beside the groups whose places are given. */
+export interface ReaderStart {
+  /** The chain before the log's first entry. */
+  readonly begin: LogBase;
+  /** Segments with an index, which lie between the groups. */
+  readonly indexed: readonly IndexedSegment[];
+}
 
 /**
  * Reads the durable log on any thread, through descriptors of its own: what it is told of is never changed in place. It knows
- * the places that it was given, at first and with each commit, and verifies every entry in the read that returns it.
+ * the places that it was given, at first and with each commit, finds the rest through indexes, and verifies every entry in the read
+ * that returns it. What it keeps in memory does not grow with the log, but for some numbers for each segment.
  */
 export class LogReader {
-  readonly #disk: Disk;
-  readonly #dir: string;
   readonly #hashing: Hashing;
-  readonly #places = new PlaceTable();
-  /** By generation, the least recently used first. */
-  readonly #segments = new Map<number, OpenSegment>();
+  readonly #directory: SegmentDirectory;
+  readonly #files: SegmentFiles;
+  readonly #planner: IndexPlanner;
+  readonly #memory: MemoryPostings;
+  #begin: LogBase;
   /** By slot, the least recently made first. */
   readonly #resumes = new Map<Slot, Resume>();
 
-  constructor(disk: Disk, dir: string, hashing: Hashing, layout: readonly GroupPlace[]) {
-    this.#disk = disk;
-    this.#dir = dir;
+  /** Told of an index that turned out to be of no use; its segment is read without it, and indexed again. */
+  onIndexDamaged: (cause: IndexDamaged) => void = () => {};
+
+  constructor(disk: Disk, dir: string, hashing: Hashing, layout: readonly GroupPlace[], start: ReaderStart = wholeLog) {
+    const { begin, indexed } = start;
     this.#hashing = hashing;
-    for (const place of layout) this.#places.add(place);
+    this.#files = new SegmentFiles(disk, dir, hashing);
+    this.#directory = new SegmentDirectory(layout, indexed);
+    this.#planner = new IndexPlanner(this.#directory, indexed, (slot) => this.#baseAt(slot));
+    this.#begin = begin;
+    this.#memory = new MemoryPostings(indexed.reduce((slot, { end }) => maxSlot(slot, end.slot), begin.slot));
   }
 
   /** First slot that this reader does not know. 0 while it knows none. */
   get end(): Slot {
-    return this.#places.endSlot;
+    return this.#directory.endSlot;
   }
 
   /** Takes what a commit made durable: first `voidFrom` and all above it becomes void, then the places are added. */
   add(places: readonly GroupPlace[], voidFrom?: Slot): void {
     if (voidFrom !== undefined) {
-      this.#places.cut(voidFrom);
+      this.#directory.cut(voidFrom);
+      this.#memory.cut(voidFrom);
       for (const slot of this.#resumes.keys()) if (slot >= voidFrom) this.#resumes.delete(slot);
     }
-    for (const place of places) this.#places.add(place);
+    for (const place of places) this.#directory.add(place);
   }
+
+  /** Forgets what lies below the log's begin: it was trimmed, and its files go. */
+  trim(begin: LogBase): void {
+    this.#begin = begin;
+    this.#directory.dropBelow(begin.slot);
+    this.#memory.dropBelow(begin.slot);
+    const first = this.#directory.segments[0];
+    if (first !== undefined) this.#files.dropBelow(first.generation);
+    for (const slot of this.#resumes.keys()) if (slot < begin.slot) this.#resumes.delete(slot);
+  }
+
+  /** The log was emptied, and goes on at `begin`: a snapshot was installed. Nothing that was known of it holds. */
+  restart(begin: LogBase): void {
+    this.#directory.cutAll();
+    this.#memory.restart(begin.slot);
+    this.#files.close();
+    this.#resumes.clear();
+    this.#begin = begin;
+  }
+
+  // ---- Indexes
+
+  /** The index that is to be built next, where everything below `decidedEnd` is decided; undefined where there is none to build. */
+  nextIndexJob(decidedEnd: Slot): IndexJob | undefined {
+    return this.#planner.next(decidedEnd);
+  }
+
+  /** The index of a job is there: from now on it is used, and the places of its segment are forgotten. */
+  indexed({ generation, begin, end }: IndexedSegment): void {
+    this.#planner.settle(generation);
+    this.#files.dropIndex(generation);
+    this.#directory.replace({ generation, content: { kind: "indexed", begin, end } });
+    this.#memory.dropBelow(end.slot);
+  }
+
+  /** The index of a job could not be built. It is tried again after the next start. */
+  indexFailed(generation: number): void {
+    this.#planner.settle(generation);
+  }
+
+  // ---- Reading
 
   /**
    * Entries from `fromSlot` to below `endSlot`, as many as fit bytesMax, at least one where fromSlot is known. Their bytes are
@@ -71,14 +150,15 @@ export class LogReader {
    */
   read(fromSlot: Slot, endSlot: Slot, bytesMax: number): Entry[] {
     const entries: Entry[] = [];
-    const end = minSlot(endSlot, this.#places.endSlot);
+    const end = minSlot(endSlot, this.end);
     let bytes = 0;
     for (let slot = fromSlot; slot < end; ) {
-      const index = this.#places.findSlot(slot);
-      if (index === undefined) break;
+      const run = this.#runAt(slot, end);
+      if (run === undefined) break;
       const before = entries[entries.length - 1];
-      const room = bytesMax - bytes;
-      const taken = this.#readGroup(this.#places.at(index), slot, end, room, before, entries.length === 0);
+      const taken = this.#readRun(run, slot, minSlot(end, run.endSlot), bytesMax - bytes, before);
+      // Its index turned out to be damaged on the way: its places are known now.
+      if (taken === undefined) continue;
       for (const entry of taken.entries) {
         entries.push(entry);
         bytes += entry.bytes.length;
@@ -91,11 +171,18 @@ export class LogReader {
 
   /** The slot of the entry that holds the record at `position`; undefined where no known entry holds it. */
   slotOfPosition(position: Position): Slot | undefined {
-    const index = this.#places.findPosition(position);
+    const segment = this.#directory.ofPosition(position);
+    if (segment === undefined) return undefined;
+    if (segment.content.kind === "indexed") {
+      if (position >= segment.content.end.position) return undefined;
+      const slot = this.#withIndex(segment, (index) => index.slotOfPosition(position));
+      return slot ?? this.slotOfPosition(position);
+    }
+    const { places } = segment.content;
+    const index = places.findPosition(position);
     if (index === undefined) return undefined;
-    const place = this.#places.at(index);
-    let slot = place.firstSlot;
-    while (slot < place.endSlot) {
+    const place = places.at(index);
+    for (let slot = place.firstSlot; slot < place.endSlot; ) {
       for (const entry of this.read(slot, place.endSlot, limits.readAheadBytes)) {
         if (position < entry.firstPosition + entry.recordCount) return entry.slot;
         slot = slotPlus(entry.slot, 1);
@@ -109,85 +196,96 @@ export class LogReader {
    * entries before it are earlier and none behind it is.
    */
   slotOfTime(time: number): Slot {
-    let low = 0;
-    let high = this.#places.length;
-    // Invariant: the first entry of every place below `low` is earlier than `time`, of none from `high` on.
+    let low: number = this.#directory.beginSlot;
+    let high: number = this.end;
+    // Invariant: every entry below `low` is earlier than `time`, none from `high` on is.
     while (low < high) {
-      const middle = (low + high) >>> 1;
-      const { firstSlot } = this.#places.at(middle);
-      const first = this.read(firstSlot, slotPlus(firstSlot, 1), 0)[0];
-      if (first !== undefined && first.time < time) low = middle + 1;
+      const middle = Math.floor((low + high) / 2) as Slot;
+      const entry = this.read(middle, slotPlus(middle, 1), 0)[0];
+      if (entry !== undefined && entry.time < time) low = middle + 1;
       else high = middle;
     }
-    if (low === 0) return this.#places.length === 0 ? this.end : this.#places.at(0).firstSlot;
-    const place = this.#places.at(low - 1);
-    for (let slot = place.firstSlot; slot < place.endSlot; ) {
-      for (const entry of this.read(slot, place.endSlot, limits.readAheadBytes)) {
-        if (entry.time >= time) return entry.slot;
-        slot = slotPlus(entry.slot, 1);
-      }
-    }
-    return place.endSlot;
+    return low as Slot;
   }
 
   /**
    * A piece of the entries in [from, end) that may match, found by the hashes of their types and tags, without reading a batch. Goes
-   * on at `searchedTo`; a piece costs about as much as reading limits.searchPieceBytes, and may be empty.
+   * on at `searchedTo`, which may be where it began: the piece was spent on bringing newer entries into memory. A piece costs about
+   * as much as reading limits.searchPieceBytes, and may name no slot.
    *
    * @throws PaxlogError DAMAGED where the bytes on disk are not what was written.
    */
-  candidates(query: QueryHashes, { from, end, direction }: CandidateRange): Candidates {
-    const slots: Slot[] = [];
-    const last = minSlot(end, this.end);
-    if (from >= last) return { slots, searchedTo: direction === "forward" ? from : minSlot(from, end) };
-    let begin = from;
-    if (direction === "backward") {
-      const index = this.#places.findSlot((last - 1) as Slot);
-      if (index !== undefined) begin = maxSlot(from, this.#places.at(index).firstSlot);
-    }
-    const bytesMax = direction === "forward" ? limits.searchPieceBytes : Number.POSITIVE_INFINITY;
-    const entries = this.read(begin, last, bytesMax);
-    for (const entry of entries) {
-      if (entry.kind === "batch" && query.mayMatch(guardsOf(entry))) slots.push(entry.slot);
-    }
-    if (direction === "forward") return { slots, searchedTo: slotPlus(from, entries.length) };
-    return { slots: slots.reverse(), searchedTo: begin };
-  }
-
-  /** Forgets what lies below the log's begin: it was trimmed, and its files go. */
-  trim(begin: LogBase): void {
-    this.#places.dropBelow(begin.slot);
-    for (const slot of this.#resumes.keys()) if (slot < begin.slot) this.#resumes.delete(slot);
+  candidates(query: QueryHashes, range: CandidateRange): Candidates {
+    return new CandidateSearch({
+      query,
+      range,
+      directory: this.#directory,
+      memory: this.#memory,
+      read: (from, end, bytesMax) => this.read(from, end, bytesMax),
+      withIndex: (segment, use) => this.#withIndex(segment, use),
+      pageReads: () => this.#files.pageReads,
+    }).run();
   }
 
   close(): void {
-    for (const { file } of this.#segments.values()) file.close();
-    this.#segments.clear();
+    this.#files.close();
     this.#resumes.clear();
   }
 
-  /**
-   * Entries of one group, from `slot` to below `end`, while they fit `room`; the first one in any case where `first` says so.
-   * `whole` is false where room ended before the group did.
-   */
-  #readGroup(place: GroupPlace, slot: Slot, end: Slot, room: number, before: Entry | undefined, first: boolean) {
-    const segment = this.#segment(place.generation);
-    const groupEnd = place.offset + groupHeaderBytes + place.entriesLength;
-    const resume = this.#resumes.get(slot);
-    const entries: Entry[] = [];
-    let prevHash = before?.hash ?? resume?.prevHash;
-    let at = resume === undefined ? slot - place.firstSlot : 0;
-    const chunk = new Chunk(segment.file, groupEnd);
-    let offset = resume?.offset ?? this.#checkHeader(chunk, segment, place);
+  #runAt(slot: Slot, end: Slot): Run | undefined {
+    const segment = this.#directory.ofSlot(slot);
+    if (segment === undefined) return undefined;
+    const run = segment.content.kind === "indexed" ? this.#indexedRun(segment, slot, end) : undefined;
+    return run ?? this.#steppedRun(segment, slot);
+  }
 
+  /** To the segment's end. undefined where its index is damaged. */
+  #indexedRun(segment: KnownSegment, slot: Slot, end: Slot): Run | undefined {
+    return this.#withIndex(segment, (index) => {
+      const opened = this.#files.segment(segment.generation);
+      const endSlot = minSlot(end, endOf(segment));
+      const bytesEnd = endSlot < endOf(segment) ? index.offsetOf(endSlot) : index.header.fileEnd;
+      return {
+        segment: opened,
+        chunk: new Chunk(opened.file, bytesEnd),
+        offset: index.offsetOf(slot),
+        prevHash: undefined,
+        endSlot,
+        offsetOf: (next) => this.#withIndex(segment, () => index.offsetOf(next)),
+        isStepped: false,
+      };
+    });
+  }
+
+  /** One group, by its place. */
+  #steppedRun({ generation }: KnownSegment, slot: Slot): Run | undefined {
+    const known = this.#directory.ofSlot(slot);
+    const place = known === undefined ? undefined : placeOf(known, slot);
+    if (place === undefined) return undefined;
+    const segment = this.#files.segment(generation);
+    const chunk = new Chunk(segment.file, place.offset + groupHeaderBytes + place.entriesLength);
+    const resume = this.#resumes.get(slot);
+    let offset = resume?.offset ?? this.#checkHeader(chunk, segment, place);
     // Entries before the wanted one are stepped over unverified: a wrong step ends at an entry of another slot.
-    for (; at > 0; at -= 1) offset += chunk.lengthAt(offset) ?? this.#fail(segment, offset, "an entry is cut off");
+    for (let step = resume === undefined ? slot - place.firstSlot : 0; step > 0; step -= 1) {
+      offset += chunk.lengthAt(offset) ?? this.#fail(segment, offset, "an entry is cut off");
+    }
+    const offsetOf = (_: Slot, behind: number) => behind;
+    const { endSlot } = place;
+    return { segment, chunk, offset, prevHash: resume?.prevHash, endSlot, offsetOf, isStepped: true };
+  }
+
+  /** Entries from `slot` to below `stop` while they fit `room`; the first of all in any case. */
+  #readRun(run: Run, slot: Slot, stop: Slot, room: number, before: Entry | undefined) {
+    const { segment, chunk } = run;
+    const entries: Entry[] = [];
+    let prevHash = before?.hash ?? run.prevHash;
+    let { offset } = run;
     let next = slot;
-    const stop = minSlot(end, place.endSlot);
     let used = 0;
     while (next < stop) {
       const length = chunk.lengthAt(offset) ?? this.#fail(segment, offset, "an entry is cut off");
-      if (used + length > room && !(first && entries.length === 0)) break;
+      if (used + length > room && (before !== undefined || entries.length > 0)) break;
       const decoded = decodeEntry(chunk.bytes(offset, length, room - used), 0, this.#hashing);
       if (decoded.kind === "malformed") return this.#fail(segment, offset, decoded.reason);
       const { entry } = decoded;
@@ -197,48 +295,53 @@ export class LogReader {
       }
       entries.push(entry);
       used += length;
-      offset += length;
       prevHash = entry.hash;
       next = slotPlus(next, 1);
+      const behind = offset + length;
+      const nextOffset = next < stop ? run.offsetOf(next, behind) : behind;
+      if (nextOffset === undefined) return undefined;
+      offset = nextOffset;
     }
-    if (next < place.endSlot && prevHash !== undefined) this.#remember(next, { offset, prevHash });
+    if (run.isStepped && next < run.endSlot && prevHash !== undefined) this.#remember(next, { offset, prevHash });
     return { entries, whole: next === stop };
   }
 
   /** Checks that the group that begins here is the one that was written; returns where its entries begin. */
-  #checkHeader(chunk: Chunk, segment: OpenSegment, place: GroupPlace): number {
+  #checkHeader(chunk: Chunk, segment: SegmentFile, place: GroupPlace): number {
     const bytes = chunk.bytes(place.offset, groupHeaderBytes, readBytesMin);
     const decoded = decodeGroupHeader(bytes, segment.tag, place.offset, this.#hashing);
     if (decoded.kind === "ok" && decoded.header.firstSlot === place.firstSlot) return place.offset + groupHeaderBytes;
     return this.#fail(segment, place.offset, decoded.kind === "none" ? decoded.reason : "it is another group");
   }
 
-  #segment(generation: number): OpenSegment {
-    let segment = this.#segments.get(generation);
-    if (segment === undefined) {
-      segment = this.#openSegment(generation);
-      const oldest = this.#segments.keys().next();
-      if (this.#segments.size >= limits.readerFilesMax && !oldest.done) {
-        this.#segments.get(oldest.value)?.file.close();
-        this.#segments.delete(oldest.value);
-      }
+  /** undefined where the index turns out to be damaged: then the segment's places are known instead. */
+  #withIndex<T>(segment: KnownSegment, use: (index: SegmentIndex) => T): T | undefined {
+    try {
+      return use(this.#files.index(segment.generation));
+    } catch (cause) {
+      if (!(cause instanceof IndexDamaged)) throw cause;
+      this.#goWithout(segment, cause);
+      return undefined;
     }
-    // Set anew, it is the most recently used.
-    this.#segments.delete(generation);
-    this.#segments.set(generation, segment);
-    return segment;
   }
 
-  #openSegment(generation: number): OpenSegment {
-    const file = this.#disk.open(segmentPath(this.#dir, generation), "read");
-    try {
-      const decoded = decodeSegmentHeader(readSound(file, 0, segmentHeaderBytes), this.#hashing);
-      if (decoded.kind === "ok" && decoded.header.generation === generation) return { file, tag: decoded.header };
-      throw damaged("SEGMENT_DAMAGED", `the header of ${file.path} is damaged`, { file: file.path, offset: 0 });
-    } catch (error) {
-      file.close();
-      throw error;
-    }
+  #goWithout({ generation, content }: KnownSegment, cause: IndexDamaged): void {
+    if (content.kind !== "indexed") return;
+    this.#files.dropIndex(generation);
+    const fileEnd = this.#files.segment(generation + 1).tag.previousEnd;
+    const places = scanPlaces(this.#files.segment(generation), fileEnd, content.end, this.#hashing);
+    this.#directory.replace({ generation, content: { kind: "places", places } });
+    this.#planner.unsettle(generation);
+    this.onIndexDamaged(cause);
+  }
+
+  /** The chain before `slot`, which is known: as its entry, and the one before it, say. */
+  #baseAt(slot: Slot): LogBase | undefined {
+    const [isFirst, read] = [slot === this.#directory.beginSlot, (at: Slot) => this.read(at, slotPlus(at, 1), 0)[0]];
+    const entry = read(isFirst ? slot : ((slot - 1) as Slot));
+    if (entry === undefined) return undefined;
+    if (!isFirst) return { slot, hash: entry.hash, position: nextPositionOf(entry), time: entry.time };
+    return { slot, hash: entry.prevHash, position: entry.firstPosition, time: this.#begin.time };
   }
 
   #remember(slot: Slot, resume: Resume): void {
@@ -247,43 +350,16 @@ export class LogReader {
     this.#resumes.set(slot, resume);
   }
 
-  #fail(segment: OpenSegment, offset: number, reason: string): never {
-    const { path } = segment.file;
-    throw damaged("GROUP_ROTTEN", `what was durable in ${path} at ${offset} is damaged: ${reason}`, {
-      file: path,
+  #fail({ file }: SegmentFile, offset: number, reason: string): never {
+    throw damaged("GROUP_ROTTEN", `what was durable in ${file.path} at ${offset} is damaged: ${reason}`, {
+      file: file.path,
       offset,
     });
   }
 }
 
-/** A moving window over one group's bytes. What it returns stays valid. */
-class Chunk {
-  readonly #file: DiskFile;
-  readonly #end: number;
-  #bytes: Uint8Array = new Uint8Array(0);
-  #offset = 0;
-
-  constructor(file: DiskFile, end: number) {
-    this.#file = file;
-    this.#end = end;
-  }
-
-  /** [offset, offset + length), fewer where the group ends; reads `ahead` bytes where it has to read. */
-  bytes(offset: number, length: number, ahead: number): Uint8Array {
-    const within = offset - this.#offset;
-    if (within < 0 || within + length > this.#bytes.length) {
-      const wanted = Math.max(length, Math.min(ahead, limits.readAheadBytes), readBytesMin);
-      const count = Math.max(0, Math.min(wanted, this.#end - offset));
-      this.#bytes = readSound(this.#file, offset, count);
-      this.#offset = offset;
-      return this.#bytes.subarray(0, length);
-    }
-    return this.#bytes.subarray(within, within + length);
-  }
-
-  /** Length that the entry at `offset` claims; undefined where it does not fit the group. */
-  lengthAt(offset: number): number | undefined {
-    const length = claimedEntryLength(this.bytes(offset, entryHeaderBytes, readBytesMin), 0);
-    return length === undefined || offset + length > this.#end ? undefined : length;
-  }
-}
+/** Of a reader that is given all places. */
+const wholeLog: ReaderStart = {
+  begin: { slot: firstSlot, hash: "" as Hash, position: firstPosition, time: 0 },
+  indexed: [],
+};

@@ -20,6 +20,8 @@ export class Scribe {
   state: DurableState = { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot };
   logBallot: Ballot = noBallot;
   decidedEnd = 1 as Slot;
+  /** The hashes of types and tags that the next entry bears. */
+  guards: () => Uint8Array = () => new Uint8Array(0);
   #ticket = 0;
   #time = 1_700_000_000_000;
 
@@ -119,6 +121,7 @@ export class Scribe {
       const batch = new Uint8Array(size);
       for (let at = 0; at < size; at += 1) batch[at] = (this.#time * 31 + at * 7) & 0xff;
       const control = size === 0;
+      const guards = control ? new Uint8Array(0) : this.guards();
       const entry = makeEntry(
         {
           slot,
@@ -131,10 +134,10 @@ export class Scribe {
           session: 0,
           serial: 0,
           batchChecksum: hashing.crc32c(batch),
-          guardLength: 0,
+          guardLength: guards.length,
           prevHash: this.hashBefore(slot),
         },
-        { batch, guards: new Uint8Array(0) },
+        { batch, guards },
       );
       made.push(entry);
       this.entries.push(entry);
