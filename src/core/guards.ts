@@ -15,7 +15,7 @@ export interface Guards {
 export interface SessionRequest {
   /** The slot of the entry that opened it. */
   readonly id: number;
-  /** From 1, without gaps; up to limits.sessionWindow of one session are in flight. */
+  /** From 1, ascending; one that a later one overtook is refused (SESSION_GAP). Up to limits.sessionWindow of one session are in flight. */
   readonly serial: number;
 }
 
