@@ -23,7 +23,8 @@ import type {
   LogBackend,
   NodeStatus,
   OpenSessionResponse,
-  StoredBatch,
+  ReadPiece,
+  Watch,
 } from "#src/transport/backend";
 import type { PeerNetwork } from "#src/transport/peer-network";
 
@@ -199,7 +200,15 @@ export class FlowBackend implements LogBackend {
     throw keepsNothing();
   }
 
-  readBatches(): StoredBatch[] {
+  read(): ReadPiece {
+    throw keepsNothing();
+  }
+
+  positionOfTime(): Position {
+    throw keepsNothing();
+  }
+
+  watch(): Watch {
     throw keepsNothing();
   }
 

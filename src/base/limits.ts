@@ -77,6 +77,10 @@ export const limits = {
   heldBytes: 16 * MiB,
   /** Bytes of the log that one piece of a search of the history reads: heartbeats wait for the end of a piece. */
   searchPieceBytes: 256 * KiB,
+  /** ... or entries in memory that it looks at. */
+  searchEntriesMax: 4096,
+  /** Batches that queries looked into last, with what was made of them. */
+  selectableBytes: 8 * MiB,
 
   /** Largest group that joins waiting appends; a REPLACE of a whole window may be larger. */
   groupBytesMax: 4 * MiB,
@@ -145,7 +149,7 @@ export const limits = {
   /** Connections of one listener; more are closed at once. */
   connectionsMax: 1024,
   /** Calls of one listener that are open at once, over all its connections. */
-  callsMax: 4096,
+  callsMax: 16 * 1024,
   /** Why a node was refused: text that names two lists of members. */
   reasonBytesMax: 4 * KiB,
   /** A peer is pinged after this idle time, and given up when no answer comes. Longer than any pause that is worth surviving. */
@@ -158,6 +162,9 @@ export const limits = {
   redialMsMax: 1_000,
   /** Handed to one reader's stream and not yet taken by its socket. */
   readerBufferBytes: 4 * MiB,
+  /** ... when many readers stall, and all of them together. */
+  readerBufferBytesMin: 64 * KiB,
+  readersBufferBytes: 128 * MiB,
   /** A reader that follows hears the tail at least this often. */
   readHeartbeatMs: 1_000,
   /** How often a node that somebody watches looks at its own health. */
@@ -271,5 +278,6 @@ assert(
   limits.clientReadQuietMs > limits.linearizeMs + 2 * limits.readHeartbeatMs,
   "a node that works is heard before its reader leaves it",
 );
+assert(limits.readersBufferBytes / 8 > limits.readerBufferBytes, "a reader that stalls alone has its whole buffer");
 assert(limits.clientSessionsMax < limits.streamsPerConnection / 2, "sessions leave streams for reads");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

@@ -13,6 +13,22 @@ import { guardsBody, guardsOf } from "./guards-codec.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
 import { type Absent, asBuffer, type Decoded, decoding, malformed, safeNumber } from "./wire-value.ts";
 
+export {
+  type CheckTailRequest,
+  type CheckTailResponse,
+  checkTailRequestCodec,
+  checkTailResponseCodec,
+  type Direction,
+  type Freshness,
+  type FreshnessKind,
+  kindOfFreshness,
+  type ReadBatch,
+  type ReadRequest,
+  type ReadResponse,
+  readRequestCodec,
+  readResponseCodec,
+} from "./read-codec.ts";
+
 const wire = paxlog.v1;
 
 /** Paths of the calls, as gRPC names them. */
@@ -64,42 +80,6 @@ export interface AppendStreamResponse {
   readonly acknowledged: readonly AppendResponse[];
   /** Answer to the request behind those. */
   readonly refused?: PaxlogError | undefined;
-}
-
-export type Freshness = "linearizable" | "local";
-
-export interface ReadRequest {
-  readonly logId: number;
-  /** 0 means 1. */
-  readonly from: number;
-  /** 0: no limit. */
-  readonly limit: number;
-  readonly follow: boolean;
-  readonly freshness: Freshness;
-}
-
-export interface ReadBatch {
-  readonly firstPosition: number;
-  readonly recordCount: number;
-  readonly time: number;
-  readonly batch: Uint8Array;
-  readonly crc32c: number;
-}
-
-export interface ReadResponse {
-  readonly batches: readonly ReadBatch[];
-  readonly tail: number;
-  readonly caughtUp: boolean;
-}
-
-export interface CheckTailRequest {
-  readonly logId: number;
-  readonly freshness: Freshness;
-}
-
-export interface CheckTailResponse {
-  readonly head: number;
-  readonly tail: number;
 }
 
 /** Fields as in cluster.proto. */
@@ -181,57 +161,6 @@ export const appendStreamResponseCodec: Codec<AppendStreamResponse> = {
     }),
 };
 
-export const readRequestCodec: Codec<ReadRequest> = {
-  encode: (value) =>
-    asBuffer(wire.ReadRequest.encode({ ...value, freshness: freshnessNumbers[value.freshness] }).finish()),
-  decode: (bytes) =>
-    decoding(() => {
-      const body = wire.ReadRequest.decode(bytes);
-      return {
-        logId: body.logId || defaultLogId,
-        from: safeNumber(body.from, "from"),
-        limit: safeNumber(body.limit, "limit"),
-        follow: body.follow ?? false,
-        freshness: freshnessOf(body.freshness),
-      };
-    }),
-};
-
-export const readResponseCodec: Codec<ReadResponse> = {
-  encode: ({ batches, tail, caughtUp }) => {
-    const rest = wire.ReadResponse.encode({ tail, caughtUp }).finish();
-    return framedMessage([...batches.flatMap(readBatchPieces), rest]);
-  },
-  decode: (bytes) =>
-    decoding(() => {
-      const body = wire.ReadResponse.decode(bytes);
-      return {
-        batches: (body.batches ?? []).map(readBatchOf),
-        tail: safeNumber(body.tail, "tail"),
-        caughtUp: body.caughtUp ?? false,
-      };
-    }),
-};
-
-export const checkTailRequestCodec: Codec<CheckTailRequest> = {
-  encode: (value) =>
-    asBuffer(wire.CheckTailRequest.encode({ ...value, freshness: freshnessNumbers[value.freshness] }).finish()),
-  decode: (bytes) =>
-    decoding(() => {
-      const body = wire.CheckTailRequest.decode(bytes);
-      return { logId: body.logId || defaultLogId, freshness: freshnessOf(body.freshness) };
-    }),
-};
-
-export const checkTailResponseCodec: Codec<CheckTailResponse> = {
-  encode: (value) => asBuffer(wire.CheckTailResponse.encode(value).finish()),
-  decode: (bytes) =>
-    decoding(() => {
-      const body = wire.CheckTailResponse.decode(bytes);
-      return { head: safeNumber(body.head, "head"), tail: safeNumber(body.tail, "tail") };
-    }),
-};
-
 /** StatusRequest has no field, and a later version's fields are skipped. */
 export const statusRequestCodec: Codec<Record<string, never>> = {
   encode: () => Buffer.alloc(0),
@@ -249,21 +178,12 @@ export const statusResponseCodec: Codec<NodeStatus> = {
 
 /** Numbers of the fields whose bytes are not copied by the generated code (proto/paxlog/v1/log.proto). */
 const appendField = 1;
-const batchField = { appendRequest: 2, readBatch: 4 } as const;
-const batchesField = 1;
+const batchField = 2;
 
 function appendRequestPieces({ logId, batch, crc32c, guards }: AppendRequest): Uint8Array[] {
   const fields = { logId, crc32c: crc32c ?? null, guards: guards === undefined ? null : guardsBody(guards) };
   const rest = wire.AppendRequest.encode(fields).finish();
-  return [rest, bytesFieldHead(batchField.appendRequest, batch.length), batch];
-}
-
-function readBatchPieces({ batch, ...fields }: ReadBatch): Uint8Array[] {
-  const { firstPosition, recordCount, time, crc32c } = fields;
-  const rest = wire.ReadBatch.encode({ firstPosition, recordCount, time, crc32c }).finish();
-  const batchHead = bytesFieldHead(batchField.readBatch, batch.length);
-  const head = bytesFieldHead(batchesField, rest.length + batchHead.length + batch.length);
-  return [head, rest, batchHead, batch];
+  return [rest, bytesFieldHead(batchField, batch.length), batch];
 }
 
 function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendRequest {
@@ -281,16 +201,6 @@ function appendResponseOf(body: paxlog.v1.AppendResponse.$Properties): AppendRes
     firstPosition: safeNumber(body.firstPosition, "first_position"),
     recordCount: body.recordCount ?? 0,
     time: safeNumber(body.time, "time"),
-  };
-}
-
-function readBatchOf(body: paxlog.v1.ReadBatch.$Properties): ReadBatch {
-  return {
-    firstPosition: safeNumber(body.firstPosition, "first_position"),
-    recordCount: body.recordCount ?? 0,
-    time: safeNumber(body.time, "time"),
-    batch: body.batch ?? noBytes,
-    crc32c: body.crc32c ?? 0,
   };
 }
 
@@ -333,15 +243,6 @@ function peerStatusOf(body: paxlog.v1.NodeStatus.$Properties): PeerStatus {
 }
 
 const noBytes = new Uint8Array(0);
-
-const freshnessNumbers: Readonly<Record<Freshness, number>> = { linearizable: 0, local: 1 };
-
-/** A freshness that this version does not know is refused: answering with a weaker one would be a lie. */
-function freshnessOf(value: number | Absent): Freshness {
-  if (value === undefined || value === null || value === freshnessNumbers.linearizable) return "linearizable";
-  if (value === freshnessNumbers.local) return "local";
-  return malformed(`freshness ${value} is unknown`);
-}
 
 function oneOf<T extends string>(value: string | Absent, allowed: readonly T[], what: string): T {
   const found = allowed.find((candidate) => candidate === value);

@@ -3,7 +3,7 @@
  * within the types of core/guards.ts; how many and how long its parts may be is for the services to judge.
  */
 import type { Position } from "../base/types.ts";
-import type { Condition, Guards, QueryItem, SessionRequest, StreamGuard } from "../core/guards.ts";
+import type { Condition, Guards, Query, QueryItem, SessionRequest, StreamGuard } from "../core/guards.ts";
 import { paxlog } from "./generated/wire.js";
 import { type Absent, malformed, present, safeNumber, type WireNumber } from "./wire-value.ts";
 
@@ -18,7 +18,7 @@ export function guardsBody(guards: Guards): GuardsBody {
     expectedTail: expectedTail ?? null,
     fencingToken: fencingToken ?? null,
     session: session ?? null,
-    conditions: conditions.map(({ query, after }) => ({ query: { items: query.items.map(queryItemBody) }, after })),
+    conditions: conditions.map(({ query, after }) => ({ query: queryBody(query), after })),
     streams: streams.map(streamBody),
   };
 }
@@ -53,10 +53,20 @@ function sessionOf(body: paxlog.v1.SessionRequest.$Properties): SessionRequest {
 }
 
 function conditionOf(body: paxlog.v1.Condition.$Properties): Condition {
-  const items = present(body.query, "condition.query").items ?? [];
-  if (items.length === 0)
-    malformed("condition.query has no item; one with neither types nor tags matches every record");
-  return { query: { items: items.map(queryItemOf) }, after: safeNumber(body.after, "condition.after") as Position | 0 };
+  const query = queryOf(present(body.query, "condition.query"), "condition.query");
+  return { query, after: safeNumber(body.after, "condition.after") as Position | 0 };
+}
+
+/** A query in a message; `name` is what it is called there. For use inside `decoding`. */
+export function queryOf(body: paxlog.v1.Query.$Properties, name: string): Query {
+  const items = body.items ?? [];
+  if (items.length === 0) malformed(`${name} has no item; one with neither types nor tags matches every record`);
+  return { items: items.map(queryItemOf) };
+}
+
+/** The message of a query. */
+export function queryBody(query: Query): paxlog.v1.Query.$Properties {
+  return { items: query.items.map(queryItemBody) };
 }
 
 function queryItemOf(body: paxlog.v1.QueryItem.$Properties): QueryItem {

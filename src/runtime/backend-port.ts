@@ -13,7 +13,10 @@ import type {
   KeepSessionResponse,
   NodeStatus,
   OpenSessionResponse,
+  ReadPiece,
+  ReadStep,
   StoredBatch,
+  Watched,
 } from "../transport/backend.ts";
 import type { ErrorData } from "./channel.ts";
 
@@ -38,17 +41,20 @@ export interface PackedAppend extends Omit<CheckedBatch, "batch"> {
   readonly bytesEnd: number;
 }
 
-/** Each but "watch" and "cancel" has one answer under its id. */
+/** Each but "watch", "listen" and "cancel" has one answer under its id. */
 export type PortRequest =
   | { readonly kind: "linearize"; readonly requestId: number }
-  | { readonly kind: "read"; readonly requestId: number; readonly from: Position; readonly bytesMax: number }
+  | { readonly kind: "read"; readonly requestId: number; readonly step: ReadStep }
+  | { readonly kind: "positionOfTime"; readonly requestId: number; readonly time: number }
   | { readonly kind: "status"; readonly requestId: number }
   | { readonly kind: "openSession"; readonly requestId: number; readonly ttlMs: number }
   | { readonly kind: "keepSession"; readonly requestId: number; readonly session: number }
   | { readonly kind: "closeSession"; readonly requestId: number; readonly session: number }
   | { readonly kind: "fence"; readonly requestId: number; readonly token: number }
+  /** Two answers: "watching", then "news". */
+  | { readonly kind: "watch"; readonly requestId: number; readonly watched: Watched }
   /** Whether anybody listens to the tail. */
-  | { readonly kind: "watch"; readonly requestId: number; readonly on: boolean }
+  | { readonly kind: "listen"; readonly requestId: number; readonly on: boolean }
   | { readonly kind: "cancel"; readonly requestId: number };
 
 /** What one turn has for the proxy. Its parts are worked off in the order in which they stand here. */
@@ -70,7 +76,10 @@ export type PackedResult = { readonly requestId: number } & (
 
 export type PortAnswer = { readonly requestId: number } & (
   | { readonly kind: "ready" }
-  | { readonly kind: "batches"; readonly batches: readonly PackedBatch[] }
+  | ({ readonly kind: "piece"; readonly batches: readonly PackedBatch[] } & Omit<ReadPiece, "batches">)
+  | { readonly kind: "position"; readonly position: Position }
+  | { readonly kind: "watching" }
+  | { readonly kind: "news"; readonly from: Position }
   | { readonly kind: "status"; readonly status: NodeStatus }
   | { readonly kind: "openSession"; readonly opened: OpenSessionResponse }
   | { readonly kind: "keepSession"; readonly kept: KeepSessionResponse }

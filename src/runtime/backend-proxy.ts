@@ -2,7 +2,7 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { assert, defined } from "../base/assert.ts";
 import { PaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { firstPosition, type Position } from "../base/types.ts";
+import { firstPosition, type Position, type Slot } from "../base/types.ts";
 import type { Guards } from "../core/guards.ts";
 import type {
   AppendOrder,
@@ -13,7 +13,10 @@ import type {
   LogBackend,
   NodeStatus,
   OpenSessionResponse,
-  StoredBatch,
+  ReadPiece,
+  ReadStep,
+  Watch,
+  Watched,
 } from "../transport/backend.ts";
 import { overloaded } from "./append-errors.ts";
 import {
@@ -28,6 +31,8 @@ import {
 } from "./backend-port.ts";
 import { unpackError } from "./channel.ts";
 import { Credit, type CreditBounds } from "./credit.ts";
+import { RemoteWatch } from "./remote-watch.ts";
+import { TailWatchers } from "./tail-watchers.ts";
 
 export interface BackendProxyOptions {
   /** The other end has a BackendServer. */
@@ -74,6 +79,11 @@ export class BackendProxy implements LogBackend {
   readonly #unanswered = new Map<number, Unanswered>();
   readonly #waiting = new Map<number, Request>();
   readonly #tailListeners = new Set<() => void>();
+  /** Those who wait for any record; those with a query wait at the other side. */
+  readonly #watchers = new TailWatchers(firstPosition);
+  readonly #remoteWatches = new Map<number, RemoteWatch>();
+  /** The other side was told that somebody listens to the tail. */
+  #listens = false;
   #bounds: { readonly head: Position; readonly tail: Position } = { head: firstPosition, tail: firstPosition };
   #serving = false;
   #ended: PaxlogError | undefined;
@@ -190,29 +200,80 @@ export class BackendProxy implements LogBackend {
     return this.#bounds;
   }
 
-  readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]> {
-    if (this.#ended === undefined && from >= this.#bounds.tail) return [];
+  read(step: ReadStep): Promise<ReadPiece> {
+    return this.#question((requestId) => ({ kind: "read", requestId, step }), "piece", unpackPiece);
+  }
+
+  positionOfTime(time: number): Promise<Position> {
+    return this.#question(
+      (requestId) => ({ kind: "positionOfTime", requestId, time }),
+      "position",
+      ({ position }) => position,
+    );
+  }
+
+  /** Asks what changes nothing. */
+  #question<K extends PortAnswer["kind"], T>(
+    make: (requestId: number) => PortRequest,
+    kind: K,
+    take: (answer: Extract<PortAnswer, { readonly kind: K }>, buffer: ArrayBuffer | undefined) => T,
+  ): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#ask((requestId) => ({ kind: "read", requestId, from, bytesMax }), {
+      this.#ask(make, {
         writes: false,
-        resolve: (answer, buffer) => resolve(unpackBatches(answer, buffer)),
+        resolve: (answer, buffer) => {
+          assert(answer.kind === kind, () => `what was asked for a ${kind} was answered as ${answer.kind}`);
+          resolve(take(answer as Extract<PortAnswer, { readonly kind: K }>, buffer));
+        },
         reject,
       });
     });
   }
 
+  watch(watched: Watched, onNews: (from: Position) => void): Watch {
+    if (watched.query === undefined || this.#ended !== undefined) {
+      const watch = this.#watchers.watch({ ...watched, query: undefined }, onNews);
+      this.#listenIfNeeded();
+      return watch;
+    }
+    const watch = new RemoteWatch(watched.from, onNews, {
+      tail: () => this.#bounds.tail,
+      cancel: () => this.#cancel(watch.requestId),
+    });
+    watch.requestId = this.#requestId();
+    this.#remoteWatches.set(watch.requestId, watch);
+    this.#send({ kind: "watch", requestId: watch.requestId, watched });
+    return watch;
+  }
+
   onTail(listener: () => void): () => void {
-    if (this.#tailListeners.size === 0) this.#watch(true);
     this.#tailListeners.add(listener);
-    this.#holdOrRelease();
+    this.#listenIfNeeded();
     return () => {
-      if (this.#tailListeners.delete(listener) && this.#tailListeners.size === 0) this.#watch(false);
+      this.#tailListeners.delete(listener);
       this.#holdOrRelease();
     };
   }
 
-  #watch(on: boolean): void {
-    this.#requests.push({ kind: "watch", requestId: this.#requestId(), on });
+  get #isListened(): boolean {
+    return this.#tailListeners.size > 0 || !this.#watchers.isEmpty;
+  }
+
+  /** Says so once; that nobody listens any more is said when the tail moves and nobody heard it. */
+  #listenIfNeeded(): void {
+    this.#holdOrRelease();
+    if (this.#listens === this.#isListened) return;
+    this.#listens = this.#isListened;
+    this.#send({ kind: "listen", requestId: this.#requestId(), on: this.#listens });
+  }
+
+  #cancel(requestId: number): void {
+    if (!this.#remoteWatches.delete(requestId)) return;
+    this.#send({ kind: "cancel", requestId });
+  }
+
+  #send(request: PortRequest): void {
+    this.#requests.push(request);
     this.#scheduleFlush();
   }
 
@@ -290,10 +351,12 @@ export class BackendProxy implements LogBackend {
 
   #moveTo(bounds: { readonly head: Position; readonly tail: Position }): void {
     this.#bounds = bounds;
+    if (this.#serving) this.#listenIfNeeded();
     if (!this.#serving) {
       this.#serving = true;
       this.#onServing();
     }
+    this.#watchers.moved(bounds.tail, noEntries);
     for (const listener of [...this.#tailListeners]) listener();
   }
 
@@ -310,6 +373,12 @@ export class BackendProxy implements LogBackend {
   }
 
   #resolve(answer: PortAnswer, buffer: ArrayBuffer | undefined): void {
+    if (answer.kind === "watching") return this.#remoteWatches.get(answer.requestId)?.stand();
+    if (answer.kind === "news") {
+      const watch = this.#remoteWatches.get(answer.requestId);
+      this.#remoteWatches.delete(answer.requestId);
+      return watch?.fire(answer.from);
+    }
     // None where the caller gave it up.
     const request = this.#waiting.get(answer.requestId);
     this.#waiting.delete(answer.requestId);
@@ -319,8 +388,8 @@ export class BackendProxy implements LogBackend {
 
   /** Pending calls keep the process alive, an idle handle does not. */
   #holdOrRelease(): void {
-    const holds =
-      this.#ended === undefined && this.#unanswered.size + this.#waiting.size + this.#tailListeners.size > 0;
+    const waiting = this.#unanswered.size + this.#waiting.size + this.#remoteWatches.size;
+    const holds = this.#ended === undefined && (waiting > 0 || this.#isListened);
     if (holds === this.#holdsProcess) return;
     this.#holdsProcess = holds;
     if (holds) this.#port.ref();
@@ -349,6 +418,9 @@ export class BackendProxy implements LogBackend {
       reject(writes && requestId <= this.#postedRequestId ? unknown : none);
     }
     this.#waiting.clear();
+    for (const watch of [...this.#remoteWatches.values()]) watch.fire(watch.searched);
+    this.#remoteWatches.clear();
+    this.#watchers.end();
     for (const listener of [...this.#tailListeners]) listener();
     this.#credit.open();
     this.#holdOrRelease();
@@ -356,12 +428,18 @@ export class BackendProxy implements LogBackend {
   }
 }
 
-function unpackBatches(answer: PortAnswer, buffer: ArrayBuffer | undefined): StoredBatch[] {
-  if (answer.kind !== "batches") return [];
-  return answer.batches.map(({ bytesBegin, bytesEnd, ...rest }) => ({
+function unpackPiece(
+  { batches, next, fromDisk }: Extract<PortAnswer, { kind: "piece" }>,
+  buffer: ArrayBuffer | undefined,
+): ReadPiece {
+  const unpacked = batches.map(({ bytesBegin, bytesEnd, ...rest }) => ({
     ...rest,
     batch: new Uint8Array(defined(buffer, "the buffer of what was read"), bytesBegin, bytesEnd - bytesBegin),
   }));
+  return { batches: unpacked, next, fromDisk };
 }
+
+/** What this side watches for itself wants any record. */
+const noEntries = { from: 0 as Slot, end: 0 as Slot, at: () => undefined };
 
 const cancelled = () => new PaxlogError("CANCELLED", "the caller gave the call up");

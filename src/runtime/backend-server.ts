@@ -2,7 +2,7 @@ import type { MessagePort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
-import type { AppendOrder, AppendResult, CheckedBatch, LogBackend, StoredBatch } from "../transport/backend.ts";
+import type { AppendOrder, AppendResult, CheckedBatch, LogBackend, StoredBatch, Watch } from "../transport/backend.ts";
 import {
   type FromBackend,
   gatherBytes,
@@ -55,11 +55,12 @@ export class BackendServer {
   #postedTail: Position | undefined;
   #flushScheduled = false;
   /** Somebody listens to the tail at the other end. */
-  #watched = false;
+  #listening = false;
   #lateFlush: NodeJS.Timeout | undefined;
   #reads: ReadRequest[] = [];
   #readScheduled = false;
   readonly #cancels = new Map<number, AbortController>();
+  readonly #watches = new Map<number, Watch>();
   readonly #stopListening: () => void;
 
   constructor(options: BackendServerOptions) {
@@ -80,7 +81,7 @@ export class BackendServer {
 
   /** Without a listener it is enough that the other thread knows the tail before long: a wake-up for each move would be wasted. */
   #onTail(): void {
-    if (this.#watched) return this.#scheduleFlush();
+    if (this.#listening) return this.#scheduleFlush();
     this.#lateFlush ??= setTimeout(() => this.flush(), limits.portTailMs).unref();
   }
 
@@ -90,6 +91,8 @@ export class BackendServer {
     this.#held = [];
     this.#reads = [];
     for (const cancel of this.#cancels.values()) cancel.abort();
+    for (const watch of this.#watches.values()) watch.cancel();
+    this.#watches.clear();
   }
 
   #onMessage({ buffer, appends, requests }: ToBackend): void {
@@ -192,14 +195,40 @@ export class BackendServer {
       case "read":
         this.#reads.push(request);
         return this.#scheduleReads();
+      case "positionOfTime":
+        return this.#answerWith(
+          requestId,
+          Promise.resolve()
+            .then(() => this.#backend.positionOfTime(request.time))
+            .then((position) => ({ kind: "position", requestId, position })),
+        );
       case "watch":
-        this.#watched = request.on;
+        return this.#watch(request);
+      case "listen":
+        this.#listening = request.on;
         return this.#scheduleFlush();
       case "cancel":
-        return this.#cancels.get(requestId)?.abort();
+        this.#cancels.get(requestId)?.abort();
+        this.#watches.get(requestId)?.cancel();
+        this.#watches.delete(requestId);
+        return;
       default:
         return assertNever(request);
     }
+  }
+
+  /** What the other side is told of the tail behind this answer was looked at for it. */
+  #watch({ requestId, watched }: Extract<PortRequest, { kind: "watch" }>): void {
+    const watch = this.#backend.watch(watched, (from) => {
+      this.#watches.delete(requestId);
+      this.#answers.push({ kind: "news", requestId, from });
+      this.#scheduleFlush();
+    });
+    this.#watches.set(requestId, watch);
+    // Where the tail has moved on already the news is on its way, and nothing else must be believed.
+    if (watched.from < this.#backend.bounds().tail) return;
+    this.#answers.push({ kind: "watching", requestId });
+    this.#scheduleFlush();
   }
 
   #answerWith(requestId: number, answer: Promise<PortAnswer>): void {
@@ -217,18 +246,21 @@ export class BackendServer {
     setImmediate(() => void this.#readSome());
   }
 
-  /** Reads for so many bytes in one turn: the engine's own work waits for the end of it. */
+  /** Carries out steps until one turn has done enough: the engine's own work waits for the end of it. */
   async #readSome(): Promise<void> {
-    const begun = this.#readBytes;
-    while (this.#reads.length > 0 && this.#readBytes - begun < limits.turnReadBytes) {
-      const { requestId, from, bytesMax } = this.#reads.shift()!;
+    let work = 0;
+    while (this.#reads.length > 0 && work < limits.turnReadBytes) {
+      const { requestId, step } = this.#reads.shift()!;
+      const begun = this.#readBytes;
       try {
-        const found = this.#backend.readBatches(from, bytesMax);
-        const batches = (found instanceof Promise ? await found : found).map((batch) => this.#pack(batch));
-        this.#answers.push({ kind: "batches", requestId, batches });
+        const found = this.#backend.read(step);
+        const { batches, ...rest } = found instanceof Promise ? await found : found;
+        this.#answers.push({ kind: "piece", requestId, ...rest, batches: batches.map((batch) => this.#pack(batch)) });
       } catch (cause) {
         this.#answers.push({ kind: "failed", requestId, error: packError(cause) });
       }
+      // A search may have read much and found nothing.
+      work += this.#readBytes - begun + (step.query === undefined ? 0 : limits.messageEntryBytes);
     }
     this.flush();
     this.#readScheduled = false;

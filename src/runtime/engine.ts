@@ -1,8 +1,8 @@
 import { assert, defined } from "../base/assert.ts";
 import { PaxlogError, toPaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { firstPosition, type NodeId, type Position, type Slot } from "../base/types.ts";
-import type { Effect, LeadershipEffect, ShowEffect } from "../core/effect.ts";
+import type { NodeId, Position } from "../base/types.ts";
+import type { Effect, LeadershipEffect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import type { Guards } from "../core/guards.ts";
 import type { Replica } from "../core/replica.ts";
@@ -16,7 +16,10 @@ import type {
   LogBackend,
   NodeStatus,
   OpenSessionResponse,
-  StoredBatch,
+  ReadPiece,
+  ReadStep,
+  Watch,
+  Watched,
 } from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
 import { notLeader } from "./append-errors.ts";
@@ -29,6 +32,7 @@ import { LinearReads } from "./linear-reads.ts";
 import { type ControlProposal, type FenceAnswer, Proposer, type SessionAnswer } from "./proposer.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
 import type { StorageLink } from "./storage-link.ts";
+import { VisibleLog } from "./visible-log.ts";
 
 export interface EngineOptions {
   readonly replica: Replica;
@@ -78,10 +82,7 @@ export class Engine implements LogBackend {
   #leaderChanges = 0;
   readonly #startedMs: number;
   readonly #self: NodeId;
-  #visibleEnd: Slot;
-  /** Position after the last visible record. */
-  #tail: Position;
-  readonly #tailListeners = new Set<() => void>();
+  readonly #visible: VisibleLog;
   #stopped: PaxlogError | undefined;
 
   constructor(options: EngineOptions) {
@@ -91,10 +92,13 @@ export class Engine implements LogBackend {
     this.#clock = options.clock;
     this.#facts = options.facts;
     this.#onStop = options.onStop;
+    const { log, visibleEnd } = options.replica;
+    this.#visible = new VisibleLog(log, visibleEnd, options.history, options.entryParts.checksum);
     this.#searches = new HistorySearches({
       history: options.history,
       parts: options.entryParts,
-      visibleEnd: () => this.#visibleEnd,
+      visibleEnd: () => this.#visible.end,
+      tail: () => this.#visible.tail,
       later: (piece) => setImmediate(() => this.#stopped === undefined && piece()),
       done: (searchId, match) =>
         this.#push({ kind: "searched", searchId, monotonicMs: this.#clock.monotonicMs(), match }),
@@ -108,8 +112,6 @@ export class Engine implements LogBackend {
     });
     this.#reads = new LinearReads(() => this.#requestId());
     this.#self = options.replica.view.nodeId;
-    this.#visibleEnd = options.replica.visibleEnd;
-    this.#tail = options.replica.log.positionAt(this.#visibleEnd);
     this.#ticker = new Ticker({
       periodMs: limits.roundMs / limits.ticksPerRound,
       clock: options.clock,
@@ -140,7 +142,7 @@ export class Engine implements LogBackend {
       search: (effect) => this.#searches.start(effect),
       readReady: (requestId) => this.#reads.ready(requestId),
       readRefused: (requestId) => this.#reads.refused(requestId),
-      show: (effect) => this.#show(effect),
+      show: ({ visibleEnd, nextPosition }) => this.#visible.show(visibleEnd, nextPosition),
       leadership: (effect) => this.#leadership(effect),
       stop: (effect) => this.stop(new PaxlogError(effect.code, effect.reason, { facts: effect.facts })),
     };
@@ -213,31 +215,44 @@ export class Engine implements LogBackend {
   }
 
   bounds(): { readonly head: Position; readonly tail: Position } {
-    return { head: firstPosition, tail: this.#tail };
+    const { head, tail } = this.#visible;
+    return { head, tail };
   }
 
-  readBatches(from: Position, bytesMax: number): StoredBatch[] {
+  read(step: ReadStep): ReadPiece {
+    return this.#reading(() => this.#visible.read(step));
+  }
+
+  positionOfTime(time: number): Position {
+    return this.#reading(() => this.#visible.positionOfTime(time));
+  }
+
+  #reading<T>(read: () => T): T {
     if (this.#stopped !== undefined) throw this.#stopped;
-    if (from >= this.#tail) return [];
     try {
-      return this.#history.batchesFrom(from, this.#visibleEnd, bytesMax);
+      return read();
     } catch (cause) {
       // Visible entries are durable here. One that cannot be read is damaged, and nothing repairs it yet: the node stops by name.
-      this.stop(toPaxlogError(cause, "DAMAGED"));
+      if (!(cause instanceof PaxlogError && cause.code === "POSITION_BELOW_HEAD")) {
+        this.stop(toPaxlogError(cause, "DAMAGED"));
+      }
       throw cause;
     }
   }
 
+  watch(watched: Watched, onNews: (from: Position) => void): Watch {
+    return this.#visible.watch(watched, onNews);
+  }
+
   onTail(listener: () => void): () => void {
-    this.#tailListeners.add(listener);
-    return () => this.#tailListeners.delete(listener);
+    return this.#visible.onTail(listener);
   }
 
   status(): NodeStatus {
     return statusOf({
       facts: this.#facts,
       view: this.#replica.view,
-      tail: this.#tail,
+      tail: this.#visible.tail,
       leaderChanges: this.#leaderChanges,
       syncs: this.#storage.counters.syncs,
       entriesAppended: this.#storage.entriesAppended,
@@ -328,14 +343,6 @@ export class Engine implements LogBackend {
 
   // ---- Effects
 
-  #show(effect: ShowEffect): void {
-    assert(effect.visibleEnd >= this.#visibleEnd, "what was visible stays visible");
-    this.#visibleEnd = effect.visibleEnd;
-    if (effect.nextPosition === this.#tail) return;
-    this.#tail = effect.nextPosition;
-    for (const listener of [...this.#tailListeners]) listener();
-  }
-
   #leadership(effect: LeadershipEffect): void {
     if (effect.leader !== this.#leader && effect.leader !== undefined) this.#leaderChanges += 1;
     this.#leader = effect.leader;
@@ -363,7 +370,7 @@ export class Engine implements LogBackend {
     this.#inbox = [];
     this.#proposer.end(reason);
     this.#reads.fail(none);
-    for (const listener of [...this.#tailListeners]) listener();
+    this.#visible.stop();
     this.#onStop(reason);
   }
 }

@@ -10,7 +10,10 @@ import type {
   LogBackend,
   NodeStatus,
   OpenSessionResponse,
-  StoredBatch,
+  ReadPiece,
+  ReadStep,
+  Watch,
+  Watched,
 } from "../transport/backend.ts";
 
 /**
@@ -70,9 +73,19 @@ export class GateBackend implements LogBackend {
     return this.#backend?.bounds() ?? { head: firstPosition, tail: firstPosition };
   }
 
-  readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]> {
+  read(step: ReadStep): ReadPiece | Promise<ReadPiece> {
     if (this.#backend === undefined) throw starting();
-    return this.#backend.readBatches(from, bytesMax);
+    return this.#backend.read(step);
+  }
+
+  positionOfTime(time: number): Position | Promise<Position> {
+    if (this.#backend === undefined) throw starting();
+    return this.#backend.positionOfTime(time);
+  }
+
+  watch(watched: Watched, onNews: (from: Position) => void): Watch {
+    if (this.#backend === undefined) throw starting();
+    return this.#backend.watch(watched, onNews);
   }
 
   onTail(listener: () => void): () => void {

@@ -1,7 +1,5 @@
-import { limits } from "../base/limits.ts";
-import { type Position, type Slot, slotPlus } from "../base/types.ts";
+import { minSlot, type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
 import type { SearchEffect } from "../core/effect.ts";
-import { nextPositionOf } from "../core/entry.ts";
 import type { EntryParts, HistoryQuery } from "../core/sequencer.ts";
 import { QueryHashes } from "../format/batch-match.ts";
 import type { History } from "./history.ts";
@@ -11,6 +9,8 @@ export interface HistorySearchesOptions {
   readonly parts: EntryParts;
   /** Nothing at or above it is looked at. */
   readonly visibleEnd: () => Slot;
+  /** Position after the last visible record. */
+  readonly tail: () => Position;
   /** Calls back after what else waits has had its turn. */
   readonly later: (piece: () => void) => void;
   /** Told once of each search. 0: no record matches. */
@@ -22,14 +22,13 @@ interface Search {
   readonly id: number;
   readonly query: HistoryQuery;
   readonly hashes: QueryHashes;
-  /** Where it goes on; undefined before its first piece. */
-  nextSlot: Slot | undefined;
-  match: Position | 0;
+  /** Slots that are not looked at yet; undefined before the first piece. */
+  rest: { readonly from: Slot; readonly end: Slot } | undefined;
 }
 
 /**
- * Searches of the history that guards ask for (protocol 14): one after the other, in pieces of limits.searchPieceBytes, so that
- * heartbeats and appends that need no history wait for a piece at most.
+ * Searches of the history that guards ask for (protocol 14): one after the other, in bounded pieces, so that heartbeats and appends
+ * that need no history wait for a piece at most. They go through what may match only, from the end at which the answer is sought.
  */
 export class HistorySearches {
   readonly #options: HistorySearchesOptions;
@@ -40,7 +39,7 @@ export class HistorySearches {
   }
 
   start({ searchId, query }: SearchEffect): void {
-    this.#waiting.push({ id: searchId, query, hashes: new QueryHashes(query.query), nextSlot: undefined, match: 0 });
+    this.#waiting.push({ id: searchId, query, hashes: new QueryHashes(query.query), rest: undefined });
     if (this.#waiting.length === 1) this.#options.later(() => this.#piece());
   }
 
@@ -48,9 +47,10 @@ export class HistorySearches {
     const search = this.#waiting[0];
     if (search === undefined) return;
     try {
-      if (this.#advance(search)) {
+      const match = this.#advance(search);
+      if (match !== undefined) {
         this.#waiting.shift();
-        this.#options.done(search.id, search.match);
+        this.#options.done(search.id, match);
       }
     } catch (cause) {
       this.#options.failed(cause);
@@ -59,25 +59,27 @@ export class HistorySearches {
     if (this.#waiting.length > 0) this.#options.later(() => this.#piece());
   }
 
-  /** Looks at one piece. True where the search is over. */
-  #advance(search: Search): boolean {
-    const { history, parts, visibleEnd } = this.#options;
+  /** Looks at one piece. The answer, once there is one. */
+  #advance(search: Search): Position | 0 | undefined {
+    const { history, parts } = this.#options;
     const { query, hashes } = search;
-    const end = visibleEnd();
-    const entries =
-      search.nextSlot === undefined
-        ? history.entriesFrom(query.from, end, limits.searchPieceBytes)
-        : history.entriesAt(search.nextSlot, end, limits.searchPieceBytes);
-    for (const entry of entries) {
-      if (entry.firstPosition >= query.end) return true;
-      if (entry.guardLength > 0 && hashes.mayMatch(parts.guardsOf(entry))) {
-        const match = parts.match(entry, query);
-        if (match !== 0) search.match = match;
-        if (match !== 0 && query.want === "first") return true;
-      }
-      if (nextPositionOf(entry) >= query.end) return true;
-      search.nextSlot = slotPlus(entry.slot, 1);
+    const rest = search.rest ?? this.#slotsOf(query);
+    const direction = query.want === "first" ? "forward" : "backward";
+    const { slots, searchedTo } = history.candidates(hashes, { ...rest, direction });
+    for (const slot of slots) {
+      const match = parts.match(history.entryAt(slot), query);
+      if (match !== 0) return match;
     }
-    return entries.length === 0;
+    search.rest = direction === "forward" ? { ...rest, from: searchedTo } : { ...rest, end: searchedTo };
+    return search.rest.from < search.rest.end ? undefined : 0;
+  }
+
+  /** Those that hold the positions that are asked about, as far as they are visible. */
+  #slotsOf({ from, end }: HistoryQuery): { from: Slot; end: Slot } {
+    const { history, visibleEnd, tail } = this.#options;
+    const [last, visible] = [visibleEnd(), tail()];
+    const slotOf = (position: Position): Slot => (position >= visible ? last : history.slotOf(position, last));
+    const lastSlot = end > from ? slotOf(positionPlus(end, -1)) : slotOf(from);
+    return { from: slotOf(from), end: minSlot(slotPlus(lastSlot, 1), last) };
   }
 }

@@ -1,13 +1,14 @@
 import { assert, defined } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import { type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
+import { maxSlot, minSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
 import type { SendEntriesEffect } from "../core/effect.ts";
-import { type Entry, nextPositionOf } from "../core/entry.ts";
+import type { Entry } from "../core/entry.ts";
 import type { Log } from "../core/log.ts";
 import type { EntriesMessage } from "../core/message.ts";
-import { batchOf } from "../format/entry.ts";
+import type { QueryHashes } from "../format/batch-match.ts";
+import { guardsOf } from "../format/entry.ts";
+import type { CandidateRange, Candidates } from "../storage/candidates.ts";
 import type { LogReader } from "../storage/reader.ts";
-import type { StoredBatch } from "../transport/backend.ts";
 
 /**
  * The whole log as this node has it: its end from the core's memory, everything older from segments. What leaves here was
@@ -27,46 +28,55 @@ export class History {
     this.#reader = reader;
   }
 
-  /** Batches in order from the one that holds `from` on, below `visibleEnd`, as many as fit `bytesMax`, at least one. */
-  batchesFrom(from: Position, visibleEnd: Slot, bytesMax: number): StoredBatch[] {
-    const batches: StoredBatch[] = [];
-    let bytes = 0;
-    let next = this.#slotOf(from, visibleEnd);
-    // Entries without records (control entries) make no batch: go on until there is one, or the end.
-    while (next < visibleEnd && batches.length === 0) {
-      const entries = this.#entries(next, visibleEnd, bytesMax - bytes);
-      assert(entries.length > 0, `slot ${next} is visible, so it is in memory or in a segment`);
-      for (const entry of entries) {
-        next = slotPlus(entry.slot, 1);
-        if (entry.kind !== "batch" || nextPositionOf(entry) <= from) continue;
-        batches.push(storedBatch(entry));
-        bytes += entry.bytes.length;
-      }
-    }
-    const last = batches[batches.length - 1];
-    if (last !== undefined) this.#remember(positionPlus(last.firstPosition, last.recordCount), next);
-    return batches;
+  /** Whether what begins at this slot is read from memory. */
+  inMemory(slot: Slot): boolean {
+    return slot >= this.#log.memoryBegin;
   }
 
   /** The answer to a peer that asked for decided entries: none where this node's chain before them is another one. */
   entriesFor(effect: SendEntriesEffect): EntriesMessage {
     const { requestId, fromSlot, visibleEnd } = effect;
-    const found = this.#entries(fromSlot, effect.end, limits.fetchEntryBytes);
+    const found = this.entriesAt(fromSlot, effect.end, limits.fetchEntryBytes);
     const entries = found[0]?.prevHash === effect.prevHash ? found : [];
     return { kind: "entries", requestId, fromSlot, entries, visibleEnd };
   }
 
   /** Entries in order from the one that holds `from` on, below `visibleEnd`, as many as fit `bytesMax`, at least one. */
   entriesFrom(from: Position, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
-    return this.#entries(this.#slotOf(from, visibleEnd), visibleEnd, bytesMax);
+    return this.entriesAt(this.slotOf(from, visibleEnd), visibleEnd, bytesMax);
   }
 
-  /** As `entriesFrom`, from a slot on. */
+  /** As `entriesFrom`, from a slot on: from memory if it reaches that far. */
   entriesAt(slot: Slot, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
-    return this.#entries(slot, visibleEnd, bytesMax);
+    if (this.inMemory(slot)) return this.#log.range(slot, visibleEnd, bytesMax);
+    return this.#reader.read(slot, visibleEnd, bytesMax);
   }
 
-  #slotOf(position: Position, visibleEnd: Slot): Slot {
+  /** Entries in order, the last of which is the one before `end`, about as many as fit `bytesMax`, at least one; from memory or from disk. */
+  entriesBefore(end: Slot, bytesMax: number): readonly Entry[] {
+    const last = this.entryAt((end - 1) as Slot);
+    const floor = this.inMemory(last.slot) ? this.#log.memoryBegin : (1 as Slot);
+    // Entries near each other are mostly alike in size.
+    for (let count = Math.ceil(bytesMax / last.bytes.length); count > 1; count = Math.floor(count / 2)) {
+      const begin = maxSlot(floor, (end - Math.min(count, limits.searchEntriesMax)) as Slot);
+      const entries = this.entriesAt(begin, end, 2 * bytesMax);
+      if (entries[entries.length - 1]?.slot === last.slot) return entries;
+    }
+    return [last];
+  }
+
+  /** The entry at a visible slot. */
+  entryAt(slot: Slot): Entry {
+    return defined(this.entriesAt(slot, slotPlus(slot, 1), 0)[0], `the entry of visible slot ${slot}`);
+  }
+
+  /** Position of the first record at or above `slot`, which is visible or the end of what is. */
+  positionAt(slot: Slot): Position {
+    return this.inMemory(slot) ? this.#log.positionAt(slot) : this.entryAt(slot).firstPosition;
+  }
+
+  /** The slot of the entry that holds the record at `position`, or a later one if what lies between has no records. */
+  slotOf(position: Position, visibleEnd: Slot): Slot {
     const slot =
       this.#log.slotOfPosition(position, visibleEnd) ??
       this.#resumes.get(position) ??
@@ -74,25 +84,47 @@ export class History {
     return defined(slot, `the slot of position ${position}`);
   }
 
-  #remember(position: Position, slot: Slot): void {
+  /** The first visible slot whose entry has this log time or a later one; `visibleEnd` where there is none. */
+  slotOfTime(time: number, visibleEnd: Slot): Slot {
+    const { memoryBegin } = this.#log;
+    if (memoryBegin > 1 && this.#log.timeBefore(memoryBegin) >= time) return this.#reader.slotOfTime(time);
+    let low = memoryBegin as number;
+    let high = visibleEnd as number;
+    // Invariant: entries below `low` are earlier than `time`, none from `high` on is.
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#log.timeBefore(slotPlus(middle as Slot, 1)) < time) low = middle + 1;
+      else high = middle;
+    }
+    return low as Slot;
+  }
+
+  /** A piece of the visible slots in the range whose entries may match, from memory or from what the segments are known to hold. */
+  candidates(hashes: QueryHashes, range: CandidateRange): Candidates {
+    const { memoryBegin } = this.#log;
+    const { from, end, direction } = range;
+    const inMemory = direction === "forward" ? from >= memoryBegin : end > memoryBegin;
+    if (!inMemory) return this.#reader.candidates(hashes, { from, end: minSlot(end, memoryBegin), direction });
+    return this.#inMemory(hashes, { from: maxSlot(from, memoryBegin), end, direction });
+  }
+
+  #inMemory(hashes: QueryHashes, { from, end, direction }: CandidateRange): Candidates {
+    const forward = direction === "forward";
+    const begin = forward ? from : maxSlot(from, (end - limits.searchEntriesMax) as Slot);
+    const last = forward ? minSlot(end, slotPlus(from, limits.searchEntriesMax)) : end;
+    const slots: Slot[] = [];
+    for (let slot = begin; slot < last; slot = slotPlus(slot, 1)) {
+      const entry = this.#log.at(slot);
+      assert(entry !== undefined, "what is visible and not below the memory's begin is in memory");
+      if (entry.kind === "batch" && hashes.mayMatch(guardsOf(entry))) slots.push(slot);
+    }
+    return forward ? { slots, searchedTo: last } : { slots: slots.reverse(), searchedTo: begin };
+  }
+
+  /** `position` is the first one of the records at or above a visible slot: a read that goes on there need not look for it. */
+  remember(position: Position, slot: Slot): void {
     const oldest = this.#resumes.keys().next();
     if (this.#resumes.size >= limits.readerPlacesMax && !oldest.done) this.#resumes.delete(oldest.value);
     this.#resumes.set(position, slot);
   }
-
-  /** At least one entry, from memory if it reaches that far. */
-  #entries(from: Slot, end: Slot, bytesMax: number): readonly Entry[] {
-    if (from >= this.#log.memoryBegin) return this.#log.range(from, end, bytesMax);
-    return this.#reader.read(from, end, bytesMax);
-  }
-}
-
-function storedBatch(entry: Entry): StoredBatch {
-  return {
-    firstPosition: entry.firstPosition,
-    recordCount: entry.recordCount,
-    time: entry.time,
-    batch: batchOf(entry),
-    crc32c: entry.batchChecksum,
-  };
 }

@@ -87,6 +87,7 @@ export class SimProcess {
       history: this.#history,
       parts: world.entryParts,
       visibleEnd: () => this.replica.view.visibleEnd,
+      tail: () => this.#tail,
       later: (piece) => this.#world.clock.after(this.#world.turnDelayUs + 1, () => this.#isKilled || piece()),
       done: (searchId, match) => this.#push({ kind: "searched", searchId, monotonicMs: this.#monotonicMs, match }),
       failed: (cause) => {

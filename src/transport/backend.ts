@@ -1,7 +1,7 @@
 import type { PaxlogError } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
-import type { Guards } from "../core/guards.ts";
-import type { NodeStatus } from "../format/api-codec.ts";
+import type { Guards, Query } from "../core/guards.ts";
+import type { Direction, NodeStatus } from "../format/api-codec.ts";
 import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
 import type { AppendCaller } from "./append-caller.ts";
 
@@ -37,15 +37,57 @@ export interface LogBackend {
   /** Visible here: the first readable and the next position. */
   bounds(): { readonly head: Position; readonly tail: Position };
   /**
-   * Visible batches in order that cover `from`, as many as fit `bytesMax`, at least one; [] at the tail. Verified bytes,
-   * to be copied before the turn of the loop ends that brings them. At once where the log is on this thread, a promise where it is
-   * on another one.
+   * One step of a read: visible batches in the order of its direction, as many as fit, at least one where there is any to find; for
+   * a query only those with records that match, and perhaps none after a bounded search. Verified bytes, to be copied before the
+   * turn of the loop ends that brings them. At once where the log is on this thread, a promise where it is on another one.
+   *
+   * @throws PaxlogError POSITION_BELOW_HEAD where `from` is below the head: what was there was trimmed.
    */
-  readBatches(from: Position, bytesMax: number): StoredBatch[] | Promise<StoredBatch[]>;
+  read(step: ReadStep): ReadPiece | Promise<ReadPiece>;
+  /** The first position whose record has this log time or a later one; the tail where there is none. */
+  positionOfTime(time: number): Position | Promise<Position>;
+  /**
+   * Watches for records from `from` on, which match the query where there is one: `onNews` is called once, never within this call,
+   * with a position before which nothing was found. From then on nothing is watched.
+   */
+  watch(watched: Watched, onNews: (from: Position) => void): Watch;
   /** Calls back at each move of the tail until the returned function is called. */
   onTail(listener: () => void): () => void;
 
   status(): NodeStatus | Promise<NodeStatus>;
+}
+
+/** Where a read stands and what it wants next. */
+export interface ReadStep {
+  readonly direction: Direction;
+  /** The first position to look at. Forward at most the tail; backward below it. */
+  readonly from: Position;
+  /** Where the read ends: forward the position above the last one, backward the one below it (0: none). */
+  readonly end: Position | 0;
+  readonly query: Query | undefined;
+  /** Of batches: no more are added that would pass it. */
+  readonly bytesMax: number;
+  /** Of matching records, likewise. A whole batch may pass it. */
+  readonly recordsMax: number;
+}
+
+export interface ReadPiece {
+  readonly batches: readonly StoredBatch[];
+  /** Everything before it, in the direction, was found or does not match: the read goes on there. 0: backward, and at its end. */
+  readonly next: Position | 0;
+  /** It was read from disk: the reader is behind what is kept in memory. */
+  readonly fromDisk: boolean;
+}
+
+export interface Watched {
+  readonly from: Position;
+  readonly query: Query | undefined;
+}
+
+export interface Watch {
+  /** Nothing before it matches. Moves while the watch stands, as the tail does. */
+  readonly searched: Position;
+  cancel(): void;
 }
 
 /** What an append has to do with other appends. Without it, nothing: it is judged alone. */
@@ -76,4 +118,8 @@ export interface StoredBatch {
   readonly time: number;
   readonly batch: Uint8Array;
   readonly crc32c: number;
+  /** Of a read with a query: the records that match, ascending; absent: all of them. */
+  readonly ordinals?: readonly number[];
+  /** `batch` was made of these records alone. */
+  readonly selected?: boolean;
 }

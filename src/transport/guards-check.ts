@@ -1,6 +1,6 @@
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import type { Guards } from "../core/guards.ts";
+import type { Guards, Query } from "../core/guards.ts";
 
 /**
  * Whether guards are small enough to be judged while others wait.
@@ -11,17 +11,28 @@ export function checkGuards(guards: Guards): void {
   checkCount("conditions", conditions.length, limits.guardConditionsMax);
   checkCount("streams", streams.length, limits.guardStreamsMax);
   let bytes = 0;
-  for (const { query } of conditions) {
-    checkCount("items of a query", query.items.length, limits.queryItemsMax);
-    for (const { types, tags } of query.items) {
-      checkCount("types of a query item", types.length, limits.queryTypesMax);
-      checkCount("tags of a query item", tags.length, limits.queryTagsMax);
-      bytes +=
-        partBytes + textBytes("a type", types, limits.typeBytesMax) + textBytes("a tag", tags, limits.tagBytesMax);
-    }
-  }
+  for (const { query } of conditions) bytes += queryBytes(query);
   for (const { tag } of streams) bytes += partBytes + textBytes("a stream's tag", [tag], limits.tagBytesMax);
   check("the guards of an append", bytes, limits.guardBytesMax, "bytes of types and tags");
+}
+
+/**
+ * Whether a query is small enough to be searched for.
+ * @throws PaxlogError GUARD_TOO_LARGE that names the part and its limit.
+ */
+export function checkQuery(query: Query): void {
+  check("a query", queryBytes(query), limits.guardBytesMax, "bytes of types and tags");
+}
+
+function queryBytes({ items }: Query): number {
+  checkCount("items of a query", items.length, limits.queryItemsMax);
+  let bytes = 0;
+  for (const { types, tags } of items) {
+    checkCount("types of a query item", types.length, limits.queryTypesMax);
+    checkCount("tags of a query item", tags.length, limits.queryTagsMax);
+    bytes += partBytes + textBytes("a type", types, limits.typeBytesMax) + textBytes("a tag", tags, limits.tagBytesMax);
+  }
+  return bytes;
 }
 
 /** What a part takes beside its text, about. */

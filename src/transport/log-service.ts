@@ -28,7 +28,9 @@ import {
 import type { Decoded } from "../format/wire-value.ts";
 import { checkAppend } from "./append-check.ts";
 import { AppendStream } from "./append-stream.ts";
+import { freshen } from "./freshness.ts";
 import { ReadStream } from "./read-stream.ts";
+import { Readers } from "./readers.ts";
 import {
   CallSignal,
   checkLogId,
@@ -64,13 +66,14 @@ export const logServiceDefinition = {
 
 /** LogService as proto/paxlog/v1/log.proto states it, over a backend. */
 export function makeLogService(context: ServiceContext) {
+  const readers = new Readers();
   return {
     append: unary(context, (call) => append(context, call.request)),
     appendStream: (call: ServerDuplexStream<Buffer, Buffer>): void => {
       new AppendStream(context, call);
     },
     read: (call: ServerWritableStream<Buffer, Buffer>): void => {
-      void new ReadStream(context, call).serve();
+      void new ReadStream(context, readers, call).serve();
     },
     checkTail: unary(context, (call, signal) => checkTail(context, call.request, signal)),
     openSession: unary(context, async (call) => {
@@ -133,8 +136,8 @@ function append(context: ServiceContext, request: Buffer): Promise<Buffer> {
 
 async function checkTail(context: ServiceContext, bytes: Buffer, signal: AbortSignal): Promise<Buffer> {
   const request = logRequestOf(checkTailRequestCodec.decode(bytes));
-  if (request.freshness === "linearizable") await context.backend.linearize(signal);
-  return checkTailResponseCodec.encode(context.backend.bounds());
+  const freshness = await freshen(context.backend, request.freshness, signal);
+  return checkTailResponseCodec.encode({ ...context.backend.bounds(), freshness });
 }
 
 /** The request, if it can be understood and names a log that there is. */

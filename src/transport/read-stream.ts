@@ -1,136 +1,229 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
-import { assert } from "../base/assert.ts";
-import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { firstPosition, type Position } from "../base/types.ts";
-import { type ReadRequest, type ReadResponse, readRequestCodec, readResponseCodec } from "../format/api-codec.ts";
-import type { StoredBatch } from "./backend.ts";
+import type { Position } from "../base/types.ts";
+import { type ReadResponse, readRequestCodec, readResponseCodec } from "../format/api-codec.ts";
+import type { ReadPiece, ReadStep, StoredBatch, Watch } from "./backend.ts";
+import { type BegunRead, beginRead } from "./read-begin.ts";
+import type { Readers } from "./readers.ts";
 import { CallSignal, checkLogId, requestOf, type ServiceContext, serviceError } from "./service-context.ts";
 
 /**
- * One Read: history from a position on, then, if it follows, whatever comes. Whole batches are sent; the reader skips what it
- * did not ask for. A reader that does not take its bytes stops the reading: at most limits.readerBufferBytes and one message
- * wait for it, everything else stays in the log.
+ * One Read: history in either direction, then, if it follows, whatever comes. Whole batches are sent where there is no query; the
+ * reader skips what it did not ask for. A reader that does not take its bytes stops the reading: what waits for it is bounded, and
+ * everything else stays in the log.
  */
 export class ReadStream {
   readonly #call: ServerWritableStream<Buffer, Buffer>;
   readonly #context: ServiceContext;
+  readonly #readers: Readers;
   readonly #gone: CallSignal;
-  /** The next position to send. */
-  #position: Position = firstPosition;
-  /** Records that may still be sent. */
-  #remaining = Number.POSITIVE_INFINITY;
-  #saidCaughtUp = false;
+  #read: BegunRead | undefined;
+  /** Where the read goes on: forward the next position, backward the highest that was not looked at. */
+  #next = 0;
+  /** Where it ends: what is there is not looked at any more. */
+  #end = Number.POSITIVE_INFINITY;
+  /** Records, and bytes of batches, that may still be sent. */
+  #recordsLeft = Number.POSITIVE_INFINITY;
+  #bytesLeft = Number.POSITIVE_INFINITY;
+  #sentAny = false;
+  #caughtUp = false;
+  /** When something was written last. */
+  #wroteMs = 0;
+  /** While it waits for news. */
+  #watch: Watch | undefined;
   /** Written and not yet taken by the socket. */
   #waitingBytes = 0;
   #wake: (() => void) | undefined;
 
-  constructor(context: ServiceContext, call: ServerWritableStream<Buffer, Buffer>) {
+  constructor(context: ServiceContext, readers: Readers, call: ServerWritableStream<Buffer, Buffer>) {
     this.#context = context;
+    this.#readers = readers;
     this.#call = call;
     this.#gone = new CallSignal(call, context.closing);
     this.#gone.signal.addEventListener("abort", () => this.#wake?.());
+    // What waits for a caller who is gone waits no more, whatever becomes of the callbacks of its writes.
+    call.on("cancelled", () => this.#taken(this.#waitingBytes));
   }
 
   /** Serves the call to its end. Never rejects. */
   async serve(): Promise<void> {
-    const stopListening = this.#context.backend.onTail(() => this.#wake?.());
+    let stopBeat: (() => void) | undefined;
     try {
       const request = requestOf(readRequestCodec.decode(this.#call.request));
-      await this.#send(request, await this.#begin(request));
+      checkLogId(request.logId);
+      const read = await beginRead(this.#context.backend, request, this.#gone.signal);
+      this.#read = read;
+      this.#next = read.begin;
+      this.#end = read.end;
+      this.#recordsLeft = read.recordsMax;
+      this.#bytesLeft = read.bytesMax;
+      stopBeat = this.#readers.onBeat(() => this.#beat());
+      await this.#send(read);
       this.#call.end();
     } catch (cause) {
       this.#call.emit("error", serviceError(cause, this.#context.log));
     } finally {
-      stopListening();
+      stopBeat?.();
+      this.#watch?.cancel();
       this.#gone.dispose();
     }
   }
 
-  /** Checks the request and waits until it can be answered as fresh as it asks. The end of what a read without follow sends. */
-  async #begin(request: ReadRequest): Promise<Position> {
+  async #send(read: BegunRead): Promise<void> {
     const { backend } = this.#context;
-    checkLogId(request.logId);
-    if (request.freshness === "linearizable") await backend.linearize(this.#gone.signal);
-    const { head, tail } = backend.bounds();
-    this.#position = Math.max(request.from, firstPosition) as Position;
-    if (request.limit > 0) this.#remaining = request.limit;
-    if (this.#position < head) throw belowHead(this.#position, head);
-    if (this.#position > tail && !request.follow) throw pastTail(this.#position, tail);
-    return tail;
-  }
-
-  async #send(request: ReadRequest, tailAtBegin: Position): Promise<void> {
-    const { backend } = this.#context;
-    while (this.#remaining > 0) {
-      this.#gone.signal.throwIfAborted();
-      if (this.#waitingBytes >= limits.readerBufferBytes) {
-        await this.#waiting(undefined);
-        continue;
+    const { signal } = this.#gone;
+    while (!this.#isOver(read)) {
+      signal.throwIfAborted();
+      const { bufferBytes } = this.#readers;
+      if (this.#waitingBytes >= bufferBytes) {
+        await this.#woken();
+      } else if (read.direction === "forward" && this.#next >= backend.bounds().tail) {
+        this.#tellCaughtUp();
+        await this.#news(read);
+      } else {
+        // Searches of old parts of the log take turns: each step of one costs the others time.
+        if (read.query !== undefined && !this.#caughtUp) await this.#readers.turn();
+        const found = backend.read(this.#step(read, bufferBytes));
+        // Not awaited where it is here already: a turn of the microtask queue for each message adds up.
+        const piece = found instanceof Promise ? await found : found;
+        signal.throwIfAborted();
+        this.#take(read, piece);
+        if (piece.batches.length === 0) await this.#readers.turn();
       }
-      const found = backend.readBatches(this.#position, limits.messageEntryBytes);
-      // Not awaited where it is here already: a turn of the microtask queue for each message adds up.
-      const batches = found instanceof Promise ? await found : found;
-      this.#gone.signal.throwIfAborted();
-      this.#advance(batches);
-      const { tail } = backend.bounds();
-      // A read without follow would never end if it ran after a tail that moves faster.
-      const reached = this.#position >= (request.follow ? tail : tailAtBegin);
-      if (batches.length > 0 || (reached && !this.#saidCaughtUp))
-        this.#write(batches, tail, reached && !this.#saidCaughtUp);
-      if (reached) this.#saidCaughtUp = true;
-      if (reached && !request.follow) return;
-      if (batches.length === 0) await this.#waitForTail(tail);
+      if (read.timeAhead !== undefined) await this.#lookForTime(read.timeAhead);
     }
+    signal.throwIfAborted();
+    if (!this.#sentAny || (!read.follow && this.#reaches(read.tail))) this.#tellCaughtUp();
   }
 
-  #advance(batches: readonly StoredBatch[]): void {
-    for (const batch of batches) {
-      const end = batch.firstPosition + batch.recordCount;
-      assert(batch.firstPosition <= this.#position && end > this.#position, "batches to read follow each other");
-      this.#remaining -= end - this.#position;
-      this.#position = end as Position;
+  #isOver({ direction }: BegunRead): boolean {
+    if (this.#recordsLeft <= 0 || this.#bytesLeft <= 0) return true;
+    return direction === "forward" ? this.#next >= this.#end : this.#next <= this.#end;
+  }
+
+  #step({ direction, query }: BegunRead, bufferBytes: number): ReadStep {
+    // Small messages only where memory is short: each one has its cost.
+    const room = Math.max(limits.readerBufferBytesMin / 4, Math.min(limits.messageEntryBytes, bufferBytes / 4));
+    return {
+      direction,
+      from: this.#next as Position,
+      end: Math.min(this.#end, Number.MAX_SAFE_INTEGER) as Position | 0,
+      query,
+      bytesMax: Math.min(room, this.#bytesLeft),
+      recordsMax: this.#recordsLeft,
+    };
+  }
+
+  #take(read: BegunRead, piece: ReadPiece): void {
+    const batches = this.#withinBytes(read, piece.batches);
+    const cut = piece.batches.length - batches.length;
+    for (const batch of batches) this.#recordsLeft -= this.#wantedOf(read, batch);
+    this.#next = cut > 0 ? farEdge(read, batches[batches.length - 1], this.#next) : piece.next;
+    const fellBehind = this.#caughtUp && piece.fromDisk && batches.length > 0;
+    if (fellBehind) this.#caughtUp = false;
+    const { tail } = this.#context.backend.bounds();
+    const reached = read.direction === "forward" && this.#reaches(read.follow ? tail : read.tail) && !this.#caughtUp;
+    if (batches.length === 0 && !reached && this.#sentAny) return;
+    if (reached) this.#caughtUp = true;
+    this.#write({ batches, tail, caughtUp: reached, fellBehind });
+  }
+
+  #reaches(tail: Position): boolean {
+    return this.#read?.direction === "forward" && this.#next >= tail;
+  }
+
+  /** As many of the batches as the read may still send; the first one it sends in any case. */
+  #withinBytes(read: BegunRead, batches: readonly StoredBatch[]): readonly StoredBatch[] {
+    if (read.bytesMax === Number.POSITIVE_INFINITY) return batches;
+    let count = 0;
+    for (const { batch } of batches) {
+      const isFirst = this.#bytesLeft === read.bytesMax;
+      if (!isFirst && batch.length > this.#bytesLeft) {
+        this.#bytesLeft = 0;
+        break;
+      }
+      this.#bytesLeft -= batch.length;
+      count += 1;
     }
+    return batches.slice(0, count);
   }
 
-  /** Heartbeats while nothing comes, so that the reader knows that this is all there is. */
-  async #waitForTail(tail: Position): Promise<void> {
-    if (this.#context.backend.bounds().tail !== tail) return;
-    if ((await this.#waiting(limits.readHeartbeatMs)) === "late")
-      this.#write([], this.#context.backend.bounds().tail, true);
+  /** Records of the batch that the read asks for. */
+  #wantedOf(read: BegunRead, { firstPosition, recordCount, ordinals }: StoredBatch): number {
+    if (ordinals !== undefined) return ordinals.length;
+    const end = firstPosition + recordCount;
+    if (read.direction === "forward") return Math.min(end, this.#end) - Math.max(firstPosition, this.#next);
+    return Math.min(end - 1, this.#next) - Math.max(firstPosition - 1, this.#end);
   }
 
-  #write(batches: readonly StoredBatch[], tail: Position, caughtUp: boolean): void {
-    const response: ReadResponse = { batches, tail, caughtUp };
+  #tellCaughtUp(): void {
+    if (this.#caughtUp) return;
+    const forward = this.#read?.direction === "forward";
+    this.#caughtUp = forward;
+    this.#write({ batches: [], tail: this.#context.backend.bounds().tail, caughtUp: forward });
+  }
+
+  /** The end of a read that follows up to a time is known once there is a record of that time. */
+  async #lookForTime(time: number): Promise<void> {
+    const { backend } = this.#context;
+    const found = await backend.positionOfTime(time);
+    if (found < backend.bounds().tail) this.#end = Math.min(this.#end, found);
+  }
+
+  /** Heartbeats while nothing is sent, so that the reader knows that this is all there is, or that the search goes on. */
+  #beat(): void {
+    if (!this.#sentAny || this.#waitingBytes > 0) return;
+    if (performance.now() - this.#wroteMs < limits.readHeartbeatMs / 2) return;
+    if (this.#watch !== undefined) this.#next = this.#watch.searched;
+    this.#write({ batches: [], tail: this.#context.backend.bounds().tail, caughtUp: this.#caughtUp });
+  }
+
+  #write(told: Omit<ReadResponse, "head" | "next" | "begin" | "freshness">): void {
+    const { head } = this.#context.backend.bounds();
+    const next = Math.max(0, this.#next);
+    let response: ReadResponse = { ...told, head, next };
+    if (!this.#sentAny) response = { ...response, begin: this.#read?.begin, freshness: this.#read?.freshness };
+    this.#sentAny = true;
+    this.#wroteMs = performance.now();
     const bytes = readResponseCodec.encode(response);
     this.#waitingBytes += bytes.length;
-    this.#call.write(bytes, () => {
-      this.#waitingBytes -= bytes.length;
+    this.#readers.wait(bytes.length);
+    this.#call.write(bytes, () => this.#taken(Math.min(bytes.length, this.#waitingBytes)));
+  }
+
+  #taken(bytes: number): void {
+    this.#waitingBytes -= bytes;
+    this.#readers.wait(-bytes);
+    this.#wake?.();
+  }
+
+  /** Until there may be something for this read behind what it has looked at. */
+  async #news({ query }: BegunRead): Promise<void> {
+    let news = false;
+    this.#watch = this.#context.backend.watch({ from: this.#next as Position, query }, () => {
+      news = true;
       this.#wake?.();
     });
+    while (!news && !this.#gone.signal.aborted) await this.#woken();
+    this.#next = this.#watch.searched;
+    this.#watch.cancel();
+    this.#watch = undefined;
   }
 
-  /** Until something happened: the tail moved, bytes were taken, the call ended; or until it is late. */
-  #waiting(lateMs: number | undefined): Promise<"woken" | "late"> {
+  /** Until something happened: there is news, bytes were taken, the call ended. */
+  #woken(): Promise<void> {
     return new Promise((resolve) => {
-      const done = (how: "woken" | "late") => {
-        clearTimeout(timer);
+      this.#wake = () => {
         this.#wake = undefined;
-        resolve(how);
+        resolve();
       };
-      const timer = lateMs === undefined ? undefined : setTimeout(() => done("late"), lateMs);
-      this.#wake = () => done("woken");
-      if (this.#gone.signal.aborted) done("woken");
+      if (this.#gone.signal.aborted) this.#wake();
     });
   }
 }
 
-function belowHead(from: Position, head: Position): PaxlogError {
-  const message = `position ${from} is below the head ${head}: those records were trimmed. Read from ${head} on`;
-  return new PaxlogError("POSITION_BELOW_HEAD", message, { facts: { head } });
-}
-
-function pastTail(from: Position, tail: Position): PaxlogError {
-  const message = `position ${from} is past the tail ${tail}: nothing is there yet. Read from ${tail} at most, or follow`;
-  return new PaxlogError("POSITION_PAST_TAIL", message, { facts: { tail } });
+/** Where a read stands behind this batch. */
+function farEdge({ direction }: BegunRead, batch: StoredBatch | undefined, before: number): number {
+  if (batch === undefined) return before;
+  return direction === "forward" ? batch.firstPosition + batch.recordCount : batch.firstPosition - 1;
 }

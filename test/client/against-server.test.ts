@@ -30,7 +30,7 @@ test("what is appended is read back, followed, bounded and refused in the same w
     "999",
     "z",
   ]);
-  expect(await log.tail()).toEqual({ head: 1, tail: 1003 });
+  expect(await log.tail()).toMatchObject({ head: 1, tail: 1003 });
   expect((await log.status()).tail).toBe(1003);
   expect(await errorOf(collect(log.read({ from: 1004 }), () => 0))).toMatchObject({
     code: "POSITION_PAST_TAIL",

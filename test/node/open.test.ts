@@ -48,7 +48,7 @@ describe.each([true, false])("with threads: %s", { timeout: 60_000 }, (threads) 
     expect(await log.append([{ value: "two" }, { value: "three" }])).toMatchObject({ first: 2, last: 3 });
     const many = await Promise.all(Array.from({ length: 5000 }, (_, index) => log.append({ value: `${index}` })));
     expect(many.map(({ position }) => position)).toEqual(many.map((_, index) => 4 + index));
-    expect(await log.tail()).toEqual({ head: 1, tail: 5004 });
+    expect(await log.tail()).toMatchObject({ head: 1, tail: 5004 });
     expect(await collect(log.read({ limit: 3 }), (record) => text(record.value))).toEqual(["one", "two", "three"]);
 
     const following = collect(log.read({ from: 5003, follow: true }), (record) => text(record.value), 3);
@@ -58,7 +58,7 @@ describe.each([true, false])("with threads: %s", { timeout: 60_000 }, (threads) 
     await log.close();
 
     const again = await open(options());
-    expect(await again.tail()).toEqual({ head: 1, tail: 5006 });
+    expect(await again.tail()).toMatchObject({ head: 1, tail: 5006 });
     expect(await collect(again.read({ from: 5004 }), (record) => text(record.value))).toEqual(["four", "five"]);
   });
 
@@ -169,7 +169,7 @@ describe("as nodes of a cluster", { timeout: 60_000 }, () => {
     );
     const positions = await Promise.all(nodes.map((log) => log.append({ value: "x" })));
     expect(positions.map(({ position }) => position).sort()).toEqual([1, 2, 3]);
-    for (const log of nodes) expect(await log.tail()).toEqual({ head: 1, tail: 4 });
+    for (const log of nodes) expect(await log.tail()).toMatchObject({ head: 1, tail: 4 });
     const leader = await nodes[0]!.status();
     const leading = nodes.findIndex((log) => log.clientAddress === leader.leaderAddress);
     await nodes[leading]!.close();

@@ -2,11 +2,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
-import { position } from "../../src/base/types.ts";
 import type { Guards } from "../../src/core/guards.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
 import type { AppendOrder, AppendResult, LogBackend } from "../../src/transport/backend.ts";
 import { appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "./lone-node.ts";
+import { batchesFrom } from "./steps.ts";
 
 export interface OpenedBackend {
   readonly backend: LogBackend;
@@ -38,7 +38,7 @@ async function appendWithRoom(
 async function readPositions(backend: LogBackend, from: number, bytesMax: number): Promise<number[]> {
   const positions: number[] = [];
   for (let next = from; ; ) {
-    const batches = await backend.readBatches(position(next), bytesMax);
+    const batches = await batchesFrom(backend, next, bytesMax);
     if (batches.length === 0) return positions;
     for (const batch of batches) {
       expect(hashing.crc32c(batch.batch)).toBe(batch.crc32c);
@@ -103,7 +103,7 @@ export function describeBackend(name: string, open: (node: LoneNode) => Promise<
       await backend.linearize();
       expect(backend.bounds().tail).toBe(3);
       expect(await readPositions(backend, 2, 1)).toEqual([2]);
-      expect(await backend.readBatches(position(3), 1)).toEqual([]);
+      expect(await batchesFrom(backend, 3, 1)).toEqual([]);
     });
 
     test("a read that its caller gives up ends as CANCELLED", async () => {
@@ -127,7 +127,7 @@ export function describeBackend(name: string, open: (node: LoneNode) => Promise<
       await expect(backend.linearize()).rejects.toMatchObject({ code: "CLOSED" });
       expect(await append(backend, "y")).toMatchObject({ kind: "failed", error: { code: "CLOSED", outcome: "none" } });
       expect(backend.hasRoom()).toBe(true);
-      await expect(Promise.resolve().then(() => backend.readBatches(position(1), 1))).rejects.toMatchObject({
+      await expect(batchesFrom(backend, 1, 1)).rejects.toMatchObject({
         code: "CLOSED",
       });
     });

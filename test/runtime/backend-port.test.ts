@@ -12,6 +12,7 @@ import { AppendCaller } from "../../src/transport/append-caller.ts";
 import type { LogBackend } from "../../src/transport/backend.ts";
 import { MemoryBackend } from "../transport/memory-backend.ts";
 import { append, appendGuarded, describeBackend } from "./backend-contract.ts";
+import { batchesFrom } from "./steps.ts";
 
 async function overPort(backend: LogBackend, credit?: CreditBounds) {
   const { port1, port2 } = new MessageChannel();
@@ -187,7 +188,7 @@ test("bytes arrive as they were, many readers at once", async () => {
   const { memory, proxy } = await overMemory();
   const values = Array.from({ length: 50 }, (_, index) => Buffer.alloc(100_000, index));
   await Promise.all(values.map((value) => append(proxy, value)));
-  const reads = Array.from({ length: 20 }, (_, index) => proxy.readBatches(position(1 + index), 1_000_000));
+  const reads = Array.from({ length: 20 }, (_, index) => batchesFrom(proxy, 1 + index, 1_000_000));
   for (const [index, read] of reads.entries()) {
     const batches = await read;
     expect(batches.length).toBeGreaterThan(5);

@@ -8,6 +8,7 @@ import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { AppendCaller } from "../../src/transport/append-caller.ts";
 import type { AppendOrder, AppendResult } from "../../src/transport/backend.ts";
 import { appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "./lone-node.ts";
+import { step } from "./steps.ts";
 
 let temp: ReturnType<typeof makeTempDir>;
 let node: LoneNode;
@@ -44,7 +45,7 @@ const refused = (code: string, facts: object) => ({ kind: "failed", error: { cod
 function valuesFrom(first: number): string[] {
   const values: string[] = [];
   for (let next = at(first); ; ) {
-    const batches = node.engine.readBatches(next, 1_000_000);
+    const batches = node.engine.read(step(next)).batches;
     if (batches.length === 0) return values;
     for (const { batch, firstPosition, recordCount } of batches) {
       const view = decodeBatch(batch);

@@ -2,13 +2,13 @@
 // memory and segments give the same log, failures reject everything by name. Method: one node alone, in this thread.
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
-import { position } from "../../src/base/types.ts";
 import { decodeBatch } from "../../src/format/batch-decode.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
 import { type Disk, DiskError, type DiskFile } from "../../src/storage/disk.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
 import type { StoredBatch } from "../../src/transport/backend.ts";
 import { append, appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "./lone-node.ts";
+import { step } from "./steps.ts";
 
 let temp: ReturnType<typeof makeTempDir>;
 let node: LoneNode | undefined;
@@ -27,7 +27,7 @@ afterEach(async () => {
 function readValues(engine: Engine, from: number, bytesMax = 64 * 1024): string[] {
   const values: string[] = [];
   let next = from;
-  for (let batches = engine.readBatches(position(next), bytesMax); batches.length > 0; ) {
+  for (let batches = engine.read(step(next, { bytesMax })).batches; batches.length > 0; ) {
     for (const batch of batches) {
       const texts = textsOf(batch);
       expect(batch.firstPosition + texts.length).toBeGreaterThan(next);
@@ -35,7 +35,7 @@ function readValues(engine: Engine, from: number, bytesMax = 64 * 1024): string[
       values.push(...texts.slice(next - batch.firstPosition));
       next = batch.firstPosition + batch.recordCount;
     }
-    batches = engine.readBatches(position(next), bytesMax);
+    batches = engine.read(step(next, { bytesMax })).batches;
   }
   expect(next).toBe(engine.bounds().tail);
   return values;
@@ -62,7 +62,7 @@ test("appends get dense positions in the order of the calls and are visible when
   const expected = ["first", ...Array.from({ length: 500 }, (_, index) => [`a${index}`, `b${index}`]).flat()];
   expect(readValues(engine, 1)).toEqual(expected);
   expect(readValues(engine, 500)).toEqual(expected.slice(499));
-  expect(engine.readBatches(position(1002), 1024)).toEqual([]);
+  expect(engine.read(step(1002)).batches).toEqual([]);
 });
 
 test("appends of one turn share one group and one sync", async () => {

@@ -44,6 +44,7 @@ function searchAll(queries: readonly HistoryQuery[]): { answers: Map<number, num
     history: new History(new Log(base, window), reader),
     parts: makeEntryParts(hashing),
     visibleEnd: () => reader.end as Slot,
+    tail: () => position(count + 1),
     later: (piece) => waiting.push(piece),
     done: (searchId, match) => answers.set(searchId, match),
     failed: (cause) => {

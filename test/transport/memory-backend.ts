@@ -1,6 +1,7 @@
 import { PaxlogError } from "../../src/base/errors.ts";
 import { firstPosition, type Position } from "../../src/base/types.ts";
-import type { Guards } from "../../src/core/guards.ts";
+import type { Guards, Query } from "../../src/core/guards.ts";
+import { decodeBatch } from "../../src/format/batch-decode.ts";
 import type {
   AppendOrder,
   AppendResult,
@@ -10,7 +11,11 @@ import type {
   LogBackend,
   NodeStatus,
   OpenSessionResponse,
+  ReadPiece,
+  ReadStep,
   StoredBatch,
+  Watch,
+  Watched,
 } from "../../src/transport/backend.ts";
 import { LogJudge } from "./log-judge.ts";
 
@@ -135,16 +140,41 @@ export class MemoryBackend implements LogBackend {
     return { head: firstPosition, tail: this.#tail };
   }
 
-  readBatches(from: Position, bytesMax: number): StoredBatch[] {
+  read({ direction, from, end, query, bytesMax, recordsMax }: ReadStep): ReadPiece {
+    const forward = direction === "forward";
     const found: StoredBatch[] = [];
+    let next: number = forward ? from : from;
     let bytes = 0;
-    for (const batch of this.batches) {
-      if (batch.firstPosition + batch.recordCount <= from) continue;
-      if (found.length > 0 && bytes + batch.batch.length > bytesMax) break;
-      found.push(batch);
+    let records = 0;
+    for (const batch of forward ? this.batches : this.batches.toReversed()) {
+      const [first, last] = [batch.firstPosition, batch.firstPosition + batch.recordCount - 1];
+      if (forward ? last < from : first > from) continue;
+      if (forward ? first >= end : last <= end) break;
+      if (found.length > 0 && (bytes + batch.batch.length > bytesMax || records >= recordsMax)) break;
+      next = forward ? last + 1 : first - 1;
+      const ordinals =
+        query === undefined ? undefined : matchesOf(batch, query, forward ? [from, end] : [end + 1, from + 1]);
+      if (ordinals?.length === 0) continue;
+      found.push(ordinals === undefined ? batch : { ...batch, ordinals });
       bytes += batch.batch.length;
+      records += ordinals?.length ?? batch.recordCount;
     }
-    return found;
+    return { batches: found, next: next as Position, fromDisk: false };
+  }
+
+  positionOfTime(time: number): Position {
+    return this.batches.find((batch) => batch.time >= time)?.firstPosition ?? this.#tail;
+  }
+
+  watch({ from }: Watched, onNews: (from: Position) => void): Watch {
+    const look = (): void => {
+      if (this.#tail <= from || !this.#tailListeners.has(look)) return;
+      cancel();
+      onNews(from);
+    };
+    const cancel = this.onTail(look);
+    queueMicrotask(look);
+    return { searched: from, cancel };
   }
 
   onTail(listener: () => void): () => void {
@@ -185,4 +215,17 @@ export class MemoryBackend implements LogBackend {
 function unlessRefused<T>(answer: T | PaxlogError): T {
   if (answer instanceof PaxlogError) throw answer;
   return answer;
+}
+
+/** Ordinals of the records at positions within [begin, end) that match. */
+function matchesOf({ batch, firstPosition }: StoredBatch, { items }: Query, [begin, end]: readonly number[]): number[] {
+  return [...decodeBatch(batch)].flatMap(({ type, tags }, ordinal) => {
+    const position = firstPosition + ordinal;
+    const matches = items.some(
+      (item) =>
+        (item.types.length === 0 || (type !== undefined && item.types.includes(type))) &&
+        item.tags.every((tag) => tags.includes(tag)),
+    );
+    return matches && position >= begin! && position < end! ? [ordinal] : [];
+  });
 }

@@ -1,0 +1,331 @@
+import { assert } from "../base/assert.ts";
+import type { Query, QueryItem } from "../core/guards.ts";
+import { type BatchColumns, batchFields, type Column, idBytes, type Range, readColumns } from "./batch.ts";
+import { keyOf, Sink } from "./batch-sink.ts";
+
+/** Which records are wanted: those with ordinals in [begin, end), so many of them, the first or the last ones. */
+export interface Selection {
+  readonly begin: number;
+  readonly end: number;
+  readonly max: number;
+  readonly want: "first" | "last";
+}
+
+/**
+ * A batch whose records are found by their types and tags, for many queries: its columns are turned into lists of the records that
+ * bear each tag once, so that a query costs what it finds and not what the batch holds. Texts are compared whole, never hashes.
+ */
+export class SelectableBatch {
+  readonly bytes: Uint8Array;
+  readonly recordCount: number;
+  /** Whether a batch can be made of some of the records: not where their values are compressed as one. */
+  readonly divides: boolean;
+  readonly #valueLengths: Uint32Array;
+  readonly #values: Range;
+  readonly #metadataLengths: Uint32Array;
+  readonly #metadata: Range;
+  readonly #ids: Range;
+  readonly #types: Dictionary;
+  /** Of each record the number of its type, from 1; 0: none. Empty: no record has a type. */
+  readonly #typeIndexes: Uint32Array;
+  readonly #tags: Dictionary;
+  /** Where each record's tags begin in #tagIndexes, one more for the end. Empty where no record has tags. */
+  readonly #tagOffsets: Uint32Array;
+  readonly #tagIndexes: Uint32Array;
+  #recordsOfType: Postings | undefined;
+  #recordsOfTag: Postings | undefined;
+
+  /** The batch has passed `scanBatch`; its bytes must not change. */
+  constructor(bytes: Uint8Array) {
+    const columns = readColumns(bytes);
+    assert(!("kind" in columns), "a batch in the log was scanned before it was ordered");
+    this.bytes = bytes;
+    this.recordCount = columns.valueLengths.length;
+    this.divides = columns.codec === undefined;
+    this.#valueLengths = columns.valueLengths.copy();
+    this.#values = { ...columns.values };
+    this.#metadataLengths = columns.metadataLengths.copy();
+    this.#metadata = { ...columns.metadata };
+    this.#ids = { ...columns.ids };
+    this.#types = new Dictionary(bytes, columns.typeBegins, columns.typeEnds);
+    this.#typeIndexes = columns.typeIndexes.copy();
+    this.#tags = new Dictionary(bytes, columns.tagBegins, columns.tagEnds);
+    this.#tagOffsets = tagOffsetsOf(columns);
+    this.#tagIndexes = columns.tagIndexes.copy();
+  }
+
+  /** What it takes in memory beside the bytes of the batch, about. */
+  get indexBytes(): number {
+    const columns = this.#valueLengths.length + this.#metadataLengths.length + this.#typeIndexes.length;
+    return 8 * (columns + 2 * this.#tagIndexes.length + this.#tagOffsets.length) + 64 * this.#tags.length + 1024;
+  }
+
+  /** Ordinals of records that match, ascending. */
+  select(query: Query, selection: Selection): number[] {
+    const found = query.items.map((item) => this.#recordsOf(item, selection));
+    const all = found.length === 1 ? found[0]! : union(found);
+    if (all.length <= selection.max) return all;
+    return selection.want === "first" ? all.slice(0, selection.max) : all.slice(all.length - selection.max);
+  }
+
+  /** Those of one item, ascending, without regard to `max`. */
+  #recordsOf(item: QueryItem, { begin, end }: Selection): number[] {
+    const types = item.types.length === 0 ? undefined : this.#types.numbersOf(item.types);
+    const tags = item.tags.map((tag) => this.#tags.numbersOf([tag]));
+    if (types?.size === 0 || tags.some((numbers) => numbers.size === 0)) return [];
+    const found: number[] = [];
+    for (const ordinal of this.#fewest(types, tags) ?? range(begin, Math.min(end, this.recordCount))) {
+      if (ordinal < begin || ordinal >= end) continue;
+      // In type_indexes 0 stands for no type.
+      if (types !== undefined && !types.has(this.#typeIndexes[ordinal]! - 1)) continue;
+      if (tags.every((numbers) => this.#bearsOne(ordinal, numbers))) found.push(ordinal);
+    }
+    return found;
+  }
+
+  /** Of the lists that hold every match the shortest one, ascending; undefined where the item asks for nothing. */
+  #fewest(types: ReadonlySet<number> | undefined, tags: readonly ReadonlySet<number>[]): readonly number[] | undefined {
+    let fewest: readonly number[] | undefined;
+    const consider = (postings: Postings, numbers: ReadonlySet<number>): void => {
+      if (fewest === undefined || postings.countOf(numbers) < fewest.length) fewest = postings.of(numbers);
+    };
+    for (const numbers of tags) {
+      this.#recordsOfTag ??= Postings.ofTags(this.#tags.length, this.#tagOffsets, this.#tagIndexes);
+      consider(this.#recordsOfTag, numbers);
+    }
+    if (types !== undefined) {
+      this.#recordsOfType ??= Postings.ofTypes(this.#types.length, this.#typeIndexes);
+      consider(this.#recordsOfType, types);
+    }
+    return fewest;
+  }
+
+  #bearsOne(ordinal: number, numbers: ReadonlySet<number>): boolean {
+    for (let at = this.#tagOffsets[ordinal]!; at < this.#tagOffsets[ordinal + 1]!; at += 1) {
+      if (numbers.has(this.#tagIndexes[at]!)) return true;
+    }
+    return false;
+  }
+
+  /** A batch of these records alone, in this order, as `encodeBatch` would make it of them. Ordinals ascend; the batch `divides`. */
+  encode(ordinals: readonly number[]): Uint8Array {
+    assert(this.divides, "values that are compressed stay together");
+    assert(ordinals.length > 0, "a batch has a record");
+    const fields = [
+      this.#lengths(batchFields.valueLengths, this.#valueLengths, ordinals),
+      ...this.#typesOf(ordinals),
+      ...this.#tagsOf(ordinals),
+      this.#lengths(batchFields.metadataLengths, this.#metadataLengths, ordinals),
+      this.#bodies(batchFields.metadata, this.#metadata, this.#metadataLengths, ordinals),
+      this.#idsOf(ordinals),
+      this.#bodies(batchFields.values, this.#values, this.#valueLengths, ordinals),
+    ];
+    const bytes = new Uint8Array(fields.reduce((sum, { length }) => sum + length, 0));
+    fields.reduce((at, field) => field.writeTo(bytes, at), 0);
+    return bytes;
+  }
+
+  #lengths(field: number, lengths: Uint32Array, ordinals: readonly number[]): Sink {
+    const column = new Sink();
+    if (lengths.length > 0) for (const ordinal of ordinals) column.varint(lengths[ordinal]!);
+    return asField(field, column);
+  }
+
+  #bodies(field: number, from: Range, lengths: Uint32Array, ordinals: readonly number[]): Sink {
+    const column = new Sink();
+    let next = 0;
+    let at = from.begin;
+    for (const ordinal of ordinals) {
+      if (from.end <= from.begin) break;
+      for (; next < ordinal; next += 1) at += lengths[next]!;
+      column.append(this.bytes.subarray(at, at + lengths[ordinal]!));
+    }
+    return asField(field, column);
+  }
+
+  #idsOf(ordinals: readonly number[]): Sink {
+    const column = new Sink();
+    const { begin, end } = this.#ids;
+    if (end > begin) {
+      for (const ordinal of ordinals) {
+        column.append(this.bytes.subarray(begin + ordinal * idBytes, begin + (ordinal + 1) * idBytes));
+      }
+    }
+    return asField(batchFields.ids, column);
+  }
+
+  #typesOf(ordinals: readonly number[]): Sink[] {
+    const kept = new Renumbered(batchFields.types, this.#types);
+    const indexes = new Sink();
+    if (ordinals.some((ordinal) => (this.#typeIndexes[ordinal] ?? 0) > 0)) {
+      for (const ordinal of ordinals) {
+        const type = this.#typeIndexes[ordinal]!;
+        indexes.varint(type === 0 ? 0 : kept.numberOf(type - 1) + 1);
+      }
+    }
+    return [kept.entries, asField(batchFields.typeIndexes, indexes)];
+  }
+
+  #tagsOf(ordinals: readonly number[]): Sink[] {
+    const kept = new Renumbered(batchFields.tags, this.#tags);
+    const counts = new Sink();
+    const indexes = new Sink();
+    if (this.#tagOffsets.length > 0) {
+      for (const ordinal of ordinals) {
+        const [begin, end] = [this.#tagOffsets[ordinal]!, this.#tagOffsets[ordinal + 1]!];
+        counts.varint(end - begin);
+        for (let at = begin; at < end; at += 1) indexes.varint(kept.numberOf(this.#tagIndexes[at]!));
+      }
+    }
+    const tagged = indexes.length > 0 ? counts : new Sink();
+    return [kept.entries, asField(batchFields.tagCounts, tagged), asField(batchFields.tagIndexes, indexes)];
+  }
+}
+
+/** The field that holds a column; nothing where the column is empty, as protobuf does. */
+function asField(number: number, column: Sink): Sink {
+  const field = new Sink();
+  if (column.length === 0) return field;
+  field.varint(keyOf(number));
+  field.varint(column.length);
+  field.append(column.bytes);
+  return field;
+}
+
+function tagOffsetsOf(columns: BatchColumns): Uint32Array {
+  return columns.tagIndexes.length === 0 ? new Uint32Array(0) : columns.tagCounts.offsets();
+}
+
+/** The strings of a batch, found by what they say. */
+class Dictionary {
+  readonly length: number;
+  readonly #bytes: Buffer;
+  readonly #begins: Uint32Array;
+  readonly #ends: Uint32Array;
+  /** More than one number where the dictionary repeats a string. */
+  #numbers: Map<string, number | number[]> | undefined;
+
+  constructor(bytes: Uint8Array, begins: Column, ends: Column) {
+    this.length = begins.length;
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#begins = begins.copy();
+    this.#ends = ends.copy();
+  }
+
+  numbersOf(texts: readonly string[]): ReadonlySet<number> {
+    this.#numbers ??= this.#byText();
+    const numbers = new Set<number>();
+    for (const text of texts) {
+      const found = this.#numbers.get(text);
+      if (typeof found === "number") numbers.add(found);
+      else for (const number of found ?? []) numbers.add(number);
+    }
+    return numbers;
+  }
+
+  entry(number: number): Uint8Array {
+    return this.#bytes.subarray(this.#begins[number]!, this.#ends[number]!);
+  }
+
+  /** Equal texts have equal bytes and the other way round: the scan took nothing but UTF-8. */
+  #byText(): Map<string, number | number[]> {
+    const numbers = new Map<string, number | number[]>();
+    for (let number = 0; number < this.length; number += 1) {
+      const text = this.#bytes.toString("utf8", this.#begins[number], this.#ends[number]);
+      const before = numbers.get(text);
+      if (before === undefined) numbers.set(text, number);
+      else if (typeof before === "number") numbers.set(text, [before, number]);
+      else before.push(number);
+    }
+    return numbers;
+  }
+}
+
+/** The strings of a dictionary that a selection needs, numbered by first use. */
+class Renumbered {
+  readonly entries = new Sink();
+  readonly #field: number;
+  readonly #from: Dictionary;
+  readonly #numbers = new Map<number, number>();
+
+  constructor(field: number, from: Dictionary) {
+    this.#field = field;
+    this.#from = from;
+  }
+
+  numberOf(number: number): number {
+    const known = this.#numbers.get(number);
+    if (known !== undefined) return known;
+    const entry = this.#from.entry(number);
+    this.entries.varint(keyOf(this.#field));
+    this.entries.varint(entry.length);
+    this.entries.append(entry);
+    const own = this.#numbers.size;
+    this.#numbers.set(number, own);
+    return own;
+  }
+}
+
+/** For each string of a dictionary the records that bear it, ascending, one list behind the other. */
+class Postings {
+  readonly #begins: Uint32Array;
+  readonly #ordinals: Uint32Array;
+
+  /** `each` calls back with every string and record that belong together, records ascending; twice with the same. */
+  private constructor(count: number, each: (visit: (number: number, ordinal: number) => void) => void) {
+    const begins = new Uint32Array(count + 1);
+    each((number) => {
+      begins[number + 1]! += 1;
+    });
+    for (let number = 0; number < count; number += 1) begins[number + 1]! += begins[number]!;
+    const ordinals = new Uint32Array(begins[count]!);
+    const ends = begins.slice();
+    each((number, ordinal) => {
+      ordinals[ends[number]!] = ordinal;
+      ends[number]! += 1;
+    });
+    this.#begins = begins;
+    this.#ordinals = ordinals;
+  }
+
+  static ofTypes(count: number, typeIndexes: Uint32Array): Postings {
+    return new Postings(count, (visit) => {
+      for (let ordinal = 0; ordinal < typeIndexes.length; ordinal += 1) {
+        if (typeIndexes[ordinal]! > 0) visit(typeIndexes[ordinal]! - 1, ordinal);
+      }
+    });
+  }
+
+  static ofTags(count: number, tagOffsets: Uint32Array, tagIndexes: Uint32Array): Postings {
+    return new Postings(count, (visit) => {
+      for (let ordinal = 0; ordinal + 1 < tagOffsets.length; ordinal += 1) {
+        for (let at = tagOffsets[ordinal]!; at < tagOffsets[ordinal + 1]!; at += 1) visit(tagIndexes[at]!, ordinal);
+      }
+    });
+  }
+
+  /** At least as many as `of` has. */
+  countOf(numbers: ReadonlySet<number>): number {
+    let count = 0;
+    for (const number of numbers) count += this.#begins[number + 1]! - this.#begins[number]!;
+    return count;
+  }
+
+  of(numbers: ReadonlySet<number>): number[] {
+    return union(
+      [...numbers].map((number) => this.#ordinals.subarray(this.#begins[number]!, this.#begins[number + 1]!)),
+    );
+  }
+}
+
+/** The elements of ascending lists, ascending, each once. */
+function union(lists: readonly ArrayLike<number>[]): number[] {
+  const all = new Set<number>();
+  for (const list of lists) for (let index = 0; index < list.length; index += 1) all.add(list[index]!);
+  const sorted = [...all];
+  return lists.length === 1 ? sorted : sorted.sort((a, b) => a - b);
+}
+
+function* range(begin: number, end: number): Generator<number> {
+  for (let each = begin; each < end; each += 1) yield each;
+}

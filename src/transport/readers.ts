@@ -1,0 +1,70 @@
+import { limits } from "../base/limits.ts";
+
+/**
+ * What the reads of one node share: the memory for what their callers have not taken yet, and the clock of their heartbeats. Ten
+ * thousand idle readers have one timer between them.
+ */
+export class Readers {
+  /** Handed to streams and not yet taken by their sockets. */
+  #waitingBytes = 0;
+  /** Those who wait for their turn, at most one for each read. */
+  readonly #turns: (() => void)[] = [];
+  readonly #beats: readonly Set<() => void>[] = Array.from({ length: beatsPerPeriod }, () => new Set());
+  #beatCount = 0;
+  /** The bucket whose turn comes next. */
+  #next = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  /**
+   * How much one reader may have waiting: plenty while there is plenty, a share of what is left otherwise, and always a little. So
+   * all of them together stay within limits.readersBufferBytes and that little for each, and those that stall first cannot shut
+   * out the rest.
+   */
+  get bufferBytes(): number {
+    const left = Math.max(0, limits.readersBufferBytes - this.#waitingBytes);
+    return Math.max(limits.readerBufferBytesMin, Math.min(limits.readerBufferBytes, left / 8));
+  }
+
+  /** Adds to what waits; less than nothing once it was taken. */
+  wait(bytes: number): void {
+    this.#waitingBytes += bytes;
+  }
+
+  /** Resolves when it is the caller's turn: one in each turn of the event loop, so that everything else has its time between them. */
+  turn(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#turns.push(resolve);
+      if (this.#turns.length === 1) setImmediate(() => this.#nextTurn());
+    });
+  }
+
+  #nextTurn(): void {
+    this.#turns.shift()?.();
+    if (this.#turns.length > 0) setImmediate(() => this.#nextTurn());
+  }
+
+  /** Calls back about every limits.readHeartbeatMs, until the returned function is called. */
+  onBeat(beat: () => void): () => void {
+    const bucket = this.#beats[(this.#next + beatsPerPeriod - 1) % beatsPerPeriod]!;
+    bucket.add(beat);
+    this.#beatCount += 1;
+    // What is read holds the process, not the clock.
+    this.#timer ??= setInterval(() => this.#tick(), limits.readHeartbeatMs / beatsPerPeriod).unref();
+    return () => {
+      if (!bucket.delete(beat)) return;
+      this.#beatCount -= 1;
+      if (this.#beatCount > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    };
+  }
+
+  #tick(): void {
+    const bucket = this.#beats[this.#next]!;
+    this.#next = (this.#next + 1) % beatsPerPeriod;
+    for (const beat of [...bucket]) beat();
+  }
+}
+
+/** Readers hear their heartbeats spread over the period, so that ten thousand of them are no burst. */
+const beatsPerPeriod = 32;
