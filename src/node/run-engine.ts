@@ -130,7 +130,7 @@ class EngineThread {
       tickMs: limits.roundMs / limits.ticksPerRound,
       ticksPerRound: limits.ticksPerRound,
     });
-    const reader = new LogReader(new NodeDisk(), config.dir, hashing, opened.layout);
+    const reader = new LogReader(new NodeDisk(), config.dir, hashing, opened.layout, opened.readerStart);
     this.#storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
     return new Engine({
       replica,

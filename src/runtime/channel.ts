@@ -7,6 +7,7 @@ import { type ErrorCode, type ErrorFacts, type Outcome, PaxlogError, toPaxlogErr
 import type { Recovered } from "../core/durable.ts";
 import type { StoreCounters } from "../storage/counters.ts";
 import type { GroupPlace } from "../storage/places.ts";
+import type { ReaderStart } from "../storage/reader.ts";
 import type { Commit } from "../storage/store.ts";
 import type { GroupWrite, StoreWrite } from "../storage/write.ts";
 import type { ArenaMemory } from "./arena.ts";
@@ -65,8 +66,9 @@ export type ToStorage = SubmitMessage | CloseStorageMessage;
 export interface OpenedMessage {
   readonly kind: "opened";
   readonly recovered: Recovered;
-  /** Where all recovered entries lie. */
+  /** Where the recovered entries lie that no index covers, and the rest of what a reader starts with. */
   readonly layout: readonly GroupPlace[];
+  readonly readerStart: ReaderStart;
   readonly counters: StoreCounters;
   /** What recovery found, for people. */
   readonly report: readonly string[];

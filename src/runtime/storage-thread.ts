@@ -30,8 +30,8 @@ export class StorageThread {
     this.#options = options;
     const { store, port, report } = options;
     port.on("message", (message: ToStorage) => this.#onMessage(message));
-    const { recovered, layout } = store;
-    this.#post({ kind: "opened", recovered, layout, counters: { ...store.counters }, report });
+    const { recovered, layout, readerStart } = store;
+    this.#post({ kind: "opened", recovered, layout, readerStart, counters: { ...store.counters }, report });
   }
 
   #onMessage(message: ToStorage): void {

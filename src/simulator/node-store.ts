@@ -34,7 +34,7 @@ export function makeOpenNodeStore(options: {
     const disk = options.wrapDisk(simulated);
     const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => random.below(256));
     const store = Store.open({ disk, dir: storeDir, hashing, randomBytes, name, segmentBytes });
-    const reader = new LogReader(disk, storeDir, hashing, store.layout);
+    const reader = new LogReader(disk, storeDir, hashing, store.layout, store.readerStart);
     return {
       recovered: store.recovered,
       reader,

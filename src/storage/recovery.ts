@@ -1,7 +1,7 @@
 import { defined } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import type { Slot } from "../base/types.ts";
+import { maxSlot, type Slot } from "../base/types.ts";
 import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
 import type { Genesis, LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
@@ -13,8 +13,10 @@ import type { Superblock } from "../format/superblock.ts";
 import { BlockReader, isZero, readSound } from "./block-reader.ts";
 import { damaged, formatUnknown } from "./damage.ts";
 import type { Disk, DiskFile } from "./disk.ts";
+import { type FoundIndex, findIndexes } from "./found-indexes.ts";
+import type { IndexedSegment } from "./index-builder.ts";
 import type { LogEnd, OpenSegment } from "./log.ts";
-import { generationOf, logDirectory, segmentPath, unfinished } from "./paths.ts";
+import { generationOf, indexGenerationOf, indexPath, logDirectory, segmentPath, unfinished } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
 import { LogScan, type SegmentEnd } from "./scan.ts";
 
@@ -23,6 +25,8 @@ export interface RecoveryInput {
   readonly dir: string;
   readonly hashing: Hashing;
   readonly superblock: Superblock;
+  /** What the entries below its end amount to; undefined where the log is whole from its first slot on. */
+  readonly snapshot: SequencerSnapshot | undefined;
 }
 
 export interface RecoveredLog {
@@ -31,7 +35,10 @@ export interface RecoveredLog {
   readonly window: readonly Entry[];
   /** What the entries below the base amount to. */
   readonly sequencer: SequencerSnapshot;
+  /** Where the groups lie of segments without an index. */
   readonly layout: readonly GroupPlace[];
+  /** Segments with an index, in order. */
+  readonly indexed: readonly IndexedSegment[];
   /** Where the next group goes; undefined where the log has no segment yet. */
   readonly segment: OpenSegment | undefined;
   /** The end of a torn group behind `segment.offset`: the log goes on in a new segment. */
@@ -43,97 +50,126 @@ export interface RecoveredLog {
 }
 
 /**
- * Reads the whole log and comes to a verdict (STORAGE 4). Changes nothing but unfinished files, so a second recovery sees what
- * this one saw. All files and directories are synced before they are read.
+ * Reads the log behind the snapshot, with every segment that has no index, and comes to a verdict (STORAGE 4). Changes nothing but
+ * unfinished files and indexes that no segment needs, so a second recovery sees what this one saw. What is read is synced first: a
+ * closed segment that is passed by was, before its successor was begun.
  *
  * @throws PaxlogError DAMAGED with a DamageReason, FORMAT_UNKNOWN. Never an empty restart.
  */
 export function recoverLog(input: RecoveryInput): RecoveredLog {
-  const { superblock, hashing } = input;
-  const segments = openSegments(input);
-  try {
-    const headed = segments.filter((segment) => segment.header !== undefined);
-    const first = headed[0]?.header;
-    const scan = new LogScan(
-      hashing,
-      superblock.logBegin,
-      {
-        sequence: (first?.firstSequence ?? 1) - 1,
-        ballot: superblock.beginGeneration === 1 ? noBallot : (first?.ballot ?? noBallot),
-      },
-      superblock.durableSequence,
-    );
-    let end: SegmentEnd | undefined;
-    headed.forEach(({ file, header }, index) => {
-      const next = headed[index + 1]?.header;
-      if (next === undefined) end = scan.last(file, defined(header, "a header"));
-      else scan.sealed(file, defined(header, "a header"), next.previousEnd);
-    });
-    checkAgainstSuperblock(scan, superblock, input.dir);
-    scan.raiseDecidedEnd(superblock.decidedEnd);
-    const last = headed[headed.length - 1];
-    return {
-      end: endOf(scan),
-      ...windowOf(scan),
-      sequencer: scan.state.save(),
-      layout: scan.layout,
-      segment:
-        last === undefined || end === undefined
-          ? undefined
-          : { tag: defined(last.header, "a header"), offset: end.offset, size: last.file.size() },
-      // When a node is closed nothing is being written: old bytes of a recycled file are all that can lie there.
-      tornEnd: superblock.clean ? undefined : end?.tornEnd,
-      highestGeneration: superblock.beginGeneration - 1 + segments.length,
-      spare: segments[segments.length - 1]?.spare,
-    };
-  } finally {
-    for (const { file } of segments) file.close();
-  }
+  const { superblock, snapshot } = input;
+  const { generations, indexes } = listFiles(input);
+  const segments = readSegments(input, generations);
+  const headed = segments.filter((segment): segment is HeadedSegment => segment.header !== undefined);
+  const found = findIndexes({
+    ...input,
+    headers: headed.map(({ header }) => header),
+    generations: indexes,
+    foldedEnd: snapshot?.end ?? superblock.logBegin.slot,
+  });
+  const { scan, end } = scanSegments(input, headed, found);
+  checkAgainstSuperblock(scan, superblock, input.dir);
+  scan.raiseDecidedEnd(maxSlot(superblock.decidedEnd, snapshot?.end ?? superblock.decidedEnd));
+  const last = headed[headed.length - 1];
+  return {
+    end: endOf(scan),
+    ...windowOf(scan),
+    sequencer: scan.state.save(),
+    layout: scan.layout.filter(({ generation }) => !found.has(generation)),
+    indexed: [...found.values()]
+      .map(({ generation, begin, end }) => ({ generation, begin, end }))
+      .sort((a, b) => a.generation - b.generation),
+    segment:
+      last === undefined || end === undefined ? undefined : { tag: last.header, offset: end.offset, size: last.size },
+    // When a node is closed nothing is being written: old bytes of a recycled file are all that can lie there.
+    tornEnd: superblock.clean ? undefined : end?.tornEnd,
+    highestGeneration: superblock.beginGeneration - 1 + segments.length,
+    spare: segments[segments.length - 1]?.spare,
+  };
+}
+
+/** Reads every segment but those whose index lets them be passed by, and comes to the verdict on the last one's end. */
+function scanSegments(
+  { disk, dir, hashing, superblock, snapshot }: RecoveryInput,
+  headed: readonly HeadedSegment[],
+  found: ReadonlyMap<number, FoundIndex>,
+): { readonly scan: LogScan; readonly end: SegmentEnd | undefined } {
+  const first = headed[0]?.header;
+  const scan = new LogScan(hashing, superblock.logBegin, {
+    sequence: (first?.firstSequence ?? 1) - 1,
+    ballot: superblock.beginGeneration === 1 ? noBallot : (first?.ballot ?? noBallot),
+    durableSequence: superblock.durableSequence,
+    snapshot,
+  });
+  let end: SegmentEnd | undefined;
+  headed.forEach(({ generation, header }, index) => {
+    const known = found.get(generation);
+    if (known?.canSkip === true && scan.passBy(header, known.header)) return;
+    const next = headed[index + 1]?.header;
+    const file = disk.open(segmentPath(dir, generation), "write");
+    try {
+      // What is read may have been written by a process that died before its sync.
+      file.sync();
+      if (next === undefined) end = scan.last(file, header);
+      else scan.sealed(file, header, next.previousEnd);
+    } finally {
+      file.close();
+    }
+  });
+  return { scan, end };
 }
 
 interface FoundSegment {
-  readonly file: DiskFile;
+  readonly generation: number;
+  readonly size: number;
   /** undefined: a spare. */
   readonly header: SegmentHeader | undefined;
   readonly spare: "zeros" | "recycled" | undefined;
 }
 
+type HeadedSegment = FoundSegment & { readonly header: SegmentHeader };
+
 /** All segments in order of generation, each with a valid header but for a spare at the end. */
-function openSegments(input: RecoveryInput): FoundSegment[] {
+function readSegments(input: RecoveryInput, generations: readonly number[]): FoundSegment[] {
   const { disk, dir, superblock } = input;
-  const generations = listGenerations(input);
-  const segments: FoundSegment[] = [];
-  try {
-    generations.forEach((generation, index) => {
-      const file = disk.open(segmentPath(dir, generation), "write");
-      segments.push({ file, header: undefined, spare: undefined });
-      file.sync();
-      const read = readHeader(input, file, generation, index + 1 === generations.length);
+  return generations.map((generation, index) => {
+    const isLast = index + 1 === generations.length;
+    const file = disk.open(segmentPath(dir, generation), isLast ? "write" : "read");
+    try {
+      if (isLast) file.sync();
+      const read = readHeader(input, file, generation, isLast);
       const header = typeof read === "string" ? undefined : read;
-      segments[index] = { file, header, spare: typeof read === "string" ? read : undefined };
       if (header !== undefined && generation > superblock.highestGeneration) {
         throw damaged("SEGMENT_UNKNOWN", `${file.path} was begun, and the superblock does not know of it`, {
           file: file.path,
         });
       }
-    });
-    return segments;
-  } catch (error) {
-    for (const { file } of segments) file.close();
-    throw error;
-  }
+      return { generation, size: file.size(), header, spare: typeof read === "string" ? read : undefined };
+    } finally {
+      file.close();
+    }
+  });
 }
 
-/** Dense from the log's begin to the highest one in the superblock; one more may have been made when the power failed. */
-function listGenerations({ disk, dir, superblock }: RecoveryInput): number[] {
+/**
+ * Segments, dense from the log's begin to the highest one in the superblock; one more may have been made when the power failed. And
+ * the generations for which there is an index.
+ */
+function listFiles({ disk, dir, superblock }: RecoveryInput) {
   const directory = logDirectory(dir);
   if (!disk.exists(directory)) throw damaged("SEGMENT_MISSING", `${directory} is missing`, { file: directory });
   disk.syncDirectory(directory);
   const found = new Set<number>();
+  const indexes = new Set<number>();
   for (const name of disk.list(directory)) {
     const path = `${directory}/${name}`;
     if (name.endsWith(unfinished)) {
       disk.remove(path);
+      continue;
+    }
+    const indexed = indexGenerationOf(name);
+    if (indexed !== undefined) {
+      indexes.add(indexed);
       continue;
     }
     const generation = generationOf(name);
@@ -144,6 +180,12 @@ function listGenerations({ disk, dir, superblock }: RecoveryInput): number[] {
     }
     found.add(generation);
   }
+  // An index whose segment was trimmed is of no use.
+  for (const generation of indexes) {
+    if (found.has(generation)) continue;
+    disk.remove(indexPath(dir, generation));
+    indexes.delete(generation);
+  }
   const generations: number[] = [];
   for (let generation = superblock.beginGeneration; ; generation += 1) {
     if (found.has(generation)) {
@@ -152,7 +194,7 @@ function listGenerations({ disk, dir, superblock }: RecoveryInput): number[] {
       const file = segmentPath(dir, generation);
       throw damaged("SEGMENT_MISSING", `${file} was made and is missing`, { file });
     } else {
-      return generations;
+      return { generations, indexes };
     }
   }
 }

@@ -6,7 +6,7 @@ import { type Ballot, compareBallots, showBallot } from "../core/ballot.ts";
 import type { LogBase } from "../core/durable.ts";
 import { type Entry, nextPositionOf } from "../core/entry.ts";
 import { Log } from "../core/log.ts";
-import type { EntryParts } from "../core/sequencer.ts";
+import type { EntryParts, SequencerSnapshot } from "../core/sequencer.ts";
 import { decodeEntries } from "../format/entry.ts";
 import { makeEntryParts } from "../format/entry-parts.ts";
 import {
@@ -17,6 +17,7 @@ import {
   type SegmentTag,
 } from "../format/group.ts";
 import { type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
+import type { SegmentIndexHeader } from "../format/segment-index.ts";
 import { emptySnapshot, LogState } from "../sequencer/log-state.ts";
 import { BlockReader, isZero } from "./block-reader.ts";
 import { type DamageReason, damaged, formatUnknown } from "./damage.ts";
@@ -35,6 +36,18 @@ export interface SegmentEnd {
   readonly tornEnd: number | undefined;
 }
 
+/** What is known at the log's begin. */
+export interface ScanStart {
+  /** Of the last group before it. */
+  readonly sequence: number;
+  /** Of the last REPLACE before it. */
+  readonly ballot: Ballot;
+  /** Groups up to this one were durable, as the superblock says. */
+  readonly durableSequence: number;
+  /** What the entries below its end amount to: those are not folded again. */
+  readonly snapshot: SequencerSnapshot | undefined;
+}
+
 /**
  * Builds the log from groups, in the order of segments and file offsets, and gives each bad group its verdict (STORAGE 4). Of
  * the log it holds the end only, from the largest decidedEnd that a group or a floor has named.
@@ -44,7 +57,7 @@ export class LogScan {
   /** Groups up to this one were durable, as the superblock says. */
   readonly #durableSequence: number;
   /** [decidedEnd, end). */
-  readonly log: Log;
+  log: Log;
   readonly layout: GroupPlace[] = [];
   /** What the entries below decidedEnd amount to for the sequencer. */
   readonly state: LogState;
@@ -54,15 +67,39 @@ export class LogScan {
   /** Of the last valid group. */
   sequence: number;
 
-  constructor(hashing: Hashing, begin: LogBase, first: { sequence: number; ballot: Ballot }, durableSequence: number) {
+  constructor(hashing: Hashing, begin: LogBase, start: ScanStart) {
     this.#hashing = hashing;
-    this.#durableSequence = durableSequence;
+    this.#durableSequence = start.durableSequence;
     this.log = new Log(begin, [], 0);
-    this.state = new LogState({ ...emptySnapshot, end: begin.slot, nextPosition: begin.position, time: begin.time });
+    const { slot: end, position: nextPosition, time } = begin;
+    this.state = new LogState(start.snapshot ?? { ...emptySnapshot, end, nextPosition, time });
     this.#parts = makeEntryParts(hashing);
     this.decidedEnd = begin.slot;
-    this.sequence = first.sequence;
-    this.ballot = first.ballot;
+    this.sequence = start.sequence;
+    this.ballot = start.ballot;
+  }
+
+  /**
+   * Passes by a closed segment whose index says what it holds, all of it decided and in the snapshot. False, and nothing done, where
+   * the log so far is not what the index continues: then the segment is to be read.
+   */
+  passBy(header: SegmentHeader, { begin, end, lastSequence, ballot }: SegmentIndexHeader): boolean {
+    const { log } = this;
+    // A REPLACE in the segment may have voided the end of the log before it, never what is decided.
+    const continues =
+      header.firstSequence === this.sequence + 1 &&
+      compareBallots(header.ballot, this.ballot) === 0 &&
+      begin.slot >= log.memoryBegin &&
+      begin.slot <= log.acceptedEnd &&
+      begin.hash === log.hashBefore(begin.slot) &&
+      end.slot <= this.state.end;
+    if (!continues) return false;
+    cutPlaces(this.layout, begin.slot);
+    this.log = new Log(end, [], 0);
+    this.decidedEnd = maxSlot(this.decidedEnd, end.slot);
+    this.sequence = lastSequence;
+    this.ballot = ballot;
+    return true;
   }
 
   /** A segment whose successor names its end: every group up to there was durable, and what lies behind is not looked at. */

@@ -15,6 +15,7 @@ import type { Disk } from "./disk.ts";
 import { LogWriter } from "./log.ts";
 import { superblockPath } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
+import type { ReaderStart } from "./reader.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SuperblockStore } from "./superblock-store.ts";
 import { abandonTornEnd } from "./torn.ts";
@@ -59,8 +60,9 @@ export interface Commit {
 export class Store {
   /** What the directory held when it was opened: the start of the core. */
   readonly recovered: Recovered;
-  /** Where all recovered entries lie: the start of a reader. */
+  /** Where the recovered entries lie that no index covers, and the rest of what a reader starts with. */
   readonly layout: readonly GroupPlace[];
+  readonly readerStart: ReaderStart;
   readonly counters: StoreCounters;
   readonly #dir: string;
   readonly #hashing: Hashing;
@@ -88,7 +90,7 @@ export class Store {
       formatDirectory(disk, dir, hashing, () => freshSuperblock(options, segmentBytes));
       superblocks = SuperblockStore.open(disk, superblockPath(dir), hashing, counters);
       checkName(superblocks.current, options);
-      const log = recoverLog({ disk, dir, hashing, superblock: superblocks.current });
+      const log = recoverLog({ disk, dir, hashing, superblock: superblocks.current, snapshot: undefined });
       return new Store(options, segmentBytes, counters, superblocks, log);
     } catch (error) {
       superblocks?.close();
@@ -109,6 +111,7 @@ export class Store {
     this.#superblocks = superblocks;
     this.counters = counters;
     this.layout = log.layout;
+    this.readerStart = { begin: superblocks.current.logBegin, indexed: log.indexed };
     this.#decidedEnd = log.end.decidedEnd;
 
     const before = superblocks.current;

@@ -35,7 +35,7 @@ function searchAll(queries: readonly HistoryQuery[]): { answers: Map<number, num
   const disk = new NodeDisk();
   const segmentBytes = limits.segmentBytesMin;
   const store = Store.open({ disk, dir: temp.dir, hashing, randomBytes, name: "node", segmentBytes });
-  const reader = new LogReader(disk, temp.dir, hashing, store.layout);
+  const reader = new LogReader(disk, temp.dir, hashing, store.layout, store.readerStart);
   const { base, window } = store.recovered;
   store.close();
   const answers = new Map<number, number>();

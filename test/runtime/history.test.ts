@@ -41,7 +41,7 @@ function openHistory() {
     name: "node",
     segmentBytes: limits.segmentBytesMin,
   });
-  const reader = new LogReader(disk, temp.dir, hashing, store.layout);
+  const reader = new LogReader(disk, temp.dir, hashing, store.layout, store.readerStart);
   const { base, window } = store.recovered;
   const entries = reader.read(1 as Slot, reader.end, Number.MAX_SAFE_INTEGER);
   store.close();

@@ -44,7 +44,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
   new StorageThread({ store, port: port1, report: [], onClosed: async () => {} });
   const storage = new StorageLink(port2, arena);
   const opened = await storage.opened();
-  const reader = new LogReader(disk, dir, hashing, opened.layout);
+  const reader = new LogReader(disk, dir, hashing, opened.layout, opened.readerStart);
   storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
   const members = [{ name: "node", peerAddress: "" }];
   const replica = new Replica({

@@ -37,7 +37,7 @@ export function openStore(dir: string, disk: Disk = new NodeDisk(), segmentBytes
 
 /** Every entry that the store found when it was opened, read back and verified. */
 export function readAll(dir: string, store: Store, disk: Disk = new NodeDisk()): Entry[] {
-  const reader = new LogReader(disk, dir, hashing, store.layout);
+  const reader = new LogReader(disk, dir, hashing, store.layout, store.readerStart);
   try {
     return readFrom(reader, 1 as Slot);
   } finally {

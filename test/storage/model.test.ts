@@ -39,7 +39,7 @@ test("a store holds what a plain array holds, whatever the order of writes and o
       const disk = new NodeDisk();
       const scribe = new Scribe();
       let store = openStore(directory.data, disk);
-      let reader = new LogReader(disk, directory.data, hashing, store.layout);
+      let reader = new LogReader(disk, directory.data, hashing, store.layout, store.readerStart);
       let submitted = 0;
       let hinted = 1;
       let ballot = 0;
@@ -63,7 +63,7 @@ test("a store holds what a plain array holds, whatever the order of writes and o
         if (clean) store.close();
         reader.close();
         store = openStore(directory.data, disk);
-        reader = new LogReader(disk, directory.data, hashing, store.layout);
+        reader = new LogReader(disk, directory.data, hashing, store.layout, store.readerStart);
         const { state, base, window } = store.recovered;
         expect(state.promised).toEqual(scribe.state.promised);
         expect(base.slot).toBeGreaterThanOrEqual(hinted);

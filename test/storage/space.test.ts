@@ -189,7 +189,7 @@ describe("a recycled segment", () => {
   }
 
   function contentOf(dir: string, disk: Disk, store: Store, from: Slot): Entry[] {
-    const reader = new LogReader(disk, dir, hashing, store.layout);
+    const reader = new LogReader(disk, dir, hashing, store.layout, store.readerStart);
     try {
       return readFrom(reader, from);
     } finally {
