@@ -7,9 +7,11 @@ import { completionCommand } from "./completion/command.ts";
 import { demoCommand } from "./demo/command.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
 import { fenceCommand } from "./fence.ts";
+import { inspectCommand } from "./inspect.ts";
 import { readCommand } from "./read.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
+import { verifyCommand } from "./verify.ts";
 
 /**
  * The commands, with their options. What a command needs to run is loaded when it runs: a node that starts after a crash does not
@@ -27,6 +29,8 @@ export function program(): Command {
     readCommand(),
     statusCommand(),
     fenceCommand(),
+    inspectCommand(),
+    verifyCommand(),
     benchCommand(),
     demoCommand(),
     completionCommand(),

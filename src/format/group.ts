@@ -167,12 +167,22 @@ export function decodeGroupHeader(bytes: Uint8Array, tag: SegmentTag, offset: nu
  * there is none. For a file whose nonce nobody knows: a record may forge such a header, so it proves nothing but suspicion.
  */
 export function claimedGeneration(bytes: Uint8Array, offset: number, hashing: Hashing): number | undefined {
+  return claimedTag(bytes, offset, hashing)?.generation;
+}
+
+/** As `claimedGeneration`, with the nonce of the segment. */
+export function claimedTag(
+  bytes: Uint8Array,
+  offset: number,
+  hashing: Hashing,
+): Pick<SegmentTag, "generation" | "nonce"> | undefined {
   if (bytes.length < groupHeaderBytes) return undefined;
   const view = viewOf(bytes);
   for (let index = 0; index < magic.length; index += 1) if (bytes[index] !== magic[index]) return undefined;
   const checksum = hashing.crc32c(bytes.subarray(checksumBegin, groupHeaderBytes));
   if (checksum !== view.getUint32(at.headerChecksum, true) || readU64(view, at.offset) !== offset) return undefined;
-  return readU64(view, at.generation);
+  const nonce = toHex(bytes, at.segmentNonce, at.segmentNonce + 16) as Uid;
+  return { generation: readU64(view, at.generation), nonce };
 }
 
 const none = (reason: string): DecodedGroup => ({ kind: "none", reason });

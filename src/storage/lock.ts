@@ -18,16 +18,7 @@ export interface DirectoryLock {
  *   DIRECTORY_UNUSABLE where the directory is missing or may not be written.
  */
 export async function lockDirectory(dir: string, files?: NativeFiles): Promise<DirectoryLock> {
-  let name: string;
-  try {
-    const { dev, ino } = statSync(dir, { bigint: true });
-    name = `\0paxlog-${dev}-${ino}`;
-  } catch (cause) {
-    throw notUsable(dir, cause);
-  }
-  const server = await listen(name).catch((cause: NodeJS.ErrnoException) => {
-    throw cause.code === "EADDRINUSE" ? inUse(dir) : notUsable(dir, cause);
-  });
+  const server = await holdName(dir);
   let file: NativeFile | undefined;
   try {
     file = files === undefined ? undefined : lockFile(dir, files);
@@ -43,6 +34,29 @@ export async function lockDirectory(dir: string, files?: NativeFiles): Promise<D
       await close(server);
     },
   };
+}
+
+/**
+ * Whether a process of this machine has the directory open, without a trace in it: for whoever only looks. Containers that share the
+ * directory are not seen.
+ *
+ * @throws PaxlogError DIRECTORY_IN_USE with the fact `pid` where it is known; DIRECTORY_UNUSABLE where the directory is missing.
+ */
+export async function checkUnused(dir: string): Promise<void> {
+  await close(await holdName(dir));
+}
+
+async function holdName(dir: string): Promise<Server> {
+  let name: string;
+  try {
+    const { dev, ino } = statSync(dir, { bigint: true });
+    name = `\0paxlog-${dev}-${ino}`;
+  } catch (cause) {
+    throw notUsable(dir, cause);
+  }
+  return await listen(name).catch((cause: NodeJS.ErrnoException) => {
+    throw cause.code === "EADDRINUSE" ? inUse(dir) : notUsable(dir, cause);
+  });
 }
 
 /** The open LOCK, which holds its lock until it is closed. */

@@ -118,14 +118,14 @@ function copiesOf(bytes: Uint8Array): Uint8Array[] {
   });
 }
 
-interface ReadCopy extends SuperblockCopy {
+export interface ReadCopy extends SuperblockCopy {
   readonly bytes: Uint8Array;
 }
 
 /** By place; undefined where the copy is not whole. */
-type Copies = readonly (ReadCopy | undefined)[];
+export type Copies = readonly (ReadCopy | undefined)[];
 
-function readCopies(file: DiskFile, hashing: Hashing): Copies {
+export function readCopies(file: DiskFile, hashing: Hashing): Copies {
   const copies: (ReadCopy | undefined)[] = [];
   for (let place = 0; place < superblockCopies; place += 1) {
     const bytes = readSound(file, place * superblockCopyBytes, superblockCopyBytes);
@@ -139,7 +139,7 @@ function readCopies(file: DiskFile, hashing: Hashing): Copies {
 }
 
 /** Every two whole copies must be two moments of one history. */
-function checkHistory(copies: Copies, path: string): void {
+export function checkHistory(copies: Copies, path: string): void {
   const whole = copies.filter((copy) => copy !== undefined).sort((a, b) => a.sequence - b.sequence);
   for (let index = 1; index < whole.length; index += 1) {
     const older = whole[index - 1]!;
@@ -169,7 +169,7 @@ function goesBack(older: Superblock, newer: Superblock): boolean {
   );
 }
 
-function winnerOf(copies: Copies, path: string): ReadCopy {
+export function winnerOf(copies: Copies, path: string): ReadCopy {
   let winner: ReadCopy | undefined;
   for (const copy of copies) {
     if (copy === undefined || (winner !== undefined && copy.sequence <= winner.sequence)) continue;
