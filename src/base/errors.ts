@@ -43,6 +43,7 @@ export const errorCodes = [
   "UNKNOWN_LOG",
   "POSITION_PAST_TAIL",
   "POSITION_BELOW_HEAD",
+  "HOLD_TAKEN",
   // The cluster.
   "NOT_LEADER",
   "LEADER_LOST",
@@ -71,6 +72,7 @@ export const errorCodes = [
   "ADDRESS_UNUSABLE",
   "INSECURE_ADDRESS",
   "INVARIANT_BROKEN",
+  "STATE_DIVERGED",
   // The caller.
   "CANCELLED",
   "DEADLINE_EXCEEDED",

@@ -56,6 +56,17 @@ export const limits = {
   proposalQueueBytes: 16 * MiB,
   proposalQueueCount: 16_384,
 
+  /** A leader orders a snapshot after so many entries, or so many bytes of them: what a restart reads behind it. */
+  snapshotEntries: 256 * 1024,
+  snapshotBytes: 256 * MiB,
+  /** Holds of the log at once. */
+  holdsMax: 1024,
+  holdOwnerBytesMax: 256,
+  /** Time to live of a hold, in log time. */
+  holdTtlMsMin: 1_000,
+  holdTtlMsDefault: 24 * 3_600_000,
+  holdTtlMsMax: 366 * 24 * 3_600_000,
+
   /** Requests of one session in flight, and answers that it keeps for retries. */
   sessionWindow: 256,
   /** Sessions of the log at once: with their answers at most 100 MiB. */

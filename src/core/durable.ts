@@ -35,11 +35,11 @@ export interface LogBase {
   readonly time: number;
 }
 
-/** Where the log begins for its readers: what a decided TRIM entry moved. */
+/** Where the log begins for its readers, or may begin at most: what TRIM entries move. */
 export interface LogHead {
   /** Of the first record that is kept. */
   readonly position: Position;
-  /** Of the entry that holds it, or that will. */
+  /** Of the entry that holds it, or that will: no entry before it has a record at or behind `position`. */
   readonly slot: Slot;
 }
 
@@ -54,6 +54,8 @@ export interface Recovered {
   readonly identity: Identity;
   /** acceptedBallot is already the larger of superblock and log (protocol 3). */
   readonly state: DurableState;
+  /** Where the log on this disk begins: nothing below can be read here. */
+  readonly logBegin: LogBase;
   /** Everything below may be gone here. At least where the log on disk begins. */
   readonly head: LogHead;
   /** The newest durable one. Every slot below its slot is decided, also where the log ends before it: then one was installed. */

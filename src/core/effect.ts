@@ -1,11 +1,12 @@
 import type { ErrorCode, ErrorFacts, Outcome } from "../base/errors.ts";
 import type { Hash, NodeId, Position, Slot, Ticket } from "../base/types.ts";
 import type { Ballot } from "./ballot.ts";
-import type { DurableState, LogBase } from "./durable.ts";
+import type { DurableState, Genesis, LogBase, LogHead } from "./durable.ts";
 import type { Entry } from "./entry.ts";
 import type { Refusal } from "./guards.ts";
 import type { Message } from "./message.ts";
-import type { HistoryQuery } from "./sequencer.ts";
+import type { Hold, Retained } from "./retained.ts";
+import type { HistoryQuery, SequencerSnapshot } from "./sequencer.ts";
 
 /** Everything that the core may ask for. Whoever carries them out keeps their order. */
 export type Effect =
@@ -20,6 +21,9 @@ export type Effect =
   | ReadReadyEffect
   | ReadRefusedEffect
   | ShowEffect
+  | RetainedEffect
+  | WriteSnapshotEffect
+  | TrimLogEffect
   | LeadershipEffect
   | StopEffect;
 
@@ -93,6 +97,15 @@ export type AppendAnswer =
   | { readonly kind: "session"; readonly session: number; readonly ttlMs: number; readonly time: number }
   /** The log's fence is the token now, and everything from `tail` on was ordered behind it. */
   | { readonly kind: "fenced"; readonly fence: number; readonly tail: Position }
+  /** The head as it is now; `hold` is the one that it stopped at, before the position that was asked for. */
+  | { readonly kind: "trimmed"; readonly head: Position; readonly hold: Hold | undefined }
+  | { readonly kind: "held"; readonly hold: Hold }
+  /** Whether there was a hold of this name. */
+  | { readonly kind: "dropped"; readonly existed: boolean }
+  /** A hold was asked for at records that are trimmed already. */
+  | { readonly kind: "belowHead"; readonly head: Position }
+  /** Another owner has a hold of this name. */
+  | { readonly kind: "holdTaken"; readonly owner: string }
   | { readonly kind: "failed"; readonly code: AppendFailure; readonly outcome: Outcome };
 
 export type AppendFailure = Extract<
@@ -133,6 +146,30 @@ export interface ShowEffect {
   readonly kind: "show";
   readonly visibleEnd: Slot;
   readonly nextPosition: Position;
+}
+
+/** What may be read, and for whom it is kept, changed by an entry that is visible here. */
+export interface RetainedEffect {
+  readonly kind: "retained";
+  readonly retained: Retained;
+}
+
+/**
+ * Writes a snapshot in pieces, beside the log: nothing that is submitted later waits for it. Answered by a `snapshotDurable` event
+ * once the superblock refers to it. One at a time.
+ */
+export interface WriteSnapshotEffect {
+  readonly kind: "writeSnapshot";
+  /** The log at the snapshot's slot. Everything below is durable here. */
+  readonly base: LogBase;
+  readonly state: SequencerSnapshot;
+  readonly configuration: Genesis;
+}
+
+/** Lets go of what whole segments hold below the head, as far as the own durable snapshot reaches (P9). */
+export interface TrimLogEffect {
+  readonly kind: "trimLog";
+  readonly head: LogHead;
 }
 
 /** Who leads, as far as this node knows; undefined: nobody. `self` is true from phase accept on. */

@@ -11,6 +11,8 @@ export const entryKinds = {
   fence: 6,
   stopSign: 7,
   mark: 8,
+  snapshot: 9,
+  hold: 10,
 } as const;
 export type EntryKind = keyof typeof entryKinds;
 

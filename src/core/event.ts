@@ -1,4 +1,5 @@
 import type { NodeId, Position, Ticket } from "../base/types.ts";
+import type { LogBase, LogHead, SnapshotReference } from "./durable.ts";
 import type { Payload } from "./entry.ts";
 import type { Guards } from "./guards.ts";
 import type { Message } from "./message.ts";
@@ -12,6 +13,8 @@ export type Event =
   | SearchedEvent
   | ReadEvent
   | DurableEvent
+  | SnapshotDurableEvent
+  | TrimmedEvent
   | TurnEndEvent;
 
 /** One unit of logical time (a T / ticksPerRound). */
@@ -50,7 +53,10 @@ export type Proposal =
   | OpenSessionProposal
   | KeepSessionProposal
   | CloseSessionProposal
-  | FenceProposal;
+  | FenceProposal
+  | TrimProposal
+  | PutHoldProposal
+  | DropHoldProposal;
 
 export interface AppendProposal {
   readonly kind: "append";
@@ -95,6 +101,32 @@ export interface FenceProposal {
   readonly token: number;
 }
 
+/** Moves the head to `to`, or to the first hold on the way there. Where it is behind that already nothing changes. */
+export interface TrimProposal {
+  readonly kind: "trim";
+  readonly requestId: number;
+  /** Looked up in the visible log, so that every replica need not. */
+  readonly to: LogHead;
+}
+
+/** Makes a hold, or moves and renews it; refused below the head, and where another owner has the name. */
+export interface PutHoldProposal {
+  readonly kind: "putHold";
+  readonly requestId: number;
+  readonly name: string;
+  readonly owner: string;
+  /** Looked up in the visible log. */
+  readonly at: LogHead;
+  /** Brought within the limits. */
+  readonly ttlMs: number;
+}
+
+export interface DropHoldProposal {
+  readonly kind: "dropHold";
+  readonly requestId: number;
+  readonly name: string;
+}
+
 /** Proposals in their order. The caller has checked `acceptsProposals`; what does not fit is answered OVERLOADED. */
 export interface ProposeEvent {
   readonly kind: "propose";
@@ -121,6 +153,18 @@ export interface ReadEvent {
 export interface DurableEvent {
   readonly kind: "durable";
   readonly ticket: Ticket;
+}
+
+/** The answer to a `writeSnapshot` effect. */
+export interface SnapshotDurableEvent {
+  readonly kind: "snapshotDurable";
+  readonly snapshot: SnapshotReference;
+}
+
+/** The log on the disk begins here from now on. */
+export interface TrimmedEvent {
+  readonly kind: "trimmed";
+  readonly logBegin: LogBase;
 }
 
 /** All that waited was stepped: Accepts, Decides and groups that gathered in this turn go out now. */

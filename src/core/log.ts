@@ -15,6 +15,7 @@ export class Log {
   #entries: (Entry | undefined)[] = [];
   #begin = 0;
   #bytes = 0;
+  #bytesTaken = 0;
   readonly #cacheBytes: number;
 
   constructor(base: LogBase, entries: readonly Entry[], cacheBytes: number = limits.cacheBytes) {
@@ -49,6 +50,7 @@ export class Log {
       assert(entry.prevHash === this.hashBefore(entry.slot), () => `entry ${entry.slot} does not continue the chain`);
       this.#entries.push(entry);
       this.#bytes += costOf(entry);
+      this.#bytesTaken += entry.bytes.length;
     }
   }
 
@@ -83,6 +85,11 @@ export class Log {
   /** What the entries in memory take, the objects around their bytes included. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Bytes of all entries that were ever added, those included that were cut or dropped since. */
+  get bytesTaken(): number {
+    return this.#bytesTaken;
   }
 
   /** The entry at a slot in memory. */

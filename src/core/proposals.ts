@@ -1,6 +1,6 @@
 import { assert, assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { Slot } from "../base/types.ts";
+import { type Slot, slotPlus } from "../base/types.ts";
 import type { Context } from "./context.ts";
 import type { AppendAnswer } from "./effect.ts";
 import type { AppendProposal, Proposal, ProposeEvent, SearchedEvent } from "./event.ts";
@@ -9,6 +9,7 @@ import { type Line, type LineHead, Lines } from "./lines.ts";
 import { OrderingTurn } from "./ordering-turn.ts";
 import type { Reads } from "./reads.ts";
 import type { HistoryAnswer } from "./sequencer.ts";
+import type { Snapshots } from "./snapshots.ts";
 
 /** A request that is answered when its slot is decided. */
 interface Ordered {
@@ -36,6 +37,7 @@ const nothingSeen: readonly HistoryAnswer[] = [];
 export class Proposals {
   readonly #ctx: Context;
   readonly #reads: Reads;
+  readonly #snapshots: Snapshots;
   /** Ordered and undecided, in slot order: at most a window, and retries that joined. */
   #waiting: Ordered[] = [];
   /** In the order of their judgement, so of `end`. */
@@ -44,9 +46,10 @@ export class Proposals {
   /** The log broke the sequencer's rules: the node stops, and until then nothing more is ordered. */
   #isBroken = false;
 
-  constructor(ctx: Context, reads: Reads) {
+  constructor(ctx: Context, reads: Reads, snapshots: Snapshots) {
     this.#ctx = ctx;
     this.#reads = reads;
+    this.#snapshots = snapshots;
   }
 
   /** Called when a leader enters phase accept: the sequencer goes on from the log that it took over. */
@@ -102,7 +105,18 @@ export class Proposals {
       if (verdict === undefined) break;
       turn.control(verdict);
     }
+    if (turn.hasRoom) this.#orderSnapshot(turn);
     turn.flush();
+  }
+
+  #orderSnapshot(turn: OrderingTurn): void {
+    const control = this.#snapshots.wanted();
+    if (control === undefined) return;
+    const at = turn.at();
+    const verdict = this.#ctx.options.sequencer.snapshot(control, at);
+    if (verdict === undefined) return;
+    turn.control(verdict);
+    this.#snapshots.ordered(slotPlus(at.slot, 1));
   }
 
   /** After each event, on every replica: takes note of what is decided, answers what has its fate, goes on with what waited. */

@@ -18,7 +18,9 @@ import { type HelloMessage, type Message, nonvoterKinds, pushedEntries } from ".
 import { Nonvoters, type NonvoterView } from "./nonvoters.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
+import type { Retained } from "./retained.ts";
 import type { Sequencer } from "./sequencer.ts";
+import { Snapshots } from "./snapshots.ts";
 import type { PendingWrite } from "./writes.ts";
 
 export interface ReplicaOptions {
@@ -58,6 +60,11 @@ export interface ReplicaView {
   readonly flushedEnd: Slot;
   readonly visibleEnd: Slot;
   readonly acceptedEnd: Slot;
+  /** What readers here may read, and for whom it is kept. */
+  readonly retained: Retained;
+  /** First slot on this node's disk, and the slot of its newest durable snapshot; 0 where it has none. */
+  readonly logBegin: Slot;
+  readonly snapshotSlot: Slot | 0;
   /** Whether this node leads and serves linearizable reads. */
   readonly established: boolean;
   /** By nodeId: what the last heartbeat reply said; absent for peers that were silent for two rounds. */
@@ -81,6 +88,7 @@ export class Replica {
   readonly #following: Following | undefined;
   readonly #proposals: Proposals;
   readonly #reads: Reads;
+  readonly #snapshots: Snapshots;
   #leader: Leader | undefined;
   #ticksInRound = 0;
   #loopLagMsMax = 0;
@@ -102,7 +110,8 @@ export class Replica {
       this.#following = following;
     }
     this.#reads = new Reads(this.#ctx);
-    this.#proposals = new Proposals(this.#ctx, this.#reads);
+    this.#snapshots = new Snapshots(this.#ctx);
+    this.#proposals = new Proposals(this.#ctx, this.#reads, this.#snapshots);
   }
 
   /** Takes one event and adds what must be done to `effects`, in order. */
@@ -162,6 +171,9 @@ export class Replica {
       flushedEnd: ctx.flushedEnd,
       visibleEnd: ctx.visibleEnd,
       acceptedEnd: ctx.acceptedEnd,
+      retained: this.#snapshots.retained,
+      logBegin: this.#snapshots.logBegin.slot,
+      snapshotSlot: this.#snapshots.durable?.slot ?? 0,
       established: this.#leader?.replication?.established ?? false,
       peers,
       nonvoters: this.#nonvoters.views(),
@@ -184,6 +196,10 @@ export class Replica {
         return this.#reads.onRead(event.requestId);
       case "durable":
         return this.#onDurable(event);
+      case "snapshotDurable":
+        return this.#snapshots.onSnapshotDurable(event.snapshot);
+      case "trimmed":
+        return this.#snapshots.onTrimmed(event.logBegin);
       case "turnEnd":
         return this.#onTurnEnd();
       default:
@@ -199,6 +215,7 @@ export class Replica {
       this.#followElection();
     }
     this.#proposals.onSettle(this.#leader);
+    this.#snapshots.onSettle();
     ctx.show();
     this.#proposals.search();
     const leader = this.#election.leaderNode;
@@ -292,6 +309,7 @@ export class Replica {
     this.#ctx.role = "follower";
     this.#ctx.phase = "recover";
     this.#proposals.onLost();
+    this.#snapshots.onLost();
     this.#reads.onLost();
   }
 

@@ -3,6 +3,7 @@ import type { AppendAnswer } from "./effect.ts";
 import type { Entry, EntryKind, Payload } from "./entry.ts";
 import type { Proposal } from "./event.ts";
 import type { Query, Refusal } from "./guards.ts";
+import type { Retained, SnapshotControl } from "./retained.ts";
 
 /**
  * Orders proposals: gives each its position and time, and refuses those whose guards do not hold (protocol 14). The core calls it
@@ -24,6 +25,12 @@ export interface Sequencer {
   order(proposal: Proposal, at: OrderAt, seen: readonly HistoryAnswer[]): Verdict;
   /** A control entry that the passage of time asks for now, if any: a session's end, or a tick. Called about once a round. */
   due(at: OrderAt): ControlVerdict | undefined;
+  /** A SNAPSHOT entry; undefined where the log does not want one: what it would compare is not the last one any more. */
+  snapshot(control: SnapshotControl, at: OrderAt): ControlVerdict | undefined;
+  /** What the decided log keeps. The same object as long as nothing changes. */
+  readonly retained: Retained;
+  /** The states that SNAPSHOT entries ordered which were decided since the last call, oldest first. */
+  takeSnapshots(): readonly SequencerSnapshot[];
 }
 
 /** The log's entries, as far as they are in memory. */
@@ -115,8 +122,10 @@ export interface SequencerSnapshot {
   /** Of the last entry. */
   readonly time: number;
   readonly fence: number;
+  readonly retained: Retained;
   /** By id. */
   readonly sessions: readonly SessionSnapshot[];
+  /** Not part of what is written: how far it reaches depends on the node, and it only saves searches of the log. */
   readonly window: TagWindowSnapshot;
 }
 

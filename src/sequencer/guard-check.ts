@@ -54,13 +54,19 @@ export class GuardCheck {
     return { kind: "refused", refusal: { guard, index, actual, tail: this.#state.nextPosition } };
   }
 
+  /** What is below the head is not in the log any more, for guards as for readers. */
+  #readable(from: Position): Position {
+    const head = this.#state.retained.ordered.head.position;
+    return from > head ? from : head;
+  }
+
   #condition(
     { query, after }: Condition,
     index: number,
     log: EntrySource,
     seen: readonly HistoryAnswer[],
   ): GuardVerdict {
-    const from = (after + 1) as Position;
+    const from = this.#readable((after + 1) as Position);
     if (from >= this.#state.nextPosition) return undefined;
     // An item that asks for nothing matches every record.
     if (query.items.some(({ types, tags }) => types.length === 0 && tags.length === 0)) {
@@ -81,11 +87,11 @@ export class GuardCheck {
     const query: Query = { items: [{ types: [], tags: [tag] }] };
     const asked: Asked = { guard: "stream", index, query, want: "last" };
     // The revision that is expected is likely to be right: what is older matters only where it is not.
-    const from = typeof expected === "number" && expected < this.#state.nextPosition ? expected : firstPosition;
+    const begin = this.#readable(firstPosition);
+    const from =
+      typeof expected === "number" && expected < this.#state.nextPosition ? this.#readable(expected) : begin;
     let found = this.#search(asked, from, log, seen);
-    if (found.kind === "found" && found.match === 0 && from > firstPosition) {
-      found = this.#search(asked, firstPosition, log, seen);
-    }
+    if (found.kind === "found" && found.match === 0 && from > begin) found = this.#search(asked, begin, log, seen);
     if (found.kind === "unseen") return found;
     const holds =
       expected === "noStream"

@@ -2,8 +2,10 @@ import { assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, firstSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
 import { type Entry, type EntryHeader, nextPositionOf } from "../core/entry.ts";
-import type { EntryParts, SequencerSnapshot } from "../core/sequencer.ts";
+import { everythingRetained } from "../core/retained.ts";
+import type { EntryParts, SequencerSnapshot, TagWindowSnapshot } from "../core/sequencer.ts";
 import { decodeFence, decodeSession } from "./control.ts";
+import { RetainedState } from "./retained-state.ts";
 import { Sessions } from "./sessions.ts";
 import { TagWindow } from "./tag-window.ts";
 import type { UndoLog } from "./undo.ts";
@@ -22,6 +24,7 @@ export class LogState {
   /** Of the last entry. */
   time: number;
   fence: number;
+  readonly retained: RetainedState;
   readonly sessions: Sessions;
   readonly window: TagWindow;
 
@@ -30,14 +33,24 @@ export class LogState {
     this.nextPosition = snapshot.nextPosition;
     this.time = snapshot.time;
     this.fence = snapshot.fence;
+    this.retained = new RetainedState(snapshot.retained);
     this.sessions = Sessions.load(snapshot.sessions);
     this.window = TagWindow.load(snapshot.window);
   }
 
-  /** Plain data, for other threads and for snapshots. The caller has seen to it that nothing in it is undecided. */
+  /** Plain data, for other threads. The caller has seen to it that nothing in it is undecided. */
   save(): SequencerSnapshot {
-    const { end, nextPosition, time, fence } = this;
-    return { end, nextPosition, time, fence, sessions: this.sessions.save(), window: this.window.save() };
+    return { ...this.saveLasting(), window: this.window.save() };
+  }
+
+  /**
+   * What a snapshot keeps: the same on every replica. Takes no copy of what never changes, so it is made at once, and its bytes may
+   * be made later, piece by piece. The window stays empty: where it is needed the log is searched.
+   */
+  saveLasting(): SequencerSnapshot {
+    const { end, nextPosition, time, fence, sessions, retained } = this;
+    const window = emptyWindow(nextPosition);
+    return { end, nextPosition, time, fence, retained: retained.ordered, sessions: sessions.save(), window };
   }
 
   /**
@@ -78,9 +91,14 @@ export class LogState {
         return this.#takeSession(facts, content, undo);
       case "fence":
         return this.#takeFence(slot, content, undo);
+      case "trim":
+        return this.retained.takeTrim(facts, content, undo);
+      case "hold":
+        return this.retained.takeHold(facts, content, undo);
+      case "snapshot":
+        return this.retained.takeSnapshot(facts, content, undo);
       case "noop":
       case "tick":
-      case "trim":
       case "stopSign":
       case "mark":
         return undefined;
@@ -124,20 +142,26 @@ export class LogState {
   }
 }
 
+/** Knows nothing of what is before `coveredFrom`. */
+export function emptyWindow(coveredFrom: Position): TagWindowSnapshot {
+  return {
+    coveredFrom,
+    lows: new Uint32Array(0),
+    highs: new Uint32Array(0),
+    firsts: new Float64Array(0),
+    counts: new Uint32Array(0),
+  };
+}
+
 /** Of the empty log. */
 export const emptySnapshot: SequencerSnapshot = {
   end: firstSlot,
   nextPosition: firstPosition,
   time: 0,
   fence: 0,
+  retained: everythingRetained,
   sessions: [],
-  window: {
-    coveredFrom: firstPosition,
-    lows: new Uint32Array(0),
-    highs: new Uint32Array(0),
-    firsts: new Float64Array(0),
-    counts: new Uint32Array(0),
-  },
+  window: emptyWindow(firstPosition),
 };
 
 /** A time to live within its limits. */

@@ -2,10 +2,12 @@ import { assert, assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
 import type { AppendAnswer, AppendFailure } from "../core/effect.ts";
-import { emptyPayload } from "../core/entry.ts";
+import { type EntryHeader, emptyPayload } from "../core/entry.ts";
 import type { AppendProposal, FenceProposal, Proposal } from "../core/event.ts";
 import type { SessionRequest } from "../core/guards.ts";
+import type { Retained, SnapshotControl } from "../core/retained.ts";
 import type {
+  ControlEntry,
   ControlVerdict,
   EntryParts,
   EntrySource,
@@ -20,6 +22,8 @@ import type {
 import { encodeFence, encodeSession, type SessionControl } from "./control.ts";
 import { GuardCheck } from "./guard-check.ts";
 import { LogState, sessionTtl } from "./log-state.ts";
+import { encodeHold, encodeSnapshotControl } from "./retained-control.ts";
+import { orderDropHold, orderPutHold, orderTrim, type RetainedOrder } from "./retained-orders.ts";
 import type { TagWindow } from "./tag-window.ts";
 import { UndoLog } from "./undo.ts";
 
@@ -37,6 +41,8 @@ export class LogSequencer implements Sequencer {
   #isOrdering = false;
   /** What the leader's clock is ahead of the monotonic one: fixed when it took its ballot. */
   #wallOffsetMs = 0;
+  /** States that SNAPSHOT entries ordered, oldest first; those of undecided entries are dropped with them. */
+  #snapshots: SequencerSnapshot[] = [];
 
   /** `base` is what the decided entries of before amount to. */
   constructor(parts: EntryParts, base: SequencerSnapshot | undefined) {
@@ -49,6 +55,16 @@ export class LogSequencer implements Sequencer {
   /** For measurements: how far it reaches and what it takes. */
   get window(): Pick<TagWindow, "coveredFrom" | "bytes" | "postings"> {
     return this.#state.window;
+  }
+
+  get retained(): Retained {
+    return this.#state.retained.decided;
+  }
+
+  takeSnapshots(): readonly SequencerSnapshot[] {
+    const decided = this.#snapshots.filter(({ end }) => end <= this.#decidedEnd);
+    if (decided.length > 0) this.#snapshots = this.#snapshots.filter(({ end }) => end > this.#decidedEnd);
+    return decided;
   }
 
   // ---- What is decided
@@ -68,6 +84,7 @@ export class LogSequencer implements Sequencer {
     for (const entry of at.suffix) {
       const fault = this.#state.apply(entry, this.#parts, this.#overlay);
       if (fault !== undefined) return fault;
+      this.#noteSnapshot(entry);
     }
     assert(this.#state.nextPosition === at.position, "the suffix ends at the log's tail");
     return undefined;
@@ -81,6 +98,13 @@ export class LogSequencer implements Sequencer {
     this.#state.end = this.#decidedEnd;
     this.#state.nextPosition = at.position;
     this.#state.time = at.time;
+    this.#snapshots = this.#snapshots.filter(({ end }) => end <= this.#decidedEnd);
+  }
+
+  /** Behind an entry that orders a snapshot: the state is that of the snapshot now, and never again. */
+  #noteSnapshot({ kind, slot }: Pick<EntryHeader, "kind" | "slot">): void {
+    if (kind !== "snapshot" || this.#state.retained.ordered.snapshot?.slot !== slot + 1) return;
+    this.#snapshots.push(this.#state.saveLasting());
   }
 
   /** Takes from the log what the state has not seen: nothing on a leader, which made it itself. */
@@ -90,6 +114,7 @@ export class LogSequencer implements Sequencer {
       assert(entry !== undefined, () => `slot ${slot} is decided and not in memory`);
       const fault = this.#state.apply(entry, this.#parts);
       if (fault !== undefined) return fault;
+      this.#noteSnapshot(entry);
     }
     return undefined;
   }
@@ -111,19 +136,39 @@ export class LogSequencer implements Sequencer {
         return this.#ofSession(proposal.session, { op: "close" }, at);
       case "fence":
         return this.#fence(proposal, at);
+      case "trim":
+        return this.#retain(orderTrim(this.#state.retained, proposal), at);
+      case "putHold":
+        return this.#retain(orderPutHold(this.#state.retained, proposal, this.#time(at)), at);
+      case "dropHold":
+        return this.#retain(orderDropHold(this.#state.retained, proposal), at);
       default:
         return assertNever(proposal);
     }
   }
 
   due(at: OrderAt): ControlVerdict | undefined {
-    const { sessions, time: last } = this.#state;
-    if (!this.#isOrdering || sessions.count === 0) return undefined;
+    const { sessions, retained, time: last } = this.#state;
+    if (!this.#isOrdering) return undefined;
     const time = this.#time(at);
+    const hold = retained.expired(time);
+    if (hold !== undefined) {
+      const content = encodeHold({ op: "expire", name: hold.name });
+      return this.#control({ kind: "hold", session: 0, serial: 0, content }, at);
+    }
+    if (sessions.count === 0) return undefined;
     const session = sessions.expired(time);
     if (session !== undefined) return this.#sessionEntry(session, 0, { op: "expire" }, at);
     if (time < last + limits.tickEntryMs) return undefined;
     return this.#control({ kind: "tick", session: 0, serial: 0, content: emptyPayload.batch }, at);
+  }
+
+  snapshot(control: SnapshotControl, at: OrderAt): ControlVerdict | undefined {
+    if (!this.#isOrdering || !this.#state.retained.wants(control)) return undefined;
+    return this.#control(
+      { kind: "snapshot", session: 0, serial: 0, content: encodeSnapshotControl(control) },
+      at,
+    );
   }
 
   #orderPlain(proposal: AppendProposal, at: OrderAt): Verdict {
@@ -236,8 +281,15 @@ export class LogSequencer implements Sequencer {
     return this.#control({ kind: "fence", session: 0, serial: 0, content: encodeFence(token) }, at, answer);
   }
 
+  /** An answer without an entry is a linearizable read of what is held: it waits as a refusal does. */
+  #retain(order: RetainedOrder, at: OrderAt): Verdict {
+    if (order.kind === "answer") return { kind: "refused", answer: order.answer };
+    const { entry: kind, content, answer } = order;
+    return this.#control({ kind, session: 0, serial: 0, content }, at, answer);
+  }
+
   #control(
-    entry: { kind: "session" | "fence" | "tick"; session: number; serial: number; content: Uint8Array },
+    entry: { kind: ControlEntry["kind"]; session: number; serial: number; content: Uint8Array },
     at: OrderAt,
     answer: AppendAnswer = failed("LEADER_LOST", "unknown"),
   ): ControlVerdict {
@@ -256,6 +308,7 @@ export class LogSequencer implements Sequencer {
     } as const;
     const fault = this.#state.take(facts, emptyPayload.guards, content, this.#overlay);
     assert(fault === undefined, () => `a ${kind} entry was judged and cannot be ordered: ${fault}`);
+    this.#noteSnapshot(facts);
     const payload = { batch: content, guards: emptyPayload.guards };
     const batchChecksum = this.#parts.checksum(content);
     return { kind: "control", entry: { kind, session, serial, firstPosition, time, payload, batchChecksum }, answer };

@@ -128,8 +128,8 @@ export class Store {
       durableSequence: log.end.sequence,
       decidedEnd: log.end.decidedEnd,
     });
-    const { head, snapshot } = before;
-    this.recovered = { identity, state, head, snapshot, base: log.base, window: log.window, sequencer: log.sequencer };
+    const { head, snapshot, logBegin } = before;
+    this.recovered = { identity, state, logBegin, head, snapshot, base: log.base, window: log.window, sequencer: log.sequencer };
     this.#log = new LogWriter({
       ...options,
       segmentBytes,

@@ -117,7 +117,8 @@ class TestDisk {
     const window = this.log.slice(decidedEnd - 1);
     const head = { position: firstPosition, slot: firstSlot };
     const state = { ...this.state, acceptedBallot };
-    return { identity, state, head, snapshot: undefined, base, window, sequencer: decided.save() };
+    const logBegin = { slot: firstSlot, hash: this.log[0]?.prevHash ?? ("" as Hash), position: firstPosition, time: 0 };
+    return { identity, state, logBegin, head, snapshot: undefined, base, window, sequencer: decided.save() };
   }
 }
 

@@ -28,8 +28,13 @@ function withSequencer(options: ReplicaOptions, bend: (sequencer: Sequencer) => 
     end: (at) => sequencer.end(at),
     order: (proposal, at, seen) => sequencer.order(proposal, at, seen),
     due: (at) => sequencer.due(at),
+    snapshot: (control, at) => sequencer.snapshot(control, at),
+    get retained() {
+      return sequencer.retained;
+    },
+    takeSnapshots: () => sequencer.takeSnapshots(),
   };
-  return new Replica({ ...options, sequencer: { ...straight, ...bend(sequencer) } });
+  return new Replica({ ...options, sequencer: Object.assign(straight, bend(sequencer)) });
 }
 
 /** Says what a guard saw at once, although what it saw may never be decided. */

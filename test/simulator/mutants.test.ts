@@ -130,6 +130,11 @@ function bentVerdicts(bend: (verdict: Verdict, proposal: Proposal) => Verdict) {
       end: (at) => real.end(at),
       order: (proposal, at, seen) => bend(real.order(proposal, at, seen), proposal),
       due: (at) => real.due(at),
+      snapshot: (control, at) => real.snapshot(control, at),
+      get retained() {
+        return real.retained;
+      },
+      takeSnapshots: () => real.takeSnapshots(),
     };
     return new Replica({ ...options, sequencer });
   };
