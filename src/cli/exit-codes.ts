@@ -57,6 +57,7 @@ const exitCodeOfError: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   OLD_INCARNATION: exitCodes.refused,
   CLUSTER_MISMATCH: exitCodes.refused,
   MOVED: exitCodes.refused,
+  HOLD_TAKEN: exitCodes.conflict,
   TAIL_MISMATCH: exitCodes.conflict,
   CONDITION_FAILED: exitCodes.conflict,
   STREAM_REVISION_MISMATCH: exitCodes.conflict,

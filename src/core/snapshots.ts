@@ -23,6 +23,8 @@ export class Snapshots {
   readonly #ctx: Context;
   /** As readers here see it: of entries that are visible. */
   #shown: Retained;
+  /** What `#shown` was made of. */
+  #shownFrom: Retained;
   /** Of decided entries; shown once everything below `#latestEnd` is visible. */
   #latest: Retained;
   #latestEnd: Slot;
@@ -41,8 +43,9 @@ export class Snapshots {
   constructor(ctx: Context) {
     const { recovered } = ctx.options;
     this.#ctx = ctx;
-    this.#shown = recovered.sequencer.retained;
-    this.#latest = this.#shown;
+    this.#latest = recovered.sequencer.retained;
+    this.#shown = this.#readable(this.#latest);
+    this.#shownFrom = this.#latest;
     this.#latestEnd = ctx.decidedEnd;
     this.#durable = recovered.snapshot;
     this.#logBegin = recovered.logBegin;
@@ -70,10 +73,7 @@ export class Snapshots {
     this.#collect();
     const { retained } = options.sequencer;
     if (retained !== this.#latest) this.#onChange(retained, decidedEnd);
-    if (this.#latest !== this.#shown && visibleEnd >= this.#latestEnd) {
-      this.#shown = this.#latest;
-      this.#show();
-    }
+    if (this.#latest !== this.#shownFrom && visibleEnd >= this.#latestEnd) this.#show();
     this.#write();
   }
 
@@ -147,9 +147,16 @@ export class Snapshots {
     this.#ctx.stop("STATE_DIVERGED", reason, { slot: mark.slot, rootHash: own.rootHash, expected: mark.rootHash });
   }
 
+  /** After a restart the entry that moved the head may not be known as decided yet, and what it let go of is gone all the same. */
+  #readable(retained: Retained): Retained {
+    const { head } = this.#ctx.options.recovered;
+    return retained.head.position < head.position ? { ...retained, head } : retained;
+  }
+
   #show(): void {
     const before = this.#shown.head;
-    this.#shown = this.#latest;
+    this.#shownFrom = this.#latest;
+    this.#shown = this.#readable(this.#latest);
     const { effects } = this.#ctx;
     effects.push({ kind: "retained", retained: this.#shown });
     if (this.#shown.head.position > before.position) effects.push({ kind: "trimLog", head: this.#shown.head });

@@ -41,6 +41,9 @@ export const logServicePaths = {
   keepSession: "/paxlog.v1.LogService/KeepSession",
   closeSession: "/paxlog.v1.LogService/CloseSession",
   fence: "/paxlog.v1.LogService/Fence",
+  trim: "/paxlog.v1.LogService/Trim",
+  putHold: "/paxlog.v1.LogService/PutHold",
+  dropHold: "/paxlog.v1.LogService/DropHold",
 } as const;
 
 export const clusterServicePaths = {

@@ -76,6 +76,17 @@ export function fenceRefused(refusal: Refusal, token: number): PaxlogError {
   return fenced(token, actual, { guard, index, tail });
 }
 
+/** A hold may be put only where everything is still there. */
+export function holdBelowHead(head: number): PaxlogError {
+  const message = `the log begins at ${head}: what the hold asks for is trimmed already`;
+  return new PaxlogError("POSITION_BELOW_HEAD", message, { facts: { head } });
+}
+
+export function holdTaken(proposal: { readonly kind: string } | undefined, owner: string): PaxlogError {
+  const name = proposal !== undefined && "name" in proposal ? String(proposal.name) : "";
+  return new PaxlogError("HOLD_TAKEN", `the hold "${name}" belongs to "${owner}"`, { facts: { name, owner } });
+}
+
 function tailMismatch(expected: number, actual: number, facts: ErrorFacts): PaxlogError {
   const message = `the tail is ${actual}, expected was ${expected}: read what is new and decide again`;
   return new PaxlogError("TAIL_MISMATCH", message, { facts: { ...facts, expected, actual } });

@@ -5,13 +5,16 @@ import type {
   AppendAnswer,
   Effect,
   LeadershipEffect,
+  RetainedEffect,
   SearchEffect,
   SendEntriesEffect,
   ShowEffect,
   StopEffect,
+  WriteSnapshotEffect,
 } from "../core/effect.ts";
 import type { Message } from "../core/message.ts";
-import { flattenWrite, type StoreWrite } from "../storage/write.ts";
+import { encodeSnapshot } from "../format/snapshot-state.ts";
+import { type BackgroundWrite, flattenWrite, type StoreWrite } from "../storage/write.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 
 /** Where the effects of a turn go. */
@@ -19,6 +22,8 @@ export interface EffectTargets {
   readonly network: PeerNetwork;
   /** All writes of a turn, in order, in one hand-over; `accepts`: followers are sent entries in the same turn. */
   submit(writes: readonly StoreWrite[], accepts: boolean): void;
+  /** What becomes durable when there is time. */
+  submitBackground(write: BackgroundWrite): void;
   /** Entries from segments for a peer that is far behind. */
   readEntries(effect: SendEntriesEffect): Extract<Message, { kind: "entries" }>;
   answer(requestId: number, answer: AppendAnswer): void;
@@ -27,6 +32,7 @@ export interface EffectTargets {
   readReady(requestId: number): void;
   readRefused(requestId: number): void;
   show(effect: ShowEffect): void;
+  retained(effect: RetainedEffect): void;
   leadership(effect: LeadershipEffect): void;
   stop(effect: StopEffect): void;
 }
@@ -73,6 +79,12 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
       return targets.readRefused(effect.requestId);
     case "show":
       return targets.show(effect);
+    case "retained":
+      return targets.retained(effect);
+    case "writeSnapshot":
+      return targets.submitBackground(snapshotWrite(effect));
+    case "trimLog":
+      return targets.submitBackground({ kind: "trim", head: effect.head });
     case "leadership":
       return targets.leadership(effect);
     case "stop":
@@ -81,6 +93,12 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
       return assertNever(effect);
   }
 }
+
+const snapshotWrite = ({ base, state, configuration }: WriteSnapshotEffect): BackgroundWrite => ({
+  kind: "snapshot",
+  base,
+  content: encodeSnapshot(state, configuration),
+});
 
 /**
  * A peer that does not take its bytes gets no more of them: to the protocol that is a lost message, which it survives, and

@@ -10,6 +10,8 @@ import type { AppendOrder, AppendResult, CheckedBatch } from "../transport/backe
 import {
   fenceRefused,
   guardRefused,
+  holdBelowHead,
+  holdTaken,
   leaderLost,
   overloaded,
   sessionGap,
@@ -23,6 +25,8 @@ type WithoutId<P> = P extends Proposal ? Omit<P, "requestId"> : never;
 export type ControlProposal = WithoutId<Exclude<Proposal, AppendProposal>>;
 export type SessionAnswer = Extract<AppendAnswer, { kind: "session" }>;
 export type FenceAnswer = Extract<AppendAnswer, { kind: "fenced" }>;
+export type RetainedAnswer = Extract<AppendAnswer, { kind: "trimmed" | "held" | "dropped" }>;
+export type ControlAnswer = SessionAnswer | FenceAnswer | RetainedAnswer;
 
 /** What somebody asks to be ordered. Its answer is given exactly once. */
 type Waiting = WaitingAppend | WaitingControl;
@@ -42,7 +46,7 @@ interface WaitingControl {
   readonly kind: "control";
   readonly bytes: number;
   readonly proposal: ControlProposal;
-  readonly resolve: (answer: SessionAnswer | FenceAnswer) => void;
+  readonly resolve: (answer: ControlAnswer) => void;
   readonly reject: (error: PaxlogError) => void;
 }
 
@@ -98,7 +102,7 @@ export class Proposer {
   }
 
   /** Rejects as an append fails. */
-  request(proposal: ControlProposal): Promise<SessionAnswer | FenceAnswer> {
+  request(proposal: ControlProposal): Promise<ControlAnswer> {
     return new Promise((resolve, reject) =>
       this.#offer({ kind: "control", bytes: controlBytes, proposal, resolve, reject }),
     );
@@ -149,8 +153,15 @@ export class Proposer {
         return waiting.done(answer);
       case "session":
       case "fenced":
+      case "trimmed":
+      case "held":
+      case "dropped":
         assert(waiting.kind === "control", "an append is answered as an append");
         return waiting.resolve(answer);
+      case "belowHead":
+        return fail(waiting, holdBelowHead(answer.head));
+      case "holdTaken":
+        return fail(waiting, holdTaken(waiting.kind === "control" ? waiting.proposal : undefined, answer.owner));
       case "refused":
       case "failed":
         return fail(waiting, (waiting.kind === "append" && waiting.failure) || this.#failureOf(waiting, answer));

@@ -79,6 +79,10 @@ export function describeEvent(event: Event): string {
       return `propose ${event.proposals.map((proposal) => proposal.requestId).join(",")}`;
     case "read":
       return `read ${event.requestId}`;
+    case "snapshotDurable":
+      return `snapshot ${event.snapshot.slot} durable, root ${event.snapshot.rootHash.slice(0, 6)}`;
+    case "trimmed":
+      return `log begins at ${event.logBegin.slot}`;
     case "durable":
       return `durable ${event.ticket}`;
     default:
@@ -112,6 +116,12 @@ export function describeEffect(effect: Effect): string {
       return `${effect.kind} ${effect.requestId}`;
     case "show":
       return `show ${effect.visibleEnd} (${effect.nextPosition})`;
+    case "retained":
+      return `head ${effect.retained.head.position}, ${effect.retained.holds.length} holds`;
+    case "writeSnapshot":
+      return `snapshot ${effect.base.slot}`;
+    case "trimLog":
+      return `trim to ${effect.head.position} in slot ${effect.head.slot}`;
     case "leadership":
       return `leadership ${effect.leader ?? "nobody"}${effect.self ? " (self)" : ""}`;
     case "stop":
@@ -140,6 +150,16 @@ function describeAnswer(answer: AppendAnswer): string {
       return `session ${answer.session}, time ${answer.time}`;
     case "fenced":
       return `fence ${answer.fence}, tail ${answer.tail}`;
+    case "trimmed":
+      return `head ${answer.head}${answer.hold === undefined ? "" : `, held by ${answer.hold.name}`}`;
+    case "held":
+      return `holds from ${answer.hold.at.position} on`;
+    case "dropped":
+      return answer.existed ? "dropped" : "not there";
+    case "belowHead":
+      return `below the head ${answer.head}`;
+    case "holdTaken":
+      return `taken by ${answer.owner}`;
     case "failed":
       return `${answer.code} ${answer.outcome}`;
     default:
