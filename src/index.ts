@@ -11,6 +11,8 @@ export type {
   CallOptions,
   ConnectOptions,
   Fence,
+  Hold,
+  HoldOptions,
   Log,
   LogBounds,
   LogRead,
@@ -25,6 +27,7 @@ export type {
   StatusOptions,
   StreamExpectation,
   TailOptions,
+  Trimmed,
 } from "./client/log.ts";
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";
 export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";

@@ -74,6 +74,10 @@ export class FlowBackend implements LogBackend {
     setImmediate(() => this.#flush());
   }
 
+  retain(): Promise<never> {
+    return Promise.reject(new PaxlogError("UNAVAILABLE", "nothing is kept here"));
+  }
+
   onAccepted(from: NodeId, { matchedEnd }: AcceptedMessage): void {
     assert(
       matchedEnd > this.#matchedEnds.get(from)! && matchedEnd <= this.#nextSlot,

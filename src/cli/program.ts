@@ -7,10 +7,12 @@ import { completionCommand } from "./completion/command.ts";
 import { demoCommand } from "./demo/command.ts";
 import { exitCodesHelp } from "./exit-codes.ts";
 import { fenceCommand } from "./fence.ts";
+import { holdCommand } from "./hold.ts";
 import { inspectCommand } from "./inspect.ts";
-import { readCommand } from "./read.ts";
-import { serveCommand } from "./serve.ts";
-import { statusCommand } from "./status.ts";
+import { readCommand, readCommand } from "./read.ts";
+import { serveCommand, serveCommand } from "./serve.ts";
+import { statusCommand, statusCommand } from "./status.ts";
+import { trimCommand } from "./trim.ts";
 import { verifyCommand } from "./verify.ts";
 
 /**
@@ -31,6 +33,8 @@ export function program(): Command {
     fenceCommand(),
     inspectCommand(),
     verifyCommand(),
+    trimCommand(),
+    holdCommand(),
     benchCommand(),
     demoCommand(),
     completionCommand(),

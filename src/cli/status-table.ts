@@ -1,4 +1,5 @@
 import type { NodeStatus } from "../format/api-codec.ts";
+import { showHold } from "./hold.ts";
 import { grouped } from "./output.ts";
 import type { ClusterStatus, NodeLine } from "./status.ts";
 import { type Column, tableLines } from "./table.ts";
@@ -30,7 +31,7 @@ export function statusTable(cluster: ClusterStatus): string[] {
     node.address || "-",
     ...(node.reachable ? viewCells(node as NodeLine & NodeStatus, furthest) : unreachableCells),
   ]);
-  return [...tableLines(columns, rows), "", summary(cluster)];
+  return [...tableLines(columns, rows), "", summary(cluster), ...cluster.holds.map(showHold)];
 }
 
 const unreachableCells = ["unreachable", ...columns.slice(4).map(() => "-")];

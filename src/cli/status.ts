@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
-import type { Log } from "../client/log.ts";
+import type { Hold, Log } from "../client/log.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
 import { addressList } from "./arguments.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -64,6 +64,7 @@ export interface ClusterStatus {
   readonly nodes: readonly (Omit<NodeLine, "view"> & Partial<NodeStatus>)[];
   readonly head: number;
   readonly tail: number;
+  readonly holds: readonly Hold[];
 }
 
 /**
@@ -85,12 +86,9 @@ export async function clusterStatus(log: Log, addresses: readonly string[]): Pro
   if (views.size === 0 && error !== undefined) throw error;
   const all = [...views.values()];
   const lines = linesOf(all).map(({ view, ...line }) => ({ ...withoutNodes(view), ...line }));
-  return {
-    leader: leaderOf(all),
-    nodes: lines,
-    head: Math.min(...all.map((view) => view.head)),
-    tail: Math.max(...all.map((view) => view.tail)),
-  };
+  // What the furthest node shows is decided, so it is the log's.
+  const { head, tail, holds } = all.reduce((a, b) => (b.visibleEnd > a.visibleEnd ? b : a));
+  return { leader: leaderOf(all), nodes: lines, head, tail, holds };
 }
 
 /** A leader in office, or else whom a majority of those that answered follow. */
@@ -126,6 +124,6 @@ function linesOf(views: readonly NodeStatus[]): NodeLine[] {
 
 function withoutNodes(view: NodeStatus | undefined): Partial<NodeStatus> {
   if (view === undefined) return {};
-  const { nodes: _, ...rest } = view;
+  const { nodes: _, holds: __, ...rest } = view;
   return rest;
 }

@@ -15,6 +15,8 @@ import type {
   AppendOptions,
   CallOptions,
   Fence,
+  Hold,
+  HoldOptions,
   Log,
   LogBounds,
   LogRead,
@@ -24,11 +26,13 @@ import type {
   SessionState,
   StatusOptions,
   TailOptions,
+  Trimmed,
 } from "./log.ts";
 import { openRead } from "./log-read.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { closedError, endOfLog } from "./outcomes.ts";
+import { checkHold, checkHoldName, checkTrim } from "./retain-options.ts";
 import type { Settings } from "./settings.ts";
 
 /** A question that any node can answer. */
@@ -98,6 +102,23 @@ export class ClientLog implements Log {
   async fence(token: number, options: CallOptions = {}): Promise<Fence> {
     const checked = checkToken(token);
     return this.#leader.ask((link, bounds) => link.fence(checked, bounds), options.signal);
+  }
+
+  async trim(position: number, options: CallOptions = {}): Promise<Trimmed> {
+    const checked = checkTrim(position);
+    return this.#leader.ask((link, bounds) => link.trim(checked, bounds), options.signal);
+  }
+
+  async hold(name: string, options: HoldOptions): Promise<Hold> {
+    const { signal, ...checked } = checkHold(name, options);
+    const { hold } = await this.#leader.ask((link, bounds) => link.putHold(checked, bounds), signal);
+    return hold;
+  }
+
+  async dropHold(name: string, options: CallOptions = {}): Promise<boolean> {
+    const checked = checkHoldName(name);
+    const { existed } = await this.#leader.ask((link, bounds) => link.dropHold(checked, bounds), options.signal);
+    return existed;
   }
 
   read(options: ReadOptions = {}): LogRead {

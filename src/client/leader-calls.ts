@@ -12,13 +12,16 @@ const verdicts: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "INVALID_ARGUMENT",
   "UNKNOWN_LOG",
   "FENCED",
+  "POSITION_PAST_TAIL",
+  "POSITION_BELOW_HEAD",
+  "HOLD_TAKEN",
   "SESSION_UNKNOWN",
 ]);
 
 /** What was asked was surely not done. */
 const refusals: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["NOT_LEADER", "OVERLOADED"]);
 
-/** Asks the leader, wherever it is, for things that may be asked for twice: sessions and the fence. */
+/** Asks the leader, wherever it is, for things that may be asked for twice: sessions, the fence, trims and holds. */
 export class LeaderCalls {
   readonly #nodes: Nodes;
   readonly #settings: Settings;

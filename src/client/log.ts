@@ -36,6 +36,19 @@ export interface Log {
    * not held up by any fence.
    */
   fence(token: number, options?: CallOptions): Promise<Fence>;
+  /**
+   * Lets go of the oldest records: `position`, from 1 to the tail, is the first one to keep. Their space is used again, on all nodes. A
+   * hold on the way stops the head there; the answer says so. Resolves once that is durable on a majority.
+   */
+  trim(position: number, options?: CallOptions): Promise<Trimmed>;
+  /**
+   * Keeps all records from a position on until the hold is moved, dropped, or expires in log time: for whoever reads the log later and
+   * must not find it trimmed. Made, moved and renewed by the same call. POSITION_BELOW_HEAD where the records are gone already,
+   * HOLD_TAKEN where another owner has the name.
+   */
+  hold(name: string, options: HoldOptions): Promise<Hold>;
+  /** Ends a hold, whoever owns it. Resolves to whether there was one. */
+  dropHold(name: string, options?: CallOptions): Promise<boolean>;
   /** Reads from a position on. Nothing is asked of a node before the iteration begins; each iteration is a read of its own. */
   read(options?: ReadOptions): LogRead;
   /** Bounds of the log. Linearizable unless asked otherwise: it knows of everything that was acknowledged before. */
@@ -68,6 +81,31 @@ export interface AppendedMany {
 export interface LogBounds {
   readonly head: number;
   readonly tail: number;
+}
+
+export interface Trimmed {
+  /** The first position that can be read now. Behind the one that was asked for where more was trimmed before. */
+  readonly head: number;
+  /** The hold that stopped the head in front of the position that was asked for. */
+  readonly heldBy: Hold | undefined;
+}
+
+export interface Hold {
+  readonly name: string;
+  readonly owner: string;
+  /** Everything from here on is kept. */
+  readonly position: number;
+  /** Log time, milliseconds since 1970. */
+  readonly expiresAt: number;
+}
+
+export interface HoldOptions extends CallOptions {
+  /** From the head to the tail. */
+  readonly position: number;
+  /** Says to people whose hold it is, at most 256 bytes. Only the same owner moves and renews it. */
+  readonly owner: string;
+  /** From one second to 366 days, in log time; one day by default. */
+  readonly ttlMs?: number | undefined;
 }
 
 export interface CallOptions {

@@ -8,6 +8,7 @@ import type {
   ReadRequest,
   ReadResponse,
 } from "../format/api-codec.ts";
+import type { DropHoldResponse, PutHoldRequest, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
 import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
 import type { CallEnd } from "./call.ts";
 
@@ -25,11 +26,14 @@ export interface NodeLink {
   openRead(request: ReadRequest): ReadCall;
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
   status(bounds: AskBounds): Promise<NodeStatus>;
-  /** These four are taken by the leader alone; each may be asked again where its fate is not known. */
+  /** All of these are taken by the leader alone; each may be asked again where its fate is not known. */
   openSession(ttlMs: number, bounds: AskBounds): Promise<OpenSessionResponse>;
   keepSession(session: number, bounds: AskBounds): Promise<KeepSessionResponse>;
   closeSession(session: number, bounds: AskBounds): Promise<unknown>;
   fence(token: number, bounds: AskBounds): Promise<FenceResponse>;
+  trim(position: number, bounds: AskBounds): Promise<TrimResponse>;
+  putHold(hold: Omit<PutHoldRequest, "logId">, bounds: AskBounds): Promise<PutHoldResponse>;
+  dropHold(name: string, bounds: AskBounds): Promise<DropHoldResponse>;
   /** Ends every call. */
   close(): void;
 }

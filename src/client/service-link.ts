@@ -15,6 +15,18 @@ import {
   statusResponseCodec,
 } from "../format/api-codec.ts";
 import {
+  type DropHoldResponse,
+  dropHoldRequestCodec,
+  dropHoldResponseCodec,
+  type PutHoldRequest,
+  type PutHoldResponse,
+  putHoldRequestCodec,
+  putHoldResponseCodec,
+  type TrimResponse,
+  trimRequestCodec,
+  trimResponseCodec,
+} from "../format/retain-codec.ts";
+import {
   closeSessionRequestCodec,
   closeSessionResponseCodec,
   type FenceResponse,
@@ -98,6 +110,21 @@ export class ServiceLink implements NodeLink {
   fence(token: number, bounds: AskBounds): Promise<FenceResponse> {
     const request = fenceRequestCodec.encode({ logId: defaultLogId, token });
     return this.#ask(logServicePaths.fence, request, fenceResponseCodec, bounds);
+  }
+
+  trim(position: number, bounds: AskBounds): Promise<TrimResponse> {
+    const request = trimRequestCodec.encode({ logId: defaultLogId, position });
+    return this.#ask(logServicePaths.trim, request, trimResponseCodec, bounds);
+  }
+
+  putHold(hold: Omit<PutHoldRequest, "logId">, bounds: AskBounds): Promise<PutHoldResponse> {
+    const request = putHoldRequestCodec.encode({ logId: defaultLogId, ...hold });
+    return this.#ask(logServicePaths.putHold, request, putHoldResponseCodec, bounds);
+  }
+
+  dropHold(name: string, bounds: AskBounds): Promise<DropHoldResponse> {
+    const request = dropHoldRequestCodec.encode({ logId: defaultLogId, name });
+    return this.#ask(logServicePaths.dropHold, request, dropHoldResponseCodec, bounds);
   }
 
   close(): void {

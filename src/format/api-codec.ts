@@ -10,6 +10,7 @@ import { errorOfStatus, errorStatusBody } from "./error-details.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
 import { guardsBody, guardsOf } from "./guards-codec.ts";
+import { type HoldStatus, holdOf } from "./retain-codec.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
 import { type Absent, asBuffer, type Decoded, decoding, malformed, safeNumber } from "./wire-value.ts";
 
@@ -109,6 +110,12 @@ export interface NodeStatus {
   readonly version: string;
   readonly entriesAppended: number;
   readonly pid: number;
+  /** By name; those of the visible log. */
+  readonly holds: readonly HoldStatus[];
+  /** First slot on this node's disk. */
+  readonly logBegin: number;
+  /** Of the newest snapshot on this node's disk; 0: none. */
+  readonly snapshotSlot: number;
 }
 
 export interface PeerStatus {
@@ -175,7 +182,8 @@ export const statusRequestCodec: Codec<Record<string, never>> = {
 };
 
 export const statusResponseCodec: Codec<NodeStatus> = {
-  encode: (value) => asBuffer(wire.StatusResponse.encode({ ...value, nodes: value.nodes as PeerStatus[] }).finish()),
+  encode: (value) =>
+    asBuffer(wire.StatusResponse.encode({ ...value, nodes: [...value.nodes], holds: [...value.holds] }).finish()),
   decode: (bytes) => decoding(() => statusOf(wire.StatusResponse.decode(bytes))),
 };
 
@@ -231,6 +239,9 @@ function statusOf(body: paxlog.v1.StatusResponse.$Properties): NodeStatus {
     version: body.version ?? "",
     entriesAppended: safeNumber(body.entriesAppended, "entries_appended"),
     pid: safeNumber(body.pid, "pid"),
+    holds: (body.holds ?? []).map(holdOf),
+    logBegin: safeNumber(body.logBegin, "log_begin"),
+    snapshotSlot: safeNumber(body.snapshotSlot, "snapshot_slot"),
   };
 }
 

@@ -15,6 +15,8 @@ import type {
   OpenSessionResponse,
   ReadPiece,
   ReadStep,
+  RetainRequest,
+  RetainResult,
   StoredBatch,
   Watched,
 } from "../transport/backend.ts";
@@ -53,6 +55,7 @@ export type PortRequest =
   | { readonly kind: "fence"; readonly requestId: number; readonly token: number }
   /** Two answers: "watching", then "news". */
   | { readonly kind: "watch"; readonly requestId: number; readonly watched: Watched }
+  | { readonly kind: "retain"; readonly requestId: number; readonly request: RetainRequest }
   /** Whether anybody listens to the tail. */
   | { readonly kind: "listen"; readonly requestId: number; readonly on: boolean }
   | { readonly kind: "cancel"; readonly requestId: number };
@@ -85,6 +88,7 @@ export type PortAnswer = { readonly requestId: number } & (
   | { readonly kind: "keepSession"; readonly kept: KeepSessionResponse }
   | { readonly kind: "closeSession" }
   | { readonly kind: "fence"; readonly fenced: FenceResponse }
+  | { readonly kind: "retain"; readonly result: RetainResult }
   | { readonly kind: "failed"; readonly error: ErrorData }
 );
 

@@ -15,6 +15,8 @@ import type {
   OpenSessionResponse,
   ReadPiece,
   ReadStep,
+  RetainRequest,
+  RetainResult,
   Watch,
   Watched,
 } from "../transport/backend.ts";
@@ -152,6 +154,11 @@ export class BackendProxy implements LogBackend {
   async fence(token: number): Promise<FenceResponse> {
     const answer = await this.#order((requestId) => ({ kind: "fence", requestId, token }), "fence");
     return answer.fenced;
+  }
+
+  async retain<Request extends RetainRequest>(request: Request): Promise<RetainResult<Request>> {
+    const answer = await this.#order((requestId) => ({ kind: "retain", requestId, request }), "retain");
+    return answer.result as RetainResult<Request>;
   }
 
   /** Has something ordered that is no append. */

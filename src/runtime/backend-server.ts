@@ -52,7 +52,7 @@ export class BackendServer {
   #read: Uint8Array[] = [];
   #readBytes = 0;
   #taken = { count: 0, bytes: 0 };
-  #postedTail: Position | undefined;
+  #posted: { readonly head: Position; readonly tail: Position } | undefined;
   #flushScheduled = false;
   /** Somebody listens to the tail at the other end. */
   #listening = false;
@@ -192,6 +192,11 @@ export class BackendServer {
           requestId,
           this.#backend.fence(request.token).then((fenced) => ({ kind: "fence", requestId, fenced })),
         );
+      case "retain":
+        return this.#answerWith(
+          requestId,
+          this.#backend.retain(request.request).then((result) => ({ kind: "retain", requestId, result })),
+        );
       case "read":
         this.#reads.push(request);
         return this.#scheduleReads();
@@ -289,7 +294,7 @@ export class BackendServer {
     clearTimeout(this.#lateFlush);
     this.#lateFlush = undefined;
     const { head, tail } = this.#backend.bounds();
-    const moved = tail !== this.#postedTail;
+    const moved = tail !== this.#posted?.tail || head !== this.#posted.head;
     const { length } = this.#results;
     if (!moved && length === 0 && this.#answers.length === 0 && this.#taken.count === 0) return;
     const message: FromBackend = {
@@ -300,7 +305,7 @@ export class BackendServer {
       buffer: gatherBytes(this.#read),
     };
     if (this.#results.some(({ kind }) => kind === "failed")) this.#failingPosted += 1;
-    this.#postedTail = tail;
+    this.#posted = { head, tail };
     this.#taken = { count: 0, bytes: 0 };
     this.#results = [];
     this.#answers = [];

@@ -9,7 +9,7 @@ import type { StoreCounters } from "../storage/counters.ts";
 import type { GroupPlace } from "../storage/places.ts";
 import type { ReaderStart } from "../storage/reader.ts";
 import type { Commit } from "../storage/store.ts";
-import type { GroupWrite, StoreWrite } from "../storage/write.ts";
+import type { BackgroundWrite, GroupWrite, StoreWrite } from "../storage/write.ts";
 import type { ArenaMemory } from "./arena.ts";
 
 /** A PaxlogError as plain data: the class does not survive the way between threads. */
@@ -55,12 +55,18 @@ export interface SubmitMessage {
   readonly writes: readonly PackedWrite[];
 }
 
+/** What becomes durable when there is time; its bytes are copied on the way. */
+export interface BackgroundMessage {
+  readonly kind: "background";
+  readonly write: BackgroundWrite;
+}
+
 /** Ends the storage thread after what was submitted before it. */
 export interface CloseStorageMessage {
   readonly kind: "close";
 }
 
-export type ToStorage = SubmitMessage | CloseStorageMessage;
+export type ToStorage = SubmitMessage | BackgroundMessage | CloseStorageMessage;
 
 /** The directory is open and recovered: the first message of the storage thread. */
 export interface OpenedMessage {

@@ -2,9 +2,10 @@ import { assert, defined } from "../base/assert.ts";
 import { PaxlogError, toPaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId, Position } from "../base/types.ts";
-import type { Effect, LeadershipEffect } from "../core/effect.ts";
+import type { Effect, LeadershipEffect, SendEntriesEffect } from "../core/effect.ts";
 import type { Event } from "../core/event.ts";
 import type { Guards } from "../core/guards.ts";
+import type { EntriesMessage } from "../core/message.ts";
 import type { Replica } from "../core/replica.ts";
 import type { EntryParts } from "../core/sequencer.ts";
 import type {
@@ -18,6 +19,8 @@ import type {
   OpenSessionResponse,
   ReadPiece,
   ReadStep,
+  RetainRequest,
+  RetainResult,
   Watch,
   Watched,
 } from "../transport/backend.ts";
@@ -29,7 +32,8 @@ import type { History } from "./history.ts";
 import { HistorySearches } from "./history-searches.ts";
 import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
-import { type ControlProposal, type FenceAnswer, Proposer, type SessionAnswer } from "./proposer.ts";
+import { type ControlAnswer, type ControlProposal, Proposer, type SessionAnswer } from "./proposer.ts";
+import { retainResult } from "./retaining.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
 import type { StorageLink } from "./storage-link.ts";
 import { VisibleLog } from "./visible-log.ts";
@@ -92,13 +96,14 @@ export class Engine implements LogBackend {
     this.#clock = options.clock;
     this.#facts = options.facts;
     this.#onStop = options.onStop;
-    const { log, visibleEnd } = options.replica;
-    this.#visible = new VisibleLog(log, visibleEnd, options.history, options.entryParts.checksum);
+    const { log, view } = options.replica;
+    this.#visible = new VisibleLog(log, view, options.history, options.entryParts.checksum);
     this.#searches = new HistorySearches({
       history: options.history,
       parts: options.entryParts,
       visibleEnd: () => this.#visible.end,
       tail: () => this.#visible.tail,
+      head: () => this.#visible.headPlace,
       later: (piece) => setImmediate(() => this.#stopped === undefined && piece()),
       done: (searchId, match) =>
         this.#push({ kind: "searched", searchId, monotonicMs: this.#clock.monotonicMs(), match }),
@@ -137,12 +142,14 @@ export class Engine implements LogBackend {
     this.#targets = {
       network: new LateDecides(network),
       submit: (writes, accepts) => this.#storage.submit(writes, accepts && this.#hurries),
-      readEntries: (effect) => this.#history.entriesFor(effect),
+      submitBackground: (write) => this.#storage.submitBackground(write),
+      readEntries: (effect) => this.#readEntries(effect),
       answer: (requestId, answer) => this.#proposer.answer(requestId, answer),
       search: (effect) => this.#searches.start(effect),
       readReady: (requestId) => this.#reads.ready(requestId),
       readRefused: (requestId) => this.#reads.refused(requestId),
       show: ({ visibleEnd, nextPosition }) => this.#visible.show(visibleEnd, nextPosition),
+      retained: (effect) => this.#visible.retain(effect.retained),
       leadership: (effect) => this.#leadership(effect),
       stop: (effect) => this.stop(new PaxlogError(effect.code, effect.reason, { facts: effect.facts })),
     };
@@ -201,7 +208,24 @@ export class Engine implements LogBackend {
     return answer;
   }
 
-  #request(proposal: ControlProposal): Promise<SessionAnswer | FenceAnswer> {
+  /**
+   * A position is looked up here, so that no replica has to: its entry is visible on a leader that is known to lead, and what is
+   * visible never moves.
+   */
+  async retain<Request extends RetainRequest>(request: Request): Promise<RetainResult<Request>> {
+    if (!this.#leads && !this.#isElect) throw this.#stopped ?? this.#notLeader();
+    await this.linearize();
+    if (this.#stopped !== undefined) throw this.#stopped;
+    return retainResult(await this.#request(this.#retainProposal(request))) as RetainResult<Request>;
+  }
+
+  #retainProposal(request: RetainRequest): ControlProposal {
+    if (request.kind === "dropHold") return request;
+    const place = this.#visible.placeOf(request.position);
+    return request.kind === "trim" ? { kind: "trim", to: place } : { ...request, at: place };
+  }
+
+  #request(proposal: ControlProposal): Promise<ControlAnswer> {
     const answer = this.#proposer.request(proposal);
     this.#scheduleProposals();
     return answer;
@@ -342,6 +366,17 @@ export class Engine implements LogBackend {
   }
 
   // ---- Effects
+
+  /** Below the head the disk may have let go of more than this thread has heard: the peer asks again, and is told. */
+  #readEntries(effect: SendEntriesEffect): EntriesMessage {
+    try {
+      return this.#history.entriesFor(effect);
+    } catch (cause) {
+      const { requestId, fromSlot, visibleEnd } = effect;
+      if (fromSlot >= this.#visible.headPlace.slot) throw cause;
+      return { kind: "entries", requestId, fromSlot, entries: [], visibleEnd };
+    }
+  }
 
   #leadership(effect: LeadershipEffect): void {
     if (effect.leader !== this.#leader && effect.leader !== undefined) this.#leaderChanges += 1;

@@ -12,6 +12,8 @@ import type {
   OpenSessionResponse,
   ReadPiece,
   ReadStep,
+  RetainRequest,
+  RetainResult,
   Watch,
   Watched,
 } from "../transport/backend.ts";
@@ -54,6 +56,10 @@ export class GateBackend implements LogBackend {
 
   fence(token: number): Promise<FenceResponse> {
     return this.#backend?.fence(token) ?? Promise.reject(starting());
+  }
+
+  retain<Request extends RetainRequest>(request: Request): Promise<RetainResult<Request>> {
+    return this.#backend?.retain(request) ?? Promise.reject(starting());
   }
 
   hasRoom(): boolean {

@@ -1,4 +1,5 @@
-import { minSlot, type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
+import { maxSlot, minSlot, type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
+import type { LogHead } from "../core/durable.ts";
 import type { SearchEffect } from "../core/effect.ts";
 import type { EntryParts, HistoryQuery } from "../core/sequencer.ts";
 import { QueryHashes } from "../format/batch-match.ts";
@@ -11,6 +12,8 @@ export interface HistorySearchesOptions {
   readonly visibleEnd: () => Slot;
   /** Position after the last visible record. */
   readonly tail: () => Position;
+  /** Nothing below it is looked at. */
+  readonly head: () => LogHead;
   /** Calls back after what else waits has had its turn. */
   readonly later: (piece: () => void) => void;
   /** Told once of each search. 0: no record matches. */
@@ -63,7 +66,10 @@ export class HistorySearches {
   #advance(search: Search): Position | 0 | undefined {
     const { history, parts } = this.#options;
     const { query, hashes } = search;
-    const rest = search.rest ?? this.#slotsOf(query);
+    const found = search.rest ?? this.#slotsOf(query);
+    // What was trimmed meanwhile may be gone from the disk, and is not in the log any more.
+    const begin = this.#options.head().slot;
+    const rest = { from: maxSlot(found.from, begin), end: maxSlot(found.end, begin) };
     const direction = query.want === "first" ? "forward" : "backward";
     const { slots, searchedTo } = history.candidates(hashes, { ...rest, direction });
     for (const slot of slots) {
@@ -78,7 +84,11 @@ export class HistorySearches {
   #slotsOf({ from, end }: HistoryQuery): { from: Slot; end: Slot } {
     const { history, visibleEnd, tail } = this.#options;
     const [last, visible] = [visibleEnd(), tail()];
-    const slotOf = (position: Position): Slot => (position >= visible ? last : history.slotOf(position, last));
+    const head = this.#options.head();
+    const slotOf = (position: Position): Slot => {
+      if (position >= visible) return last;
+      return position <= head.position ? head.slot : history.slotOf(position, last);
+    };
     const lastSlot = end > from ? slotOf(positionPlus(end, -1)) : slotOf(from);
     return { from: slotOf(from), end: minSlot(slotPlus(lastSlot, 1), last) };
   }

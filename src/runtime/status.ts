@@ -1,7 +1,8 @@
-import { firstPosition, type NodeId, type Position } from "../base/types.ts";
+import type { NodeId, Position } from "../base/types.ts";
 import { showBallot } from "../core/ballot.ts";
 import type { ReplicaView } from "../core/replica.ts";
 import type { NodeStatus, PeerStatus } from "../transport/backend.ts";
+import { holdStatus } from "./retaining.ts";
 
 /** What a node knows about itself and never changes. */
 export interface NodeFacts {
@@ -37,7 +38,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     role: view.role,
     phase: view.phase,
     ballot: showBallot(view.promised),
-    head: firstPosition,
+    head: view.retained.head.position,
     tail: parts.tail,
     acceptedEnd: view.acceptedEnd,
     flushedEnd: view.flushedEnd,
@@ -52,6 +53,9 @@ export function statusOf(parts: StatusParts): NodeStatus {
     version: facts.version,
     entriesAppended: parts.entriesAppended,
     pid: process.pid,
+    holds: view.retained.holds.map(holdStatus),
+    logBegin: view.logBegin,
+    snapshotSlot: view.snapshotSlot,
   };
 }
 

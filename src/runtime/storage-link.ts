@@ -3,7 +3,7 @@ import { assertNever } from "../base/assert.ts";
 import type { PaxlogError } from "../base/errors.ts";
 import type { Slot, Ticket } from "../base/types.ts";
 import { noCounts, type StoreCounters } from "../storage/counters.ts";
-import type { StoreWrite } from "../storage/write.ts";
+import type { BackgroundWrite, StoreWrite } from "../storage/write.ts";
 import type { Arena } from "./arena.ts";
 import { type DurableMessage, type FromStorage, type OpenedMessage, type ToStorage, unpackError } from "./channel.ts";
 import { packWrites } from "./packed-writes.ts";
@@ -87,6 +87,12 @@ export class StorageLink {
       this.#handOverScheduled = false;
       this.#handOver();
     });
+  }
+
+  /** Written when there is time: behind what was submitted before, and nothing that is submitted later waits for it. */
+  submitBackground(write: BackgroundWrite): void {
+    this.#handOver();
+    this.#post({ kind: "background", write }, []);
   }
 
   #handOver(): void {

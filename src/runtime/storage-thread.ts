@@ -51,6 +51,9 @@ export class StorageThread {
       case "submit":
         for (const write of this.#unpacker.unpack(message)) this.#options.store.submit(write);
         return;
+      case "background":
+        this.#options.store.submitBackground(message.write);
+        return;
       case "close":
         this.#closing = true;
         return;

@@ -1,10 +1,14 @@
 import { assert } from "../base/assert.ts";
-import { firstPosition, type Position, type Slot } from "../base/types.ts";
+import type { Position, Slot } from "../base/types.ts";
+import type { LogHead } from "../core/durable.ts";
 import type { Log } from "../core/log.ts";
+import type { ReplicaView } from "../core/replica.ts";
+import type { Retained } from "../core/retained.ts";
 import type { ReadPiece, ReadStep, Watch, Watched } from "../transport/backend.ts";
 import { belowHead } from "../transport/read-begin.ts";
 import type { History } from "./history.ts";
 import { HistoryReads } from "./history-reads.ts";
+import { placeIn } from "./retaining.ts";
 import { TailWatchers } from "./tail-watchers.ts";
 
 /** The log as readers of this node may see it: what is decided and durable here, from the head to the tail. */
@@ -15,17 +19,23 @@ export class VisibleLog {
   readonly #watchers: TailWatchers;
   readonly #listeners = new Set<() => void>();
   #end: Slot;
-  #head: Position = firstPosition;
+  #retained: Retained;
   /** Position after the last visible record. */
   #tail: Position;
 
   /** `checksum` is CRC32C. */
-  constructor(log: Log, end: Slot, history: History, checksum: (bytes: Uint8Array) => number) {
+  constructor(
+    log: Log,
+    view: Pick<ReplicaView, "visibleEnd" | "retained">,
+    history: History,
+    checksum: (bytes: Uint8Array) => number,
+  ) {
     this.#log = log;
     this.#history = history;
     this.#reads = new HistoryReads(history, checksum);
-    this.#end = end;
-    this.#tail = log.positionAt(end);
+    this.#end = view.visibleEnd;
+    this.#retained = view.retained;
+    this.#tail = log.positionAt(view.visibleEnd);
     this.#watchers = new TailWatchers(this.#tail);
   }
 
@@ -35,7 +45,11 @@ export class VisibleLog {
   }
 
   get head(): Position {
-    return this.#head;
+    return this.#retained.head.position;
+  }
+
+  get headPlace(): LogHead {
+    return this.#retained.head;
   }
 
   get tail(): Position {
@@ -53,6 +67,23 @@ export class VisibleLog {
     this.#tellListeners();
   }
 
+  /** What is kept changed. Whoever waits at the tail hears of a head that moved. */
+  retain(retained: Retained): void {
+    const { head } = this;
+    this.#retained = retained;
+    assert(this.head >= head, "the head never moves back");
+    if (this.head > head) this.#tellListeners();
+  }
+
+  /** Where a position stands: for what is looked up once, so that no replica has to. @throws PaxlogError POSITION_PAST_TAIL. */
+  placeOf(position: Position): LogHead {
+    return placeIn(position, {
+      head: this.#retained.head,
+      tail: { position: this.#tail, slot: this.#end },
+      slotOf: (wanted) => this.#history.slotOf(wanted, this.#end),
+    });
+  }
+
   read(step: ReadStep): ReadPiece {
     const { direction, from } = step;
     const { head, tail } = this;
@@ -66,7 +97,7 @@ export class VisibleLog {
   positionOfTime(time: number): Position {
     const slot = this.#history.slotOfTime(time, this.#end);
     const found = slot >= this.#end ? this.#tail : this.#history.positionAt(slot);
-    return Math.max(found, this.#head) as Position;
+    return Math.max(found, this.head) as Position;
   }
 
   watch(watched: Watched, onNews: (from: Position) => void): Watch {

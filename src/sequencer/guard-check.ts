@@ -88,8 +88,7 @@ export class GuardCheck {
     const asked: Asked = { guard: "stream", index, query, want: "last" };
     // The revision that is expected is likely to be right: what is older matters only where it is not.
     const begin = this.#readable(firstPosition);
-    const from =
-      typeof expected === "number" && expected < this.#state.nextPosition ? this.#readable(expected) : begin;
+    const from = typeof expected === "number" && expected < this.#state.nextPosition ? this.#readable(expected) : begin;
     let found = this.#search(asked, from, log, seen);
     if (found.kind === "found" && found.match === 0 && from > begin) found = this.#search(asked, begin, log, seen);
     if (found.kind === "unseen") return found;

@@ -165,10 +165,7 @@ export class LogSequencer implements Sequencer {
 
   snapshot(control: SnapshotControl, at: OrderAt): ControlVerdict | undefined {
     if (!this.#isOrdering || !this.#state.retained.wants(control)) return undefined;
-    return this.#control(
-      { kind: "snapshot", session: 0, serial: 0, content: encodeSnapshotControl(control) },
-      at,
-    );
+    return this.#control({ kind: "snapshot", session: 0, serial: 0, content: encodeSnapshotControl(control) }, at);
   }
 
   #orderPlain(proposal: AppendProposal, at: OrderAt): Verdict {

@@ -4,6 +4,7 @@ import type { StoreCounters } from "../storage/counters.ts";
 import type { Disk } from "../storage/disk.ts";
 import { LogReader } from "../storage/reader.ts";
 import { Store } from "../storage/store.ts";
+import type { BackgroundWrite } from "../storage/write.ts";
 import type { Random } from "./random.ts";
 import type { SimDisk } from "./sim-disk.ts";
 import type { OpenedStore } from "./sim-storage.ts";
@@ -13,6 +14,8 @@ export interface NodeStore extends OpenedStore {
   readonly recovered: Recovered;
   readonly reader: LogReader;
   readonly counters: StoreCounters;
+  /** Takes what becomes durable when there is time. */
+  submitBackground(write: BackgroundWrite): void;
 }
 
 export type OpenNodeStore = (options: {
@@ -43,6 +46,7 @@ export function makeOpenNodeStore(options: {
         return store.pending;
       },
       submit: (write) => store.submit(write),
+      submitBackground: (write) => store.submitBackground(write),
       // The reader knows what is durable before the core does, as between the threads of a real node.
       commit: () => {
         const commit = store.commit();

@@ -88,6 +88,7 @@ export class SimProcess {
       parts: world.entryParts,
       visibleEnd: () => this.replica.view.visibleEnd,
       tail: () => this.#tail,
+      head: () => this.replica.view.retained.head,
       later: (piece) => this.#world.clock.after(this.#world.turnDelayUs + 1, () => this.#isKilled || piece()),
       done: (searchId, match) => this.#push({ kind: "searched", searchId, monotonicMs: this.#monotonicMs, match }),
       failed: (cause) => {
@@ -264,6 +265,10 @@ export class SimProcess {
         this.#node.shadow.submit(effects);
         this.#storage.submit(writes);
       },
+      submitBackground: (write) => {
+        this.#spendEffect();
+        this.store.submitBackground(write);
+      },
       readEntries: (effect) => {
         coverage.count("entriesFromSegments");
         return this.#history.entriesFor(effect);
@@ -290,6 +295,7 @@ export class SimProcess {
       show: (effect) => {
         this.#tail = effect.nextPosition;
       },
+      retained: () => {},
       leadership: (effect) => {
         if (effect.self) coverage.count("leaderElected");
       },

@@ -19,7 +19,7 @@ import type { ReaderStart } from "./reader.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
 import { SuperblockStore } from "./superblock-store.ts";
 import { abandonTornEnd } from "./torn.ts";
-import type { GroupWrite, StoreWrite, SuperblockWrite } from "./write.ts";
+import type { BackgroundWrite, GroupWrite, StoreWrite, SuperblockWrite } from "./write.ts";
 
 export interface StoreOptions {
   readonly disk: Disk;
@@ -70,6 +70,8 @@ export class Store {
   readonly #log: LogWriter;
   readonly #segmentBytes: number;
   #queue: StoreWrite[] = [];
+  /** Newest last; what nobody works off yet. */
+  #background: BackgroundWrite[] = [];
   #decidedEnd: Slot;
   #poison: PaxlogError | undefined;
   #closed = false;
@@ -129,7 +131,16 @@ export class Store {
       decidedEnd: log.end.decidedEnd,
     });
     const { head, snapshot, logBegin } = before;
-    this.recovered = { identity, state, logBegin, head, snapshot, base: log.base, window: log.window, sequencer: log.sequencer };
+    this.recovered = {
+      identity,
+      state,
+      logBegin,
+      head,
+      snapshot,
+      base: log.base,
+      window: log.window,
+      sequencer: log.sequencer,
+    };
     this.#log = new LogWriter({
       ...options,
       segmentBytes,
@@ -158,6 +169,12 @@ export class Store {
   submit(write: StoreWrite): void {
     this.#check();
     this.#queue.push(write);
+  }
+
+  /** Takes what becomes durable when there is time: nothing that has a ticket waits for it. */
+  submitBackground(write: BackgroundWrite): void {
+    this.#check();
+    this.#background.push(write);
   }
 
   /**

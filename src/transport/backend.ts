@@ -2,6 +2,7 @@ import type { PaxlogError } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
 import type { Guards, Query } from "../core/guards.ts";
 import type { Direction, NodeStatus } from "../format/api-codec.ts";
+import type { DropHoldResponse, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
 import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
 import type { AppendCaller } from "./append-caller.ts";
 
@@ -31,6 +32,12 @@ export interface LogBackend {
   closeSession(session: number): Promise<void>;
   /** Raises the fence. @throws PaxlogError FENCED where it is above the token. */
   fence(token: number): Promise<FenceResponse>;
+
+  /**
+   * Moves the head, or makes, moves or ends a hold. @throws PaxlogError POSITION_PAST_TAIL, POSITION_BELOW_HEAD, HOLD_TAKEN, or what
+   * an append may be refused with.
+   */
+  retain<Request extends RetainRequest>(request: Request): Promise<RetainResult<Request>>;
 
   /** Resolves when what is visible here includes everything that was acknowledged anywhere before the call. */
   linearize(signal?: AbortSignal): Promise<void>;
@@ -89,6 +96,24 @@ export interface Watch {
   readonly searched: Position;
   cancel(): void;
 }
+
+/** What the log is to keep, or to let go of; checked at the rim. */
+export type RetainRequest =
+  | { readonly kind: "trim"; readonly position: Position }
+  | {
+      readonly kind: "putHold";
+      readonly name: string;
+      readonly owner: string;
+      readonly position: Position;
+      readonly ttlMs: number;
+    }
+  | { readonly kind: "dropHold"; readonly name: string };
+
+export type RetainResult<Request extends RetainRequest = RetainRequest> = {
+  readonly trim: TrimResponse;
+  readonly putHold: PutHoldResponse;
+  readonly dropHold: DropHoldResponse;
+}[Request["kind"]];
 
 /** What an append has to do with other appends. Without it, nothing: it is judged alone. */
 export interface AppendOrder {

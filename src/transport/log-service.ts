@@ -25,20 +25,13 @@ import {
   openSessionRequestCodec,
   openSessionResponseCodec,
 } from "../format/session-codec.ts";
-import type { Decoded } from "../format/wire-value.ts";
 import { checkAppend } from "./append-check.ts";
 import { AppendStream } from "./append-stream.ts";
 import { freshen } from "./freshness.ts";
 import { ReadStream } from "./read-stream.ts";
 import { Readers } from "./readers.ts";
-import {
-  CallSignal,
-  checkLogId,
-  closedError,
-  requestOf,
-  type ServiceContext,
-  serviceError,
-} from "./service-context.ts";
+import { dropHold, putHold, trim } from "./retain-calls.ts";
+import { CallSignal, closedError, logRequestOf, type ServiceContext, serviceError } from "./service-context.ts";
 
 /** A method whose bytes grpc-js passes on as they are: encoding is done in format/, once. */
 export const bytesMethod = (path: string, requestStream: boolean, responseStream: boolean) => ({
@@ -62,6 +55,9 @@ export const logServiceDefinition = {
   keepSession: bytesMethod(logServicePaths.keepSession, false, false),
   closeSession: bytesMethod(logServicePaths.closeSession, false, false),
   fence: bytesMethod(logServicePaths.fence, false, false),
+  trim: bytesMethod(logServicePaths.trim, false, false),
+  putHold: bytesMethod(logServicePaths.putHold, false, false),
+  dropHold: bytesMethod(logServicePaths.dropHold, false, false),
 } satisfies ServiceDefinition;
 
 /** LogService as proto/paxlog/v1/log.proto states it, over a backend. */
@@ -93,6 +89,9 @@ export function makeLogService(context: ServiceContext) {
       const { token } = logRequestOf(fenceRequestCodec.decode(call.request));
       return fenceResponseCodec.encode(await context.backend.fence(token));
     }),
+    trim: unary(context, (call) => trim(context, call.request)),
+    putHold: unary(context, (call) => putHold(context, call.request)),
+    dropHold: unary(context, (call) => dropHold(context, call.request)),
   };
 }
 
@@ -138,11 +137,4 @@ async function checkTail(context: ServiceContext, bytes: Buffer, signal: AbortSi
   const request = logRequestOf(checkTailRequestCodec.decode(bytes));
   const freshness = await freshen(context.backend, request.freshness, signal);
   return checkTailResponseCodec.encode({ ...context.backend.bounds(), freshness });
-}
-
-/** The request, if it can be understood and names a log that there is. */
-function logRequestOf<T extends { readonly logId: number }>(decoded: Decoded<T>): T {
-  const request = requestOf(decoded);
-  checkLogId(request.logId);
-  return request;
 }

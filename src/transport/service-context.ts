@@ -88,3 +88,10 @@ export class CallSignal {
     this.#closing.removeEventListener("abort", this.#onClosing);
   }
 }
+
+/** The request, if it can be understood and names a log that there is. */
+export function logRequestOf<T extends { readonly logId: number }>(decoded: Decoded<T>): T {
+  const request = requestOf(decoded);
+  checkLogId(request.logId);
+  return request;
+}

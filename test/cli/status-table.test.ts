@@ -18,6 +18,8 @@ const view = {
   hashing: "native",
   version: "0.1.0",
   entriesAppended: 0,
+  logBegin: 1,
+  snapshotSlot: 0,
   reachable: true,
 } as const;
 
@@ -25,6 +27,7 @@ const cluster: ClusterStatus = {
   leader: "a",
   head: 1,
   tail: 1_234_568,
+  holds: [],
   nodes: [
     {
       ...view,

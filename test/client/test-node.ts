@@ -210,7 +210,8 @@ export class TestNode {
       visibleEnd: 1,
       syncs: 0,
     };
-    const more = { leaderChanges: 0, uptimeMs: 1, memoryBytes: 1, entriesAppended: 0, pid: process.pid };
+    const kept = { holds: [], logBegin: 1, snapshotSlot: 0 };
+    const more = { ...kept, leaderChanges: 0, uptimeMs: 1, memoryBytes: 1, entriesAppended: 0, pid: process.pid };
     const words = { leader: "", leaderAddress: "", clusterId: "", ballot: "1.1.1", version: "0.1.0" };
     return {
       id: this.address,

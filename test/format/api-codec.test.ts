@@ -22,6 +22,14 @@ import {
 } from "../../src/format/api-codec.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import {
+  dropHoldRequestCodec,
+  dropHoldResponseCodec,
+  putHoldRequestCodec,
+  putHoldResponseCodec,
+  trimRequestCodec,
+  trimResponseCodec,
+} from "../../src/format/retain-codec.ts";
+import {
   closeSessionRequestCodec,
   closeSessionResponseCodec,
   fenceRequestCodec,
@@ -60,6 +68,7 @@ const peerStatus = fc.record({
   visibleEnd: safe,
   voter: fc.boolean(),
 });
+const hold = fc.record({ name: text, owner: text, position: safe, expiresAt: safe });
 const status = fc.record({
   id: text,
   leader: text,
@@ -83,6 +92,9 @@ const status = fc.record({
   version: text,
   entriesAppended: safe,
   pid: safe,
+  holds: fc.array(hold, { maxLength: 3 }),
+  logBegin: safe,
+  snapshotSlot: safe,
 });
 
 interface Case<T> {
@@ -113,6 +125,15 @@ const cases: readonly (readonly [string, Case<unknown>])[] = [
   ["CloseSessionRequest", caseOf(closeSessionRequestCodec, sessionId)],
   ["CloseSessionResponse", caseOf(closeSessionResponseCodec, fc.constant({}))],
   ["FenceRequest", caseOf(fenceRequestCodec, fc.record({ logId, token: safe }))],
+  ["TrimRequest", caseOf(trimRequestCodec, fc.record({ logId, position: safe }))],
+  ["TrimResponse", caseOf(trimResponseCodec, fc.record({ head: safe, heldBy: fc.option(hold, { nil: undefined }) }))],
+  [
+    "PutHoldRequest",
+    caseOf(putHoldRequestCodec, fc.record({ logId, name: text, owner: text, position: safe, ttlMs: safe })),
+  ],
+  ["PutHoldResponse", caseOf(putHoldResponseCodec, fc.record({ hold }))],
+  ["DropHoldRequest", caseOf(dropHoldRequestCodec, fc.record({ logId, name: text }))],
+  ["DropHoldResponse", caseOf(dropHoldResponseCodec, fc.record({ existed: fc.boolean() }))],
   ["FenceResponse", caseOf(fenceResponseCodec, fc.record({ fence: safe, tail: safe }))],
   ["StatusRequest", caseOf(statusRequestCodec, fc.constant({}))],
   ["StatusResponse", caseOf(statusResponseCodec, status)],
@@ -208,9 +229,19 @@ describe("fields", () => {
 
 test("the paths are those of the services in proto/", () => {
   expect(Object.values(logServicePaths)).toEqual(
-    ["Append", "AppendStream", "Read", "CheckTail", "OpenSession", "KeepSession", "CloseSession", "Fence"].map(
-      (name) => `/paxlog.v1.LogService/${name}`,
-    ),
+    [
+      "Append",
+      "AppendStream",
+      "Read",
+      "CheckTail",
+      "OpenSession",
+      "KeepSession",
+      "CloseSession",
+      "Fence",
+      "Trim",
+      "PutHold",
+      "DropHold",
+    ].map((name) => `/paxlog.v1.LogService/${name}`),
   );
   expect(Object.values(clusterServicePaths)).toEqual(["/paxlog.v1.ClusterService/Status"]);
 });

@@ -30,6 +30,7 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
       );
       submitted.push([...writes]);
     },
+    submitBackground: (write) => done.push(`background ${write.kind}`),
     readEntries: ({ requestId, fromSlot, visibleEnd }) => {
       done.push(`read from ${fromSlot}`);
       return { kind: "entries", requestId, fromSlot, entries: [], visibleEnd };
@@ -39,6 +40,7 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
     search: ({ searchId }) => done.push(`ready ${searchId}`),
     readRefused: (requestId) => done.push(`refused ${requestId}`),
     show: ({ visibleEnd }) => done.push(`show ${visibleEnd}`),
+    retained: ({ retained }) => done.push(`head ${retained.head.position}`),
     leadership: ({ leader, self }) => done.push(`leader ${leader} ${self}`),
     stop: ({ code }) => done.push(`stop ${code}`),
   };

@@ -45,6 +45,7 @@ function searchAll(queries: readonly HistoryQuery[]): { answers: Map<number, num
     parts: makeEntryParts(hashing),
     visibleEnd: () => reader.end as Slot,
     tail: () => position(count + 1),
+    head: () => ({ position: position(1), slot: 1 as Slot }),
     later: (piece) => waiting.push(piece),
     done: (searchId, match) => answers.set(searchId, match),
     failed: (cause) => {

@@ -2,6 +2,8 @@ import { PaxlogError } from "../../src/base/errors.ts";
 import { firstPosition, type Position } from "../../src/base/types.ts";
 import type { Guards, Query } from "../../src/core/guards.ts";
 import { decodeBatch } from "../../src/format/batch-decode.ts";
+import type { HoldStatus } from "../../src/format/retain-codec.ts";
+import { holdBelowHead, holdTaken } from "../../src/runtime/append-errors.ts";
 import type {
   AppendOrder,
   AppendResult,
@@ -13,6 +15,8 @@ import type {
   OpenSessionResponse,
   ReadPiece,
   ReadStep,
+  RetainRequest,
+  RetainResult,
   StoredBatch,
   Watch,
   Watched,
@@ -40,6 +44,8 @@ export class MemoryBackend implements LogBackend {
   #roomWaiters: (() => void)[] = [];
   #tailListeners = new Set<() => void>();
   #tail: Position = firstPosition;
+  #head: Position = firstPosition;
+  readonly #keeps = new Map<string, HoldStatus>();
 
   get waiting(): number {
     return this.#waiting.length;
@@ -90,6 +96,31 @@ export class MemoryBackend implements LogBackend {
     return unlessRefused(this.#log.raiseFence(token));
   }
 
+  async retain<Request extends RetainRequest>(request: Request): Promise<RetainResult<Request>> {
+    return this.#retain(request) as RetainResult<Request>;
+  }
+
+  #retain(request: RetainRequest): RetainResult {
+    switch (request.kind) {
+      case "trim": {
+        const holds = [...this.#keeps.values()].filter(({ position }) => position < request.position);
+        const heldBy = holds.sort((a, b) => a.position - b.position)[0];
+        this.#head = Math.max(this.#head, heldBy?.position ?? request.position) as Position;
+        return { head: this.#head, heldBy };
+      }
+      case "putHold": {
+        const { kind: _, ttlMs, ...hold } = request;
+        const known = this.#keeps.get(hold.name);
+        if (known !== undefined && known.owner !== hold.owner) throw holdTaken(request, known.owner);
+        if (hold.position < this.#head) throw holdBelowHead(this.#head);
+        this.#keeps.set(hold.name, { ...hold, expiresAt: 1_000 + ttlMs });
+        return { hold: this.#keeps.get(hold.name)! };
+      }
+      default:
+        return { existed: this.#keeps.delete(request.name) };
+    }
+  }
+
   /** Answers everything that waits, in order. */
   release(): void {
     const waiting = this.#waiting;
@@ -137,7 +168,7 @@ export class MemoryBackend implements LogBackend {
   }
 
   bounds(): { readonly head: Position; readonly tail: Position } {
-    return { head: firstPosition, tail: this.#tail };
+    return { head: this.#head, tail: this.#tail };
   }
 
   read({ direction, from, end, query, bytesMax, recordsMax }: ReadStep): ReadPiece {
@@ -191,7 +222,7 @@ export class MemoryBackend implements LogBackend {
       role: "leader",
       phase: "accept",
       ballot: "1.1.1",
-      head: 1,
+      head: this.#head,
       tail: this.#tail,
       acceptedEnd: 1 + this.batches.length,
       flushedEnd: 1 + this.batches.length,
@@ -208,6 +239,9 @@ export class MemoryBackend implements LogBackend {
       version: "0.0.0",
       entriesAppended: this.batches.length,
       pid: process.pid,
+      holds: [...this.#keeps.values()],
+      logBegin: 1,
+      snapshotSlot: 0,
     };
   }
 }
