@@ -9,9 +9,9 @@ import { exitCodesHelp } from "./exit-codes.ts";
 import { fenceCommand } from "./fence.ts";
 import { holdCommand } from "./hold.ts";
 import { inspectCommand } from "./inspect.ts";
-import { readCommand, readCommand } from "./read.ts";
-import { serveCommand, serveCommand } from "./serve.ts";
-import { statusCommand, statusCommand } from "./status.ts";
+import { readCommand } from "./read.ts";
+import { serveCommand } from "./serve.ts";
+import { statusCommand } from "./status.ts";
 import { trimCommand } from "./trim.ts";
 import { verifyCommand } from "./verify.ts";
 
