@@ -9,7 +9,8 @@ import { exitCodesHelp } from "./exit-codes.ts";
 import { fenceCommand } from "./fence.ts";
 import { holdCommand } from "./hold.ts";
 import { inspectCommand } from "./inspect.ts";
-import { readCommand } from "./read.ts";
+import { readCommand } from "./read/command.ts";
+import { tailCommand } from "./read/tail.ts";
 import { serveCommand } from "./serve.ts";
 import { statusCommand } from "./status.ts";
 import { trimCommand } from "./trim.ts";
@@ -29,6 +30,7 @@ export function program(): Command {
     clusterCommand(),
     appendCommand(),
     readCommand(),
+    tailCommand(),
     statusCommand(),
     fenceCommand(),
     inspectCommand(),

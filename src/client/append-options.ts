@@ -1,7 +1,7 @@
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
-import type { Condition, Guards, QueryItem, StreamGuard } from "../core/guards.ts";
+import type { Condition, Guards, Query, QueryItem, StreamGuard } from "../core/guards.ts";
 import { isWellFormed } from "../format/utf8.ts";
 import type {
   AppendCondition,
@@ -41,6 +41,14 @@ export function guardsOf(options: Omit<AppendOptions, "session">): DemandedGuard
   };
   check.end();
   return Object.keys(guards).length === 0 ? undefined : guards;
+}
+
+/** The query of a read. Throws INVALID_ARGUMENT that names every fault. */
+export function checkedQuery(query: RecordQuery): Query {
+  const check = new GuardCheck();
+  const items = check.queryItems(query, "query");
+  check.end();
+  return { items };
 }
 
 /** The token of a fence. Throws INVALID_ARGUMENT. */
@@ -84,7 +92,7 @@ class GuardCheck {
 
   conditions(given: AppendCondition | readonly AppendCondition[]): Condition[] {
     return this.#list(given, "condition", (each: AppendCondition, name) => ({
-      query: { items: this.#queryItems(each.query, `${name}.query`) },
+      query: { items: this.queryItems(each.query, `${name}.query`) },
       after: this.whole(each.after, 0, `${name}.after`) as Position | 0,
     }));
   }
@@ -111,7 +119,7 @@ class GuardCheck {
     return { tag: this.#text(tag, limits.tagBytesMax, `${name}.tag`), expected: expected as StreamGuard["expected"] };
   }
 
-  #queryItems(query: RecordQuery, name: string): QueryItem[] {
+  queryItems(query: RecordQuery, name: string): QueryItem[] {
     const items = this.#list(query, name, (item: RecordQueryItem, of) => ({
       types: this.#texts(item.types, limits.typeBytesMax, `${of}.types`),
       tags: this.#texts(item.tags, limits.tagBytesMax, `${of}.tags`),

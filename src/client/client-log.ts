@@ -32,6 +32,7 @@ import { openRead } from "./log-read.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { closedError, endOfLog } from "./outcomes.ts";
+import { checkedFreshness } from "./read-plan.ts";
 import { checkHold, checkHoldName, checkTrim } from "./retain-options.ts";
 import type { Settings } from "./settings.ts";
 
@@ -132,7 +133,7 @@ export class ClientLog implements Log {
   }
 
   async tail(options: TailOptions = {}): Promise<LogBounds> {
-    const { freshness = "linearizable" } = options;
+    const freshness = checkedFreshness(options.freshness);
     return this.#askAny((link, bounds) => link.checkTail(freshness, bounds), options.signal);
   }
 

@@ -13,37 +13,57 @@ export interface LogRecord {
   readonly metadata: Uint8Array | undefined;
 }
 
-/** Records at consecutive positions that were appended together, or a piece of them. Decoded when the first one is asked for. */
+/** Which records of an encoded batch are handed out, and where they are in the log. */
+export interface LogBatchParts {
+  readonly bytes: Uint8Array;
+  /** How many records the bytes hold. */
+  readonly encodedCount: number;
+  readonly time: number;
+  /** Those that are handed out, by their ordinals in the bytes: neighbours, or any of them. */
+  readonly at: { readonly begin: number; readonly count: number } | readonly number[];
+  /** Of the first one. */
+  readonly first: number;
+  /** Where they are any: the positions of all of them, ascending. */
+  readonly positions?: readonly number[];
+}
+
+/**
+ * Records that were appended together, or some of them: at consecutive positions, unless a query chose them. Decoded when the first
+ * one is asked for.
+ */
 export class LogBatch {
   /** Position of the first record. */
   readonly first: number;
   readonly count: number;
   readonly time: number;
-  readonly #bytes: Uint8Array;
-  /** How many records stand in the bytes before the first one of this batch, and how many in all. */
-  readonly #skip: number;
-  readonly #encodedCount: number;
+  readonly #parts: LogBatchParts;
   #view: BatchView | undefined;
 
-  constructor(stored: {
-    bytes: Uint8Array;
-    encodedCount: number;
-    skip: number;
-    first: number;
-    count: number;
-    time: number;
-  }) {
-    this.first = stored.first;
-    this.count = stored.count;
-    this.time = stored.time;
-    this.#bytes = stored.bytes;
-    this.#skip = stored.skip;
-    this.#encodedCount = stored.encodedCount;
+  constructor(parts: LogBatchParts) {
+    this.first = parts.first;
+    this.count = "count" in parts.at ? parts.at.count : parts.at.length;
+    this.time = parts.time;
+    this.#parts = parts;
   }
 
   /** Position of the last record. */
   get last(): number {
-    return this.first + this.count - 1;
+    return this.#positionOf(this.count - 1);
+  }
+
+  /** Position of the record at `index`, 0 to count - 1. Throws INVALID_ARGUMENT elsewhere. */
+  position(index: number): number {
+    this.#check(index);
+    return this.#positionOf(index);
+  }
+
+  #positionOf(index: number): number {
+    return this.#parts.positions?.[index] ?? this.first + index;
+  }
+
+  #check(index: number): void {
+    if (Number.isInteger(index) && index >= 0 && index < this.count) return;
+    throw new PaxlogError("INVALID_ARGUMENT", `the batch has records 0 to ${this.count - 1}, not ${index}`);
   }
 
   /**
@@ -51,13 +71,12 @@ export class LogBatch {
    * values cannot be decompressed.
    */
   record(index: number): LogRecord {
-    if (!(Number.isInteger(index) && index >= 0 && index < this.count)) {
-      throw new PaxlogError("INVALID_ARGUMENT", `the batch has records 0 to ${this.count - 1}, not ${index}`);
-    }
+    this.#check(index);
     const view = this.#decoded();
-    const at = this.#skip + index;
+    const { at: ordinals } = this.#parts;
+    const at = "count" in ordinals ? ordinals.begin + index : ordinals[index]!;
     return {
-      position: this.first + index,
+      position: this.#positionOf(index),
       time: this.time,
       type: view.type(at),
       tags: view.tags(at),
@@ -72,9 +91,10 @@ export class LogBatch {
 
   #decoded(): BatchView {
     if (this.#view !== undefined) return this.#view;
-    const view = decodeBatch(this.#bytes, decompress);
-    if (view.recordCount !== this.#encodedCount) {
-      const message = `the batch at ${this.first} holds ${view.recordCount} records and was announced with ${this.#encodedCount}`;
+    const { bytes, encodedCount } = this.#parts;
+    const view = decodeBatch(bytes, decompress);
+    if (view.recordCount !== encodedCount) {
+      const message = `the batch at ${this.first} holds ${view.recordCount} records and was announced with ${encodedCount}`;
       throw new PaxlogError("BATCH_MALFORMED", message);
     }
     this.#view = view;

@@ -1,27 +1,16 @@
-import { PaxlogError } from "../base/errors.ts";
-import type { LogRead, ReadOptions } from "./log.ts";
 import type { LogBatch, LogRecord } from "./log-batch.ts";
-import { type ReadContext, Reader, type ReadPlan } from "./reader.ts";
+import type { LogRead, ReadOptions } from "./read-options.ts";
+import { planOf } from "./read-plan.ts";
+import { type ReadContext, Reader } from "./reader.ts";
 
 /** Throws INVALID_ARGUMENT; anything else is found out by iterating. */
 export function openRead(context: ReadContext, options: ReadOptions): LogRead {
   const plan = planOf(options);
+  const backward = plan.direction === "backward";
   return {
-    [Symbol.asyncIterator]: () => new RecordIterator(new BatchIterator(new Reader(context, plan))),
+    [Symbol.asyncIterator]: () => new RecordIterator(new BatchIterator(new Reader(context, plan)), backward),
     batches: () => ({ [Symbol.asyncIterator]: () => new BatchIterator(new Reader(context, plan)) }),
   };
-}
-
-function planOf(options: ReadOptions): ReadPlan {
-  const { from = 1, limit = Number.POSITIVE_INFINITY, follow = false, freshness = "linearizable" } = options;
-  const faults: string[] = [];
-  if (!Number.isSafeInteger(from) || from < 1) faults.push("from must be a position: a whole number from 1");
-  if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit >= 0)) {
-    faults.push("limit must be a whole number from 0, or left out");
-  }
-  if (freshness !== "linearizable" && freshness !== "local") faults.push('freshness must be "linearizable" or "local"');
-  if (faults.length > 0) throw new PaxlogError("INVALID_ARGUMENT", faults.join("; "));
-  return { from, limit, follow, freshness, signal: options.signal, onCaughtUp: options.onCaughtUp };
 }
 
 /** The batches of one read. `return` (a `break` in the loop) ends it even while `next` waits. */
@@ -55,13 +44,16 @@ class BatchIterator implements AsyncIterableIterator<LogBatch, void, void> {
 /** The records of one read: those of a batch that is here are handed out without another turn through the generator. */
 class RecordIterator implements AsyncIterableIterator<LogRecord, void, void> {
   readonly #batches: BatchIterator;
+  readonly #backward: boolean;
   #batch: LogBatch | undefined;
+  /** How many records of the batch were handed out. */
   #index = 0;
   /** The call that waits for a batch, if there is one: later calls must come after it. */
   #waiting: Promise<IteratorResult<LogRecord, void>> | undefined;
 
-  constructor(batches: BatchIterator) {
+  constructor(batches: BatchIterator, backward: boolean) {
     this.#batches = batches;
+    this.#backward = backward;
   }
 
   next(): Promise<IteratorResult<LogRecord, void>> {
@@ -91,7 +83,8 @@ class RecordIterator implements AsyncIterableIterator<LogRecord, void, void> {
   }
 
   async #take(): Promise<IteratorResult<LogRecord, void>> {
-    const value = this.#batch!.record(this.#index);
+    const batch = this.#batch!;
+    const value = batch.record(this.#backward ? batch.count - 1 - this.#index : this.#index);
     this.#index += 1;
     return { done: false, value };
   }

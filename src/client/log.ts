@@ -1,7 +1,9 @@
 import type { NodeStatus } from "../format/api-codec.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
 import type { Compression } from "./compression.ts";
-import type { LogBatch, LogRecord } from "./log-batch.ts";
+import type { LogRead, ReadFreshness, ReadOptions } from "./read-options.ts";
+
+export type { LogRead, ReadFreshness, ReadNotice, ReadOptions, ReadPlace } from "./read-options.ts";
 
 /** A replicated log: the same records at the same positions for everyone, on every node. Everything it throws is a PaxlogError. */
 export interface Log {
@@ -49,7 +51,11 @@ export interface Log {
   hold(name: string, options: HoldOptions): Promise<Hold>;
   /** Ends a hold, whoever owns it. Resolves to whether there was one. */
   dropHold(name: string, options?: CallOptions): Promise<boolean>;
-  /** Reads from a position on. Nothing is asked of a node before the iteration begins; each iteration is a read of its own. */
+  /**
+   * Reads history and, if it follows, all that comes: from a position, a time, the head, the tail or a distance from it, forward or
+   * backward, everything or what matches a query. Nothing is asked of a node before the iteration begins; each iteration is a read
+   * of its own.
+   */
   read(options?: ReadOptions): LogRead;
   /** Bounds of the log. Linearizable unless asked otherwise: it knows of everything that was acknowledged before. */
   tail(options?: TailOptions): Promise<LogBounds>;
@@ -81,6 +87,8 @@ export interface AppendedMany {
 export interface LogBounds {
   readonly head: number;
   readonly tail: number;
+  /** How fresh the answer is. */
+  readonly freshness?: "linearizable" | "atLeast" | "local" | undefined;
 }
 
 export interface Trimmed {
@@ -210,38 +218,12 @@ export interface SessionAppendOptions extends Omit<AppendOptions, "session"> {
   readonly serial?: number | undefined;
 }
 
-/** "linearizable": sees everything acknowledged before the call, wherever that was. "local": whatever the node has. */
-export type ReadFreshness = "linearizable" | "local";
-
 export interface TailOptions extends CallOptions {
   readonly freshness?: ReadFreshness | undefined;
 }
 
 export interface StatusOptions extends CallOptions {
   readonly address?: string | undefined;
-}
-
-export interface ReadOptions {
-  /** First position; 1 by default. Above the tail it is an error (POSITION_PAST_TAIL), unless `follow`. */
-  readonly from?: number | undefined;
-  /** At most so many records; all by default. */
-  readonly limit?: number | undefined;
-  /** Go on with new records as they come. Such a read ends by its limit, by `signal` or by an error, never by itself. */
-  readonly follow?: boolean | undefined;
-  readonly freshness?: ReadFreshness | undefined;
-  /** Ends the iteration as if there were no more records, without an error. */
-  readonly signal?: AbortSignal | undefined;
-  /** Called once, when everything up to the tail, which it is given, was delivered. */
-  readonly onCaughtUp?: ((tail: number) => void) | undefined;
-}
-
-/**
- * One read. A lost connection is taken up again on any node, right behind the last record that was delivered. What waits for the
- * iteration is bounded: a slow reader slows the node down.
- */
-export interface LogRead extends AsyncIterable<LogRecord> {
-  /** The same read by whole batches, which is faster: a record is made only when it is asked for. */
-  batches(): AsyncIterable<LogBatch>;
 }
 
 export interface ConnectOptions {

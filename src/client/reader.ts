@@ -2,13 +2,15 @@ import { type ErrorCode, PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { defaultLogId } from "../base/types.ts";
-import type { Freshness, ReadBatch, ReadResponse } from "../format/api-codec.ts";
+import type { FreshnessKind, ReadBatch, ReadResponse } from "../format/api-codec.ts";
 import { onAbort, pause, retryDelay } from "./abort.ts";
 import type { CallEnd } from "./call.ts";
-import { LogBatch } from "./log-batch.ts";
+import type { LogBatch } from "./log-batch.ts";
 import type { ReadCall, ReadEvent } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { endOfLog } from "./outcomes.ts";
+import type { ReadPlan } from "./read-plan.ts";
+import { ReadProgress } from "./read-progress.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a read needs of its log. */
@@ -20,29 +22,16 @@ export interface ReadContext {
   readonly closing: AbortSignal;
 }
 
-/** The options of a read with nothing left open. */
-export interface ReadPlan {
-  readonly from: number;
-  /** Infinity: no limit. */
-  readonly limit: number;
-  readonly follow: boolean;
-  readonly freshness: Freshness;
-  readonly signal: AbortSignal | undefined;
-  readonly onCaughtUp: ((tail: number) => void) | undefined;
-}
-
 /** The caller's own mistakes: another node would say the same. */
 const requestFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "INVALID_ARGUMENT",
   "UNKNOWN_LOG",
   "POSITION_PAST_TAIL",
   "POSITION_BELOW_HEAD",
+  "GUARD_TOO_LARGE",
 ]);
 
-/**
- * One read from its first record to its end, over as many streams and nodes as it takes. It owns the place where it is: `#next`
- * moves only when a batch is handed out, so a new stream begins exactly behind what was delivered.
- */
+/** One read from its first record to its end, over as many streams and nodes as it takes. */
 export class Reader {
   readonly #context: ReadContext;
   readonly #plan: ReadPlan;
@@ -50,8 +39,7 @@ export class Reader {
   readonly #halt = new AbortController();
   #stopped = false;
   #address: string;
-  #next: number;
-  #left: number;
+  readonly #progress: ReadProgress;
   #caughtUp = false;
   /** Whether any node has answered yet. */
   #answered = false;
@@ -63,8 +51,7 @@ export class Reader {
     this.#context = context;
     this.#plan = plan;
     this.#address = context.nodes.addresses[0]!;
-    this.#next = plan.from;
-    this.#left = plan.limit;
+    this.#progress = new ReadProgress(plan);
   }
 
   /** Ends the read without an error: whoever waits for the next batch hears that there is none. */
@@ -100,7 +87,7 @@ export class Reader {
 
   /** Throws CLOSED where the log was closed under the read: that is not an end of the log. */
   #isDone(): boolean {
-    if (this.#stopped || this.#left <= 0) return true;
+    if (this.#stopped || this.#progress.isOver) return true;
     const { closing } = this.#context;
     if (closing.aborted) throw endOfLog(closing) ?? new PaxlogError("CLOSED", "the log was closed during the read");
     return false;
@@ -112,14 +99,7 @@ export class Reader {
     const halted = this.#halt.signal;
     if (await nodes.connected(address, limits.clientConnectMs, halted)) {
       const { follow, freshness } = this.#plan;
-      const limit = Number.isFinite(this.#left) ? this.#left : 0;
-      return nodes.link(address).openRead({
-        logId: defaultLogId,
-        from: this.#next,
-        limit,
-        follow,
-        freshness,
-      });
+      return nodes.link(address).openRead({ logId: defaultLogId, ...this.#progress.rest, follow, freshness });
     }
     if (!halted.aborted) await this.#failed(noConnection(address));
     return undefined;
@@ -132,71 +112,74 @@ export class Reader {
       if (this.#isDone()) return;
       if (event === "quiet") return await this.#failed(quietError(this.#address));
       if (event.kind === "end") return await this.#onEnd(event.end);
-      const fault = yield* this.#take(event.response);
+      const { response } = event;
+      if (response.begin) this.#progress.begin(response.begin);
+      if (response.freshness !== undefined) this.#tellBegun(response, response.freshness);
+      const fault = yield* this.#take(response);
       if (fault !== undefined) return await this.#failed(fault);
       this.#answered = true;
       this.#failures = 0;
+      this.#progress.searched(response);
+      this.#tell(response);
       if (this.#isDone()) return;
-      this.#tellCaughtUp(event.response);
     }
   }
 
   async #onEnd({ error }: CallEnd): Promise<void> {
     if (error !== undefined) return this.#failed(error);
     // History ends where the node says so; a node that ends a read which follows wants its reader to go elsewhere.
-    if (!this.#plan.follow) this.#left = 0;
+    if (!this.#plan.follow || this.#plan.to !== undefined || this.#plan.toTime !== undefined) this.#progress.end();
     else await this.#failed(new PaxlogError("UNAVAILABLE", `${this.#address} ended a read that follows`));
   }
 
   /** Returns what is wrong with the node's answer, if anything is: what came before was handed out. */
   *#take(response: ReadResponse): Generator<LogBatch, PaxlogError | undefined, void> {
     for (const stored of response.batches) {
-      const end = stored.firstPosition + stored.recordCount;
-      if (end <= this.#next) continue;
-      const fault = this.#faultOf(stored);
-      if (fault !== undefined) return fault;
-      const skip = this.#next - stored.firstPosition;
-      const count = Math.min(end - this.#next, this.#left);
-      const batch = new LogBatch({
-        bytes: stored.batch,
-        encodedCount: stored.recordCount,
-        skip,
-        first: this.#next,
-        count,
-        time: stored.time,
-      });
-      this.#next += count;
-      this.#left -= count;
+      const batch = this.#progress.due(stored);
+      if (batch === "none") continue;
+      if (batch === "leaves out records") return this.#gapIn(stored);
+      const facts = { address: this.#address, position: stored.firstPosition };
+      if (this.#context.hashing.crc32c(stored.batch) !== stored.crc32c) {
+        const message = `the batch at ${stored.firstPosition} from ${this.#address} does not match its checksum: it was damaged on its way`;
+        return new PaxlogError("CHECKSUM_MISMATCH", message, { facts });
+      }
+      if (!this.#progress.pass(batch, stored)) return undefined;
       yield batch;
-      if (this.#left <= 0 || this.#stopped) break;
+      if (this.#progress.isOver || this.#stopped) break;
     }
     return undefined;
   }
 
-  #faultOf(stored: ReadBatch): PaxlogError | undefined {
-    const facts = { address: this.#address, position: stored.firstPosition };
-    if (stored.firstPosition > this.#next) {
-      const message = `${this.#address} sent position ${stored.firstPosition} where ${this.#next} was due: a node must not leave out records`;
-      return new PaxlogError("INVARIANT_BROKEN", message, { facts });
-    }
-    if (this.#context.hashing.crc32c(stored.batch) !== stored.crc32c) {
-      const message = `the batch at ${stored.firstPosition} from ${this.#address} does not match its checksum: it was damaged on its way`;
-      return new PaxlogError("CHECKSUM_MISMATCH", message, { facts });
-    }
-    return undefined;
+  #gapIn({ firstPosition }: ReadBatch): PaxlogError {
+    const { next } = this.#progress;
+    const message = `${this.#address} sent position ${firstPosition} where ${next} was due: a node must not leave out records`;
+    return new PaxlogError("INVARIANT_BROKEN", message, { facts: { address: this.#address, position: firstPosition } });
   }
 
-  #tellCaughtUp(response: ReadResponse): void {
-    if (!response.caughtUp || this.#caughtUp) return;
-    this.#caughtUp = true;
-    this.#plan.onCaughtUp?.(response.tail);
+  #tellBegun({ head = 0, tail }: ReadResponse, freshness: FreshnessKind): void {
+    const { next } = this.#progress;
+    this.#plan.onNotice?.({ kind: "begun", address: this.#address, freshness, next, head, tail });
+  }
+
+  #tell({ batches, caughtUp, fellBehind = false, tail, freshness }: ReadResponse): void {
+    const { onNotice, onCaughtUp } = this.#plan;
+    const { next } = this.#progress;
+    if (fellBehind) {
+      this.#caughtUp = false;
+      onNotice?.({ kind: "fellBehind", next, tail });
+    }
+    if (caughtUp && !this.#caughtUp) {
+      this.#caughtUp = true;
+      onNotice?.({ kind: "caughtUp", next, tail });
+      onCaughtUp?.(tail);
+    } else if (batches.length === 0 && freshness === undefined) onNotice?.({ kind: "heartbeat", next, tail });
   }
 
   /** Throws where no other node could help or it took too long; otherwise goes to the next node after a pause. */
   async #failed(error: PaxlogError): Promise<void> {
-    const resumed = this.#next > this.#plan.from;
-    // A node that lags behind the one before may not have the place of a local read yet.
-    const lags = error.code === "POSITION_PAST_TAIL" && resumed && this.#plan.freshness === "local";
+    // A node that lags behind the one before may not have the place of a read yet that does not wait for it.
+    const { hasMoved } = this.#progress;
+    const lags = error.code === "POSITION_PAST_TAIL" && hasMoved && this.#plan.freshness !== "linearizable";
     if (requestFaults.has(error.code) && !lags) throw error;
     if (this.#failures === 0) this.#failingSince = performance.now();
     this.#failures += 1;

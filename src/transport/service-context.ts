@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Metadata, type ServiceError } from "@grpc/grpc-js";
 import type { BatchTools } from "../base/batch-tools.ts";
 import { PaxlogError } from "../base/errors.ts";
@@ -72,6 +73,8 @@ export class CallSignal {
 
   constructor(call: { on(event: "cancelled", listener: () => void): unknown }, closing: AbortSignal) {
     this.#closing = closing;
+    // Every call of a server listens to the same signal: that is no leak.
+    setMaxListeners(0, closing);
     if (closing.aborted) this.#onClosing();
     else closing.addEventListener("abort", this.#onClosing);
     call.on("cancelled", () => {

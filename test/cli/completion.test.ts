@@ -57,7 +57,18 @@ async function listed(command: readonly string[], what: "commands" | "options"):
   return [...section.matchAll(pattern)].map((match) => match[1]!);
 }
 
-const commands = ["serve", "cluster", "append", "read", "status", "fence", "bench append", "demo", "completion"];
+const commands = [
+  "serve",
+  "cluster",
+  "append",
+  "read",
+  "tail",
+  "status",
+  "fence",
+  "bench append",
+  "demo",
+  "completion",
+];
 
 withBash("bash offers every command, and below each one its options", { timeout: 120_000 }, async () => {
   expect(offeredByBash([""]).sort()).toEqual((await listed([], "commands")).sort());

@@ -113,7 +113,7 @@ describe("resuming", () => {
     other.readBreaksAfter = 4;
     const log = await open([one, other]);
     expect(await collect(log.read(), (record) => record.position)).toEqual(range(1, 40));
-    expect([one.reads.map((read) => read.from), other.reads.map((read) => read.from)]).toEqual([[1, 19], [10]]);
+    expect([one.reads.map((read) => read.from), other.reads.map((read) => read.from)]).toEqual([[0, 19], [10]]);
   });
 
   test("a node that says nothing any more is left for another, and nothing is missed", {

@@ -336,7 +336,7 @@ export class TestNode {
     });
     call.on("error", () => {});
     if (error !== undefined) return fail(call, error, {});
-    let next = from;
+    let next = Math.max(1, from);
     let sent = 0;
     let messages = 0;
     while (!call.cancelled && (limit === 0 || sent < limit)) {
