@@ -125,7 +125,12 @@ export const limits = {
   readerPlacesMax: 256,
 
   /** Postings of one table of an index: what building one takes in memory, 24 bytes for each. */
-  indexTablePostings: 1024 * 1024,
+  indexTablePostings: 256 * 1024,
+  /** How often it is looked whether a segment can be indexed; and how long the worker that does it waits for another one. */
+  indexPollMs: 200,
+  indexWorkerIdleMs: 10_000,
+  /** Between two pieces of an index that is built on the thread of the node's owner. */
+  indexPauseMs: 40,
   /** Pages of indexes that one reader keeps in memory. */
   indexCacheBytes: 16 * MiB,
   /** Indexes that one reader holds open. */

@@ -1,6 +1,7 @@
 /** Messages between the handle on its owner's thread and the threads of its node. */
 import type { MessagePort } from "node:worker_threads";
 import type { ErrorData } from "../runtime/channel.ts";
+import type { IndexedSegment, IndexJob } from "../storage/index-builder.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import type { CheckedConfig } from "./config.ts";
 
@@ -40,7 +41,12 @@ export interface FrontStart extends AnyStart {
   readonly backendPort: MessagePort;
 }
 
-export type ToThread = { readonly kind: "status"; readonly requestId: number } | { readonly kind: "close" };
+export type ToThread =
+  | { readonly kind: "status"; readonly requestId: number }
+  /** What became of the index that was asked for. */
+  | { readonly kind: "indexBuilt"; readonly indexed: IndexedSegment }
+  | { readonly kind: "indexFailed"; readonly generation: number; readonly reason: string }
+  | { readonly kind: "close" };
 
 export type FromThread =
   /** The front thread listens. */
@@ -50,5 +56,7 @@ export type FromThread =
   /** Something that the node's owner should read. */
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "status"; readonly requestId: number; readonly status: NodeStatus }
+  /** The engine wants the index of a closed segment; one at a time. */
+  | { readonly kind: "buildIndex"; readonly job: IndexJob }
   /** The node must not go on; everything was rejected. Before "ready": it did not start. */
   | { readonly kind: "stopped"; readonly error: ErrorData };

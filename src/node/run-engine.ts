@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
 import { isWildcard, parseAddress, showAddress } from "../base/address.ts";
+import { assertNever } from "../base/assert.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
@@ -20,6 +21,7 @@ import { systemClock } from "../runtime/clock.ts";
 import { Engine } from "../runtime/engine.ts";
 import { GateBackend } from "../runtime/gate-backend.ts";
 import { History } from "../runtime/history.ts";
+import { IndexJobs } from "../runtime/index-jobs.ts";
 import { noPeers } from "../runtime/no-peers.ts";
 import { StorageLink } from "../runtime/storage-link.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
@@ -51,6 +53,7 @@ class EngineThread {
   #clientServer: ClientServer | undefined;
   #network: PeerNetwork | undefined;
   #engine: Engine | undefined;
+  #indexJobs: IndexJobs | undefined;
   #closing = false;
 
   constructor(start: EngineStart, owner: MessagePort) {
@@ -60,9 +63,18 @@ class EngineThread {
   }
 
   onMessage(message: ToThread): void {
-    if (message.kind === "close") void this.#close();
-    else if (this.#engine !== undefined) {
-      this.#post({ kind: "status", requestId: message.requestId, status: this.#engine.status() });
+    switch (message.kind) {
+      case "status":
+        if (this.#engine === undefined) return;
+        return this.#post({ kind: "status", requestId: message.requestId, status: this.#engine.status() });
+      case "indexBuilt":
+        return this.#indexJobs?.built(message.indexed);
+      case "indexFailed":
+        return this.#indexJobs?.failed(message.generation, message.reason);
+      case "close":
+        return void this.#close();
+      default:
+        return assertNever(message);
     }
   }
 
@@ -131,7 +143,14 @@ class EngineThread {
       ticksPerRound: limits.ticksPerRound,
     });
     const reader = new LogReader(new NodeDisk(), config.dir, hashing, opened.layout, opened.readerStart);
-    this.#storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
+    this.#storage.onCommitted = (commit) => reader.take(commit);
+    this.#indexJobs = new IndexJobs({
+      reader,
+      decidedEnd: () => replica.visibleEnd,
+      build: (job) => this.#post({ kind: "buildIndex", job }),
+      note: (text) => this.#note(text),
+      onDamaged: (cause) => this.#engine?.stop(toPaxlogError(cause, "DAMAGED")),
+    });
     return new Engine({
       replica,
       history: new History(replica.log, reader),
@@ -168,6 +187,7 @@ class EngineThread {
    */
   async #close(): Promise<void> {
     this.#closing = true;
+    this.#indexJobs?.stop();
     if (this.#engine?.stopped !== undefined) await this.#network?.close();
     await this.#clientServer?.close();
     this.#engine?.stop(new PaxlogError("CLOSED", `node ${this.#start.config.name} was closed`));

@@ -5,8 +5,10 @@ import { limits } from "../base/limits.ts";
 import { Arena } from "../runtime/arena.ts";
 import { packError, unpackError } from "../runtime/channel.ts";
 import { StorageLink } from "../runtime/storage-link.ts";
+import type { IndexJob } from "../storage/index-builder.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import { type CheckedConfig, isAlone } from "./config.ts";
+import { IndexPool } from "./index-pool.ts";
 import type { FromThread, ThreadStart } from "./messages.ts";
 import { startThread, type Thread } from "./thread.ts";
 import { packageVersion } from "./version.ts";
@@ -45,6 +47,8 @@ export class NodeThreads {
   /** The engine's end, until it is started. */
   readonly #storagePort: MessagePort;
   readonly #threads = new Map<ThreadStart["role"], Thread>();
+  /** Its own thread in a node that has threads; a bundle has none of the files that it needs. */
+  readonly #indexes: IndexPool;
   readonly #statusRequests = new Map<number, (status: NodeStatus | PaxlogError) => void>();
   #lastRequestId = 0;
   #resolveReady: (addresses: NodeAddresses) => void = () => {};
@@ -58,6 +62,10 @@ export class NodeThreads {
   constructor(options: NodeThreadsOptions) {
     this.#options = options;
     const { config, embedded } = options;
+    this.#indexes = new IndexPool({
+      worker: options.threads && options.workerUrl === undefined,
+      onNote: options.onNote,
+    });
     this.#background = config.listen === undefined && isAlone(config);
     this.ready = new Promise((resolve, reject) => {
       this.#resolveReady = resolve;
@@ -144,6 +152,7 @@ export class NodeThreads {
     else await Promise.race([closeStorage(this.#storagePort), late]);
     const threads = [...this.#threads.values()];
     await Promise.race([Promise.all(threads.map((thread) => thread.exited)), late]);
+    await this.#indexes.close();
     timeout.abort();
     await Promise.all(threads.map((thread) => thread.terminate()));
   }
@@ -163,10 +172,24 @@ export class NodeThreads {
         this.#statusRequests.delete(message.requestId);
         return answer?.(message.status);
       }
+      case "buildIndex":
+        return void this.#buildIndex(message.job);
       case "stopped":
         return this.#fail(unpackError(message.error));
       default:
         return assertNever(message);
+    }
+  }
+
+  async #buildIndex(job: IndexJob): Promise<void> {
+    const { dir, hashing } = this.#options.config;
+    try {
+      const indexed = await this.#indexes.build({ dir, hashing: hashing === "auto" ? "portable" : hashing, job });
+      this.#threads.get("engine")?.post({ kind: "indexBuilt", indexed });
+    } catch (cause) {
+      if (this.#ending !== undefined) return;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      this.#threads.get("engine")?.post({ kind: "indexFailed", generation: job.generation, reason });
     }
   }
 

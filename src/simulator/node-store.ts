@@ -1,7 +1,9 @@
 import type { Hashing } from "../base/hashing.ts";
+import { maxSlot } from "../base/types.ts";
 import type { Recovered } from "../core/durable.ts";
 import type { StoreCounters } from "../storage/counters.ts";
 import type { Disk } from "../storage/disk.ts";
+import { buildIndex } from "../storage/index-builder.ts";
 import { LogReader } from "../storage/reader.ts";
 import { Store } from "../storage/store.ts";
 import type { BackgroundWrite } from "../storage/write.ts";
@@ -38,6 +40,19 @@ export function makeOpenNodeStore(options: {
     const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => random.below(256));
     const store = Store.open({ disk, dir: storeDir, hashing, randomBytes, name, segmentBytes });
     const reader = new LogReader(disk, storeDir, hashing, store.layout, store.readerStart);
+    let decidedEnd = store.recovered.base.slot;
+    // Of a real node another thread does this; here it takes no time, and the disk may crash in the middle of it.
+    const indexNext = (): void => {
+      const job = reader.nextIndexJob(decidedEnd);
+      if (job === undefined) return;
+      try {
+        const build = buildIndex({ disk, dir: storeDir, hashing, job });
+        for (let step = build.next(); ; step = build.next()) if (step.done === true) return reader.indexed(step.value);
+      } catch (cause) {
+        if (simulated.crashed) throw cause;
+        reader.indexFailed(job.generation);
+      }
+    };
     return {
       recovered: store.recovered,
       reader,
@@ -45,13 +60,18 @@ export function makeOpenNodeStore(options: {
       get pending() {
         return store.pending;
       },
-      submit: (write) => store.submit(write),
+      submit: (write) => {
+        if ("decidedEnd" in write) decidedEnd = maxSlot(decidedEnd, write.decidedEnd);
+        store.submit(write);
+      },
       submitBackground: (write) => store.submitBackground(write),
       // The reader knows what is durable before the core does, as between the threads of a real node.
       commit: () => {
         const commit = store.commit();
-        if (commit !== undefined) reader.add(commit.places, commit.voidFrom);
-        return commit?.ticket;
+        if (commit === undefined) return undefined;
+        reader.take(commit);
+        indexNext();
+        return commit.ticket;
       },
       mark: () => store.mark(),
     };

@@ -50,6 +50,14 @@ interface Run {
   readonly isStepped: boolean;
 }
 
+/** The part of a commit that readers look at. */
+export interface ReadableCommit {
+  readonly places: readonly GroupPlace[];
+  readonly voidFrom?: Slot;
+  readonly logBegin?: LogBase;
+  readonly installed?: unknown;
+}
+
 /** What is known of the log beside the groups whose places are given. */
 export interface ReaderStart {
   /** The chain before the log's first entry. */
@@ -89,6 +97,13 @@ export class LogReader {
   /** First slot that this reader does not know. 0 while it knows none. */
   get end(): Slot {
     return this.#directory.endSlot;
+  }
+
+  /** Takes what a commit made known: where the log begins now, and what was written. */
+  take({ places, voidFrom, logBegin, installed }: ReadableCommit): void {
+    if (logBegin !== undefined && installed !== undefined) this.restart(logBegin);
+    else if (logBegin !== undefined) this.trim(logBegin);
+    this.add(places, voidFrom);
   }
 
   /** Takes what a commit made durable: first `voidFrom` and all above it becomes void, then the places are added. */

@@ -1,0 +1,59 @@
+import { limits } from "../base/limits.ts";
+import type { Slot } from "../base/types.ts";
+import type { IndexedSegment, IndexJob } from "../storage/index-builder.ts";
+import type { LogReader } from "../storage/reader.ts";
+
+export interface IndexJobsOptions {
+  readonly reader: LogReader;
+  readonly decidedEnd: () => Slot;
+  /** Has an index built on another thread; `built` or `failed` follows. */
+  readonly build: (job: IndexJob) => void;
+  /** For people. */
+  readonly note: (text: string) => void;
+  /** What cannot be read, though it was durable. */
+  readonly onDamaged: (cause: unknown) => void;
+}
+
+/** Sees to it that closed segments get their indexes, one at a time, in the background. */
+export class IndexJobs {
+  readonly #options: IndexJobsOptions;
+  readonly #timer: NodeJS.Timeout;
+  #running: IndexJob | undefined;
+
+  constructor(options: IndexJobsOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#next(), limits.indexPollMs);
+    // A log that nothing else holds open does not wait for its indexes.
+    this.#timer.unref();
+    options.reader.onIndexDamaged = (cause) => options.note(`${cause.message}; it is built again`);
+  }
+
+  built(indexed: IndexedSegment): void {
+    this.#running = undefined;
+    this.#options.reader.indexed(indexed);
+    this.#next();
+  }
+
+  failed(generation: number, reason: string): void {
+    this.#running = undefined;
+    this.#options.reader.indexFailed(generation);
+    this.#options.note(
+      `the index of segment ${generation} was not built: ${reason}. Reads of it take longer until the next start`,
+    );
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #next(): void {
+    if (this.#running !== undefined) return;
+    const { reader, decidedEnd, build, onDamaged } = this.#options;
+    try {
+      this.#running = reader.nextIndexJob(decidedEnd());
+    } catch (cause) {
+      return onDamaged(cause);
+    }
+    if (this.#running !== undefined) build(this.#running);
+  }
+}
