@@ -7,6 +7,7 @@ import { appendBenchmark } from "./append.ts";
 import { closedLoopBenchmark } from "./closed-loop.ts";
 import { codecBenchmark } from "./codec.ts";
 import { diskBenchmark } from "./disk.ts";
+import { followersBenchmark } from "./followers.ts";
 import { goalsBenchmark } from "./goals.ts";
 import { guardsBenchmark } from "./guards.ts";
 import { type BenchContext, type Benchmark, runBenchmark } from "./lib/report.ts";
@@ -50,6 +51,7 @@ add(appendBenchmark, "appends of several sizes, unary and on a stream, to three 
 add(closedLoopBenchmark, "one append at a time on a stream");
 add(readBenchmark, "catch-up read over gRPC");
 add(tailBenchmark, "append to delivery on another node");
+add(followersBenchmark, "a thousand followers by tag on one node, beside slow ones; ten thousand that wait");
 add(transportBenchmark, "the same messages with no disk and no consensus; unary appends beside an empty handler");
 add(diskBenchmark, "durable writes through each door and in each kind of space; groups through storage");
 add(codecBenchmark, "encoding and decoding on one thread");

@@ -1,7 +1,8 @@
 /**
  * A cluster of processes on this machine. Its directory holds one directory for each node and
  *
- *   cluster.json   { "version": 1, "nodes": [{ "id", "peer", "client" }, ...] }   names and addresses, so that it can go on later
+ *   cluster.json   { "version": 1, "nodes": [{ "id", "peer", "client" }, ...] }   names and addresses, so that it can go on later;
+ *                  a node without "peer" is a nonvoter
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
@@ -15,7 +16,8 @@ import { limits } from "../base/limits.ts";
 export interface LocalNode {
   readonly id: string;
   readonly dir: string;
-  readonly peerAddress: string;
+  /** Undefined of a nonvoter, which nobody dials. */
+  readonly peerAddress: string | undefined;
   readonly clientAddress: string;
   /** Undefined while it does not run. */
   process: ChildProcess | undefined;
@@ -25,7 +27,10 @@ export interface LocalNode {
 
 export interface LocalClusterOptions {
   readonly dir: string;
+  /** How many vote. */
   readonly nodes: number;
+  /** How many follow beside them; none unless it is given. */
+  readonly nonvoters?: number;
   readonly segmentBytes?: number;
   /** Where the nodes' standard error goes: to the user's, or nowhere but into lastWords. */
   readonly stderr: "inherit" | "keep";
@@ -35,19 +40,21 @@ export interface LocalClusterOptions {
 
 interface ClusterFile {
   readonly version: 1;
-  readonly nodes: readonly { readonly id: string; readonly peer: string; readonly client: string }[];
+  readonly nodes: readonly { readonly id: string; readonly peer?: string; readonly client: string }[];
 }
 
 const startMs = 30_000;
 const mainFile = fileURLToPath(new URL("./main.js", import.meta.url));
 
 export class LocalCluster {
+  /** Those that vote. */
   readonly nodes: readonly LocalNode[];
+  readonly nonvoters: readonly LocalNode[];
   readonly #options: LocalClusterOptions;
 
   private constructor(options: LocalClusterOptions, file: ClusterFile) {
     this.#options = options;
-    this.nodes = file.nodes.map((node) => ({
+    const all = file.nodes.map((node) => ({
       id: node.id,
       dir: join(resolve(options.dir), node.id),
       peerAddress: node.peer,
@@ -55,18 +62,22 @@ export class LocalCluster {
       process: undefined,
       lastWords: "",
     }));
+    this.nodes = all.filter(({ peerAddress }) => peerAddress !== undefined);
+    this.nonvoters = all.filter(({ peerAddress }) => peerAddress === undefined);
   }
 
   /** Reads or makes the directory's list of nodes. Starts nothing. */
   static async open(options: LocalClusterOptions): Promise<LocalCluster> {
-    const file = readClusterFile(options.dir) ?? (await makeClusterFile(options.dir, options.nodes));
-    if (file.nodes.length !== options.nodes) {
-      throw new PaxlogError(
-        "INVALID_ARGUMENT",
-        `${options.dir} holds a cluster of ${file.nodes.length} nodes, not ${options.nodes}; give --nodes ${file.nodes.length} or another --dir`,
-      );
-    }
-    return new LocalCluster(options, file);
+    const { dir, nodes, nonvoters = 0 } = options;
+    const file = readClusterFile(dir) ?? (await makeClusterFile(dir, nodes, nonvoters));
+    const cluster = new LocalCluster(options, file);
+    const [voting, following] = [cluster.nodes.length, cluster.nonvoters.length];
+    if (voting === nodes && following === nonvoters) return cluster;
+    const beside = following === 0 && nonvoters === 0 ? "" : ` and ${following} nonvoters`;
+    throw new PaxlogError(
+      "INVALID_ARGUMENT",
+      `${dir} holds a cluster of ${voting} nodes${beside}, not ${nodes}; give --nodes ${voting} or another --dir`,
+    );
   }
 
   get clientAddresses(): string {
@@ -83,6 +94,7 @@ export class LocalCluster {
   start(node: LocalNode): Promise<void> {
     const members = this.nodes.map((member) => `${member.id}=${member.peerAddress}`).join(",");
     const flags = ["--dir", node.dir, "--node", node.id, "--cluster", members, "--listen", node.clientAddress];
+    if (node.peerAddress === undefined) flags.push("--nonvoter");
     if (this.#options.segmentBytes !== undefined) flags.push("--segment-size", String(this.#options.segmentBytes));
     const child = spawn(process.execPath, [mainFile, "serve", "--json", "--with-parent", ...flags], {
       // The child stops when its standard input ends, however this process ends.
@@ -133,7 +145,7 @@ export class LocalCluster {
 
   /** Asks all nodes to stop and waits; those that take too long are killed. */
   async stop(): Promise<void> {
-    const children = this.nodes.flatMap((node) => (node.process === undefined ? [] : [node.process]));
+    const children = [...this.nodes, ...this.nonvoters].flatMap((node) => (node.process === undefined ? [] : [node.process]));
     const gone = children.map((child) => new Promise((done) => child.once("exit", done)));
     for (const child of children) child.kill("SIGTERM");
     const timer = setTimeout(() => {
@@ -172,7 +184,7 @@ function readClusterFile(dir: string): ClusterFile | undefined {
     const file = JSON.parse(text) as ClusterFile;
     const sound =
       file.version === 1 &&
-      file.nodes.every((node) => [node.id, node.peer, node.client].every((field) => typeof field === "string"));
+      file.nodes.every((node) => [node.id, node.peer ?? "", node.client].every((field) => typeof field === "string"));
     if (sound) return file;
   } catch {
     // Falls through to the error: what is not JSON is not a cluster's file.
@@ -180,14 +192,18 @@ function readClusterFile(dir: string): ClusterFile | undefined {
   throw new PaxlogError("FORMAT_UNKNOWN", `${path} is not a file of this version of paxlog; name another --dir`);
 }
 
-async function makeClusterFile(dir: string, count: number): Promise<ClusterFile> {
-  const ports = await freePorts(2 * count);
-  const nodes = Array.from({ length: count }, (_, index) => ({
+async function makeClusterFile(dir: string, count: number, nonvoters: number): Promise<ClusterFile> {
+  const ports = await freePorts(2 * count + nonvoters);
+  const voting = Array.from({ length: count }, (_, index) => ({
     id: `n${index + 1}`,
     peer: `127.0.0.1:${ports[2 * index]}`,
     client: `127.0.0.1:${ports[2 * index + 1]}`,
   }));
-  const file: ClusterFile = { version: 1, nodes };
+  const following = Array.from({ length: nonvoters }, (_, index) => ({
+    id: `r${index + 1}`,
+    client: `127.0.0.1:${ports[2 * count + index]}`,
+  }));
+  const file: ClusterFile = { version: 1, nodes: [...voting, ...following] };
   const path = clusterFilePath(dir);
   try {
     mkdirSync(resolve(dir), { recursive: true, mode: 0o700 });

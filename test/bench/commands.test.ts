@@ -2,6 +2,7 @@
 // Method: run the built commands at their smoke size and look at the reports; speed is not looked at.
 import { expect, test } from "vitest";
 import type { CodecFigures } from "../../bench/codec.ts";
+import type { FollowersReport } from "../../bench/followers.ts";
 import type { GuardsReport } from "../../bench/guards.ts";
 import type { AppendFigures } from "../../bench/measure-append.ts";
 import type { ProfileFigures } from "../../bench/profile.ts";
@@ -37,6 +38,17 @@ test("tail delivers every record that was due, and counts from when it was due",
   expect(row!.deliveryMs.p50).toBeGreaterThan(0);
   // Nothing is answered or delivered before it is sent.
   expect(Math.min(row!.answerMs.max, row!.deliveryMs.max)).toBeGreaterThanOrEqual(row!.sendingMs.p50);
+});
+
+test("followers by tag and of everything get what is theirs, beside stalled ones, and idle ones are held", {
+  timeout,
+}, async () => {
+  const { report } = await runSmoke<FollowersReport>("followers");
+  const { busy, idle } = report.figures;
+  expect(busy).toMatchObject({ tagged: 20, everything: 2, stalled: 2 });
+  expect(busy.all.records).toBe(2 * busy.own.records);
+  expect(busy.pacedRate).toBe(busy.saturatedRate / 2);
+  expect(idle.followers).toBe(50);
 });
 
 test("guards measures each kind of guard, each verdict held against the truth", { timeout }, async () => {
