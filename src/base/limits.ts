@@ -115,6 +115,18 @@ export const limits = {
   snapshotChunkBytes: 1 * MiB,
   /** Sessions with their answers, the window of postings and what is around them. */
   snapshotBytesMax: 192 * MiB,
+  /** ... and written in pieces of this size, each of which may make one group wait. */
+  snapshotPieceBytes: 256 * KiB,
+  /** Between two pieces of a snapshot, or other work of storage that no append waits for, under load: half of the disk's time. */
+  backgroundPauseMs: 10,
+  /** While the disk is full: between two looks whether there is room again. */
+  seekRoomMs: 1_000,
+  /** Chunks of a snapshot that were received and wait for the disk; more are dropped, and asked for again. */
+  snapshotChunksWaiting: 4,
+  /** Trimmed segments that wait to be the next ones; more of them are removed. */
+  recycledSegmentsMax: 4,
+  /** Files of a segment's size that keep room for when the disk is full: two for the log, one for a snapshot. */
+  reserveFiles: 3,
   /** Torn ends that recovery put aside; older ones are removed. */
   trashFilesMax: 8,
   /** Recovery and readers read at least this much at once. */
@@ -251,7 +263,7 @@ export const limits = {
 } as const;
 
 assert(
-  346 + limits.votersMax * (23 + limits.nameBytesMax + 2 * limits.addressBytesMax) <= limits.superblockCopyBytes,
+  338 + limits.votersMax * (23 + limits.nameBytesMax + 2 * limits.addressBytesMax) <= limits.superblockCopyBytes,
   "seven members fit a superblock",
 );
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
@@ -296,4 +308,5 @@ assert(
 );
 assert(limits.readersBufferBytes / 8 > limits.readerBufferBytes, "a reader that stalls alone has its whole buffer");
 assert(limits.clientSessionsMax < limits.streamsPerConnection / 2, "sessions leave streams for reads");
+assert(limits.snapshotChunkBytes + 64 * KiB < limits.messageBytesMax, "a chunk of a snapshot fits a message");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

@@ -79,7 +79,7 @@ function groupObject({ header, offset, entries }: FoundGroup): Record<string, un
 
 function viewObject({ superblock, ...view }: DirectoryView): Record<string, unknown> {
   if (superblock === undefined) return { ...view };
-  const { identity, state, logBegin: _begin, head: _head, ...rest } = superblock;
+  const { identity, state, logBegin: _begin, ...rest } = superblock;
   const { genesis, started, promised, acceptedBallot } = state;
   return {
     ...view,
@@ -119,7 +119,6 @@ function superblockLines({ identity, state, ...rest }: Superblock, view: Directo
     `ballots   promised ${showBallot(promised)}, accepted ${showBallot(acceptedBallot)}`,
     `writes    superblock ${view.superblockSequence}, durable group ${rest.durableSequence}, decided below slot ${rest.decidedEnd}`,
     `snapshot  ${snapshot === undefined ? "none" : `at slot ${grouped(snapshot.slot)}, root hash ${snapshot.rootHash}`}`,
-    `head      position ${grouped(rest.head.position)}, slot ${grouped(rest.head.slot)}`,
   ];
 }
 

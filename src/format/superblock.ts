@@ -28,12 +28,11 @@
  *      200     8  durableSequence  groups up to this one are durable
  *      208     8  decidedEnd       a hint, never above what was durable
  *      216     8  segmentBytes     size of new segments
- *      224     8  head.position    records below it were trimmed, as far as this node has made room
- *      232     8  head.slot        of the entry that holds head.position
- *      240    16  beginBallot      of the log at logBegin: counts where the segment beginGeneration has no header yet
- *      256     8  snapshot.slot    of the newest durable snapshot; 0: none
- *      264    16  snapshot.rootHash
- *      280     1  length of name, then the name
+ *      224     8  beginSequence    groups up to this one lie before logBegin
+ *      232    16  beginBallot      of the log at logBegin
+ *      248     8  snapshot.slot    of the newest durable snapshot; 0: none
+ *      256    16  snapshot.rootHash
+ *      272     1  length of name, then the name
  *              1  number of members, then for each:
  *                   4 nodeId | 16 nodeUid | 1 + name | 1 + peer address | 1 + client address (UTF-8 with its length before it)
  *              zeros
@@ -43,7 +42,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { Hash, NodeId, Position, Slot, Uid } from "../base/types.ts";
 import type { Ballot } from "../core/ballot.ts";
-import type { DurableState, Genesis, Identity, LogBase, LogHead, SnapshotReference } from "../core/durable.ts";
+import type { DurableState, Genesis, Identity, LogBase, SnapshotReference } from "../core/durable.ts";
 import type { Member } from "../core/message.ts";
 import { readBallot, writeBallot } from "./ballot.ts";
 
@@ -77,12 +76,11 @@ const at = {
   durableSequence: 200,
   decidedEnd: 208,
   segmentBytes: 216,
-  headPosition: 224,
-  headSlot: 232,
-  beginBallot: 240,
-  snapshotSlot: 256,
-  snapshotRootHash: 264,
-  texts: 280,
+  beginSequence: 224,
+  beginBallot: 232,
+  snapshotSlot: 248,
+  snapshotRootHash: 256,
+  texts: 272,
 } as const;
 
 const flag = { genesis: 1, started: 2, clean: 4 } as const;
@@ -97,9 +95,9 @@ export interface Superblock {
   readonly durableSequence: number;
   readonly decidedEnd: Slot;
   readonly segmentBytes: number;
-  /** The largest head that this node has made room for: never below logBegin. */
-  readonly head: LogHead;
-  /** Of the log at logBegin, as the header of the segment beginGeneration says once there is one. */
+  /** Groups up to this one lie before logBegin. */
+  readonly beginSequence: number;
+  /** Of the last REPLACE before logBegin. */
   readonly beginBallot: Ballot;
   /** Of the newest durable snapshot; what it names is whole on disk. */
   readonly snapshot: SnapshotReference | undefined;
@@ -158,8 +156,7 @@ export function encodeSuperblock(
   writeU64(view, at.durableSequence, superblock.durableSequence);
   writeU64(view, at.decidedEnd, superblock.decidedEnd);
   writeU64(view, at.segmentBytes, superblock.segmentBytes);
-  writeU64(view, at.headPosition, superblock.head.position);
-  writeU64(view, at.headSlot, superblock.head.slot);
+  writeU64(view, at.beginSequence, superblock.beginSequence);
   writeBallot(view, at.beginBallot, superblock.beginBallot);
   writeU64(view, at.snapshotSlot, superblock.snapshot?.slot ?? 0);
   writeHex(bytes, at.snapshotRootHash, superblock.snapshot?.rootHash ?? noHash);
@@ -234,7 +231,7 @@ function readSuperblock(bytes: Uint8Array, view: DataView): Superblock | string 
     durableSequence: readU64(view, at.durableSequence),
     decidedEnd: readU64(view, at.decidedEnd) as Slot,
     segmentBytes: readU64(view, at.segmentBytes),
-    head: { position: readU64(view, at.headPosition) as Position, slot: readU64(view, at.headSlot) as Slot },
+    beginSequence: readU64(view, at.beginSequence),
     beginBallot: readBallot(view, at.beginBallot),
     snapshot: readSnapshot(bytes, view),
     clean: (flags & flag.clean) !== 0,
@@ -255,20 +252,13 @@ function inRange({ identity, state, logBegin, ...rest }: Superblock): boolean {
     state.promised.n,
     state.acceptedBallot.n,
     logBegin.time,
+    rest.beginSequence,
     rest.beginBallot.n,
     rest.highestGeneration,
     rest.durableSequence,
     rest.decidedEnd,
   ];
-  const fromOne = [
-    logBegin.slot,
-    logBegin.position,
-    rest.head.position,
-    rest.head.slot,
-    rest.snapshot?.slot ?? 1,
-    rest.beginGeneration,
-    rest.segmentBytes,
-  ];
+  const fromOne = [logBegin.slot, logBegin.position, rest.snapshot?.slot ?? 1, rest.beginGeneration, rest.segmentBytes];
   return fromZero.every((value) => value >= 0) && fromOne.every((value) => value >= 1);
 }
 

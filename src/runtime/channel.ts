@@ -5,10 +5,10 @@
  */
 import { type ErrorCode, type ErrorFacts, type Outcome, PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Recovered } from "../core/durable.ts";
+import type { Commit } from "../storage/commit.ts";
 import type { StoreCounters } from "../storage/counters.ts";
 import type { GroupPlace } from "../storage/places.ts";
 import type { ReaderStart } from "../storage/reader.ts";
-import type { Commit } from "../storage/store.ts";
 import type { BackgroundWrite, GroupWrite, StoreWrite } from "../storage/write.ts";
 import type { ArenaMemory } from "./arena.ts";
 

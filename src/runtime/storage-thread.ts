@@ -23,6 +23,8 @@ export class StorageThread {
   readonly #options: StorageThreadOptions;
   readonly #unpacker = new WriteUnpacker();
   #idleTimer: NodeJS.Timeout | undefined;
+  #roomTimer: NodeJS.Timeout | undefined;
+  #advancedAt = 0;
   #closing = false;
   #poisoned = false;
 
@@ -32,6 +34,7 @@ export class StorageThread {
     port.on("message", (message: ToStorage) => this.#onMessage(message));
     const { recovered, layout, readerStart } = store;
     this.#post({ kind: "opened", recovered, layout, readerStart, counters: { ...store.counters }, report });
+    this.#markWhenIdle();
   }
 
   #onMessage(message: ToStorage): void {
@@ -76,7 +79,32 @@ export class StorageThread {
       this.#drain();
       // The answer is on its way; what this makes wait is at most the next group.
       store.fill("between");
+      if (store.hasBackground && performance.now() - this.#advancedAt >= limits.backgroundPauseMs) this.#advance();
     }
+  }
+
+  /** One piece of what no append waits for, and word of what it brought. */
+  #advance(): void {
+    const { store } = this.#options;
+    const commit = store.advance();
+    if (commit !== undefined) this.#post({ kind: "durable", ...commit, counters: { ...store.counters } });
+    this.#advancedAt = performance.now();
+    if (store.space === "full") this.#seekRoomLater();
+  }
+
+  /** While the disk is full: looks from time to time whether somebody made room. */
+  #seekRoomLater(): void {
+    this.#roomTimer ??= setTimeout(() => {
+      this.#roomTimer = undefined;
+      try {
+        const { store } = this.#options;
+        store.seekRoom();
+        if (store.hasBackground) this.#advance();
+        else if (store.space === "full") this.#seekRoomLater();
+      } catch (cause) {
+        this.#poison(cause);
+      }
+    }, limits.seekRoomMs);
   }
 
   /** An idle moment proves the last group durable, and is the time for work ahead: slice by slice, until something comes. */
@@ -84,8 +112,12 @@ export class StorageThread {
     clearTimeout(this.#idleTimer);
     this.#idleTimer = setTimeout(() => {
       try {
-        this.#options.store.mark();
-        if (this.#options.store.fill("idle")) this.#markWhenIdle(limits.fillPauseMs);
+        const { store } = this.#options;
+        store.mark();
+        // Somebody waits for a snapshot or a trim; nobody does for zeros.
+        if (store.hasBackground) this.#advance();
+        else if (!store.fill("idle")) return;
+        this.#markWhenIdle(limits.fillPauseMs);
       } catch (cause) {
         this.#poison(cause);
       }
@@ -94,7 +126,7 @@ export class StorageThread {
 
   /** The store takes nothing any more, and says so once. The engine stops; this thread waits to be ended. */
   #poison(cause: unknown): void {
-    clearTimeout(this.#idleTimer);
+    this.#stopTimers();
     if (this.#poisoned) return;
     this.#poisoned = true;
     this.#post({ kind: "failed", error: packError(cause, "STORAGE_FAILED") });
@@ -106,12 +138,17 @@ export class StorageThread {
   }
 
   #close(): void {
-    clearTimeout(this.#idleTimer);
+    this.#stopTimers();
     this.#options.store.close();
     this.#options.onClosed().then(
       () => this.#post({ kind: "closed" }),
       (cause) => this.#poison(cause),
     );
+  }
+
+  #stopTimers(): void {
+    clearTimeout(this.#idleTimer);
+    clearTimeout(this.#roomTimer);
   }
 
   #post(message: FromStorage): void {

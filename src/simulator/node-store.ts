@@ -58,7 +58,7 @@ export function makeOpenNodeStore(options: {
       reader,
       counters: store.counters,
       get pending() {
-        return store.pending;
+        return store.pending || store.hasBackground;
       },
       submit: (write) => {
         if ("decidedEnd" in write) decidedEnd = maxSlot(decidedEnd, write.decidedEnd);
@@ -67,7 +67,7 @@ export function makeOpenNodeStore(options: {
       submitBackground: (write) => store.submitBackground(write),
       // The reader knows what is durable before the core does, as between the threads of a real node.
       commit: () => {
-        const commit = store.commit();
+        const commit = store.commit() ?? store.advance();
         if (commit === undefined) return undefined;
         reader.take(commit);
         indexNext();

@@ -148,16 +148,15 @@ export class SimDisk implements Disk {
     const name = normalize(path);
     this.#checkPower("unlink");
     const file = this.#fileAt(path, "unlink");
-    this.#operate("unlink", () => {
-      this.#names.delete(name);
-      this.#pending.push({
-        kind: "remove",
-        path: name,
-        to: undefined,
-        node: file,
-        unsyncedIn: new Set([parentOf(name)]),
-      });
-    });
+    this.#operate("unlink", () => this.#remove(name, file));
+  }
+
+  removeDirectory(path: string): void {
+    const name = normalize(path);
+    this.#checkPower("rmdir");
+    this.#checkDirectory(name, "rmdir", path);
+    if (this.list(path).length > 0) throw new DiskError("ENOTEMPTY", "rmdir", path);
+    this.#operate("rmdir", () => this.#remove(name, "directory"));
   }
 
   syncDirectory(path: string): void {
@@ -187,6 +186,11 @@ export class SimDisk implements Disk {
   #put(path: string, node: Node): void {
     this.#names.set(path, node);
     this.#pending.push({ kind: "put", path, to: undefined, node, unsyncedIn: new Set([parentOf(path)]) });
+  }
+
+  #remove(path: string, node: Node): void {
+    this.#names.delete(path);
+    this.#pending.push({ kind: "remove", path, to: undefined, node, unsyncedIn: new Set([parentOf(path)]) });
   }
 
   /** A change is durable once its last directory is synced; so is then every earlier change that it builds on. */
@@ -310,6 +314,8 @@ function applyChange(names: Map<string, Node>, change: NameChange): void {
   }
   if (names.get(change.path) !== change.node) return;
   if (change.to !== undefined && names.get(parentOf(change.to)) !== "directory") return;
+  const isHeld = change.node === "directory" && [...names.keys()].some((name) => parentOf(name) === change.path);
+  if (change.kind === "remove" && isHeld) return;
   names.delete(change.path);
   if (change.to !== undefined) names.set(change.to, change.node);
 }

@@ -1,3 +1,5 @@
+import type { SpaceUsed } from "./accounted-disk.ts";
+
 /** What a store did since it was opened. */
 export interface StoreCounters {
   /** Groups of all kinds. */
@@ -13,9 +15,13 @@ export interface StoreCounters {
   filledBytes: number;
   /** Of groups that went to space that was only reserved: there the log outran the filling. */
   reservedBytes: number;
+  /** What the files of the directory take now, in bytes. */
+  readonly used: SpaceUsed;
 }
 
-export const noCounts = (): StoreCounters => ({
+const nothingUsed = (): SpaceUsed => ({ log: 0, trash: 0, snapshots: 0, reserve: 0, rest: 0 });
+
+export const noCounts = (used: SpaceUsed = nothingUsed()): StoreCounters => ({
   groups: 0,
   syncs: 0,
   bytes: 0,
@@ -23,4 +29,5 @@ export const noCounts = (): StoreCounters => ({
   segments: 0,
   filledBytes: 0,
   reservedBytes: 0,
+  used,
 });

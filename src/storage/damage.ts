@@ -19,6 +19,9 @@ export type DamageReason =
   | "GROUP_OUT_OF_ORDER"
   | "GROUP_LOST"
   | "CHAIN_BROKEN"
+  // Snapshots.
+  | "SNAPSHOT_MISSING"
+  | "SNAPSHOT_DAMAGED"
   // Log and superblock against each other.
   | "REPLACE_LOST"
   | "BALLOT_AHEAD"

@@ -3,7 +3,15 @@ import type { Hashing } from "../base/hashing.ts";
 import type { Superblock } from "../format/superblock.ts";
 import { damaged } from "./damage.ts";
 import type { Disk } from "./disk.ts";
-import { logDirectory, parentOf, superblockPath, trashDirectory, unfinished } from "./paths.ts";
+import {
+  logDirectory,
+  parentOf,
+  reserveDirectory,
+  snapshotsDirectory,
+  superblockPath,
+  trashDirectory,
+  unfinished,
+} from "./paths.ts";
 import { SuperblockStore } from "./superblock-store.ts";
 
 /** What a directory may hold whose formatting was cut short; all of it is made again. */
@@ -11,6 +19,8 @@ const leftovers: ReadonlySet<string> = new Set([
   "LOCK",
   "log",
   "trash",
+  "snapshots",
+  "reserve",
   "write-mode",
   `write-mode${unfinished}`,
   `measure${unfinished}`,
@@ -43,7 +53,7 @@ export function formatDirectory(disk: Disk, dir: string, hashing: Hashing, fresh
       { facts: { directory: dir, name } },
     );
   }
-  for (const directory of [logDirectory(dir), trashDirectory(dir)]) {
+  for (const directory of [logDirectory, trashDirectory, snapshotsDirectory, reserveDirectory].map((of) => of(dir))) {
     if (disk.exists(directory) && disk.list(directory).length > 0) {
       throw damaged("NOT_FOUND", `${dir} holds a log and its superblock is missing`, { file: path });
     }

@@ -12,9 +12,11 @@ export interface Disk {
   makeDirectory(path: string): void;
   /** Names in a directory, sorted. */
   list(path: string): string[];
-  /** Replaces the target atomically. Durable only after syncDirectory() of both parents. */
+  /** Moves a file; replaces the target atomically. Durable only after syncDirectory() of both parents. */
   rename(from: string, to: string): void;
   remove(path: string): void;
+  /** Removes a directory that is empty. */
+  removeDirectory(path: string): void;
   /** Makes creations, renames and removals in a directory durable. */
   syncDirectory(path: string): void;
 }

@@ -1,6 +1,7 @@
 import { limits } from "../base/limits.ts";
 import type { StoreCounters } from "./counters.ts";
-import { DiskError, type DiskFile } from "./disk.ts";
+import type { DiskFile } from "./disk.ts";
+import { isFull } from "./reserve.ts";
 
 /**
  * The space of a segment file. A group that goes where something was written before is synced in half the time of one that goes
@@ -42,6 +43,3 @@ export function takeSpace(space: Space, begin: number, end: number, counters: St
 }
 
 const slice = new Uint8Array(limits.fillBytes);
-
-const isFull = (error: unknown): boolean =>
-  error instanceof DiskError && (error.errno === "ENOSPC" || error.errno === "EDQUOT");

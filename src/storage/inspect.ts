@@ -1,5 +1,5 @@
 import type { Hashing } from "../base/hashing.ts";
-import type { LogBase, LogHead } from "../core/durable.ts";
+import type { LogBase } from "../core/durable.ts";
 import { pageBytes } from "../format/index-page.ts";
 import type { SegmentHeader } from "../format/segment.ts";
 import { decodeIndexHeader } from "../format/segment-index.ts";
@@ -45,7 +45,6 @@ export interface DirectoryView {
   readonly superblock: Superblock | undefined;
   /** How often the superblock was written. */
   readonly superblockSequence: number;
-  readonly head: LogHead | undefined;
   readonly begin: LogBase | undefined;
   readonly end: LogBase | undefined;
   readonly segments: readonly SegmentView[];
@@ -68,7 +67,6 @@ export function inspectDirectory(options: InspectOptions): DirectoryView {
       dir,
       superblock: read?.superblock,
       superblockSequence: read?.sequence ?? 0,
-      head: read?.superblock.head,
       begin: read?.superblock.logBegin ?? views[0]?.begin,
       end: last === undefined ? read?.superblock.logBegin : last.end,
       segments: views,

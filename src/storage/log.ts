@@ -18,8 +18,10 @@ import { zeros } from "./block-reader.ts";
 import type { StoreCounters } from "./counters.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { fillNext, type Space, takeSpace } from "./filling.ts";
-import { logDirectory, segmentPath, unfinished } from "./paths.ts";
+import { segmentPath } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
+import { SegmentList, type SegmentSpan } from "./segments.ts";
+import type { DiskSpace } from "./space.ts";
 import type { GroupWrite } from "./write.ts";
 
 /** Where the log on disk ends. */
@@ -51,12 +53,18 @@ export interface LogWriterOptions {
   readonly segment: OpenSegment | undefined;
   /** Whose segments these are; called only once there is a genesis. */
   readonly owner: () => { readonly clusterId: Uid; readonly nodeId: NodeId; readonly nodeUid: Uid };
+  /** All segments with headers, the open one last. */
+  readonly segments: readonly SegmentSpan[];
+  /** The generation with which the log begins. */
+  readonly beginGeneration: number;
   /** Highest generation whose file was made. */
   readonly highestGeneration: number;
   /** Whether that is a spare of zeros, which may be filled ahead, or of old bytes, which were written before. */
   readonly spare: "zeros" | "recycled" | undefined;
   /** Makes durable, in the superblock, that this generation was made: it comes before the generation's first group. */
   readonly segmentMade: (generation: number) => void;
+  /** Where the files of segments come from. */
+  readonly space: DiskSpace;
 }
 
 /** Writes groups, one at a time: each call returns when what it wrote is durable. Knows nothing of queues and recovery. */
@@ -68,6 +76,9 @@ export class LogWriter {
   /** How much of the spare was written before. Its file is opened when there is something to do with it. */
   #spare: { file: DiskFile | undefined; writtenEnd: number } = { file: undefined, writtenEnd: 0 };
   #lastExtent = 0;
+  /** Of the last segment before the open one, or before the first one that there will be. */
+  #generationBefore: number;
+  readonly segments: SegmentList;
   /** Whether the last group with entries is the last thing that was written: then nothing proves yet that it was durable. */
   #unproven = false;
 
@@ -75,6 +86,8 @@ export class LogWriter {
     this.#options = options;
     this.#end = options.end;
     this.#highestGeneration = options.highestGeneration;
+    this.#generationBefore = options.beginGeneration - 1;
+    this.segments = new SegmentList(options.segments);
     if (options.segment !== undefined) {
       const path = segmentPath(options.dir, options.segment.tag.generation);
       // Who opens a directory does not know how far it was filled; zeros once more do no harm.
@@ -138,30 +151,48 @@ export class LogWriter {
     this.#write("mark", []);
   }
 
-  /** Makes the next segment's file, if it is not there: whole, durable, without a header. */
-  makeSpare(): void {
-    const { disk, dir, segmentBytes, counters } = this.#options;
+  /**
+   * Makes the next segment's file, if it is not there: whole, durable, without a header. False where the disk has no room for it
+   * and it is not needed now.
+   *
+   * @throws DiskError ENOSPC where it is needed now, and the reserve is used up.
+   */
+  makeSpare(need: "now" | "ahead"): boolean {
+    const { dir, space, counters } = this.#options;
     const generation = this.#generation + 1;
-    if (this.#highestGeneration >= generation) return;
-    const path = segmentPath(dir, generation);
-    const file = disk.create(path + unfinished);
-    try {
-      file.resize(segmentBytes);
-      file.sync();
-    } finally {
-      file.close();
-    }
-    disk.rename(path + unfinished, path);
-    disk.syncDirectory(logDirectory(dir));
+    if (this.#highestGeneration >= generation) return true;
+    const made = space.makeSegment(segmentPath(dir, generation), need === "now");
+    if (made === undefined) return false;
     counters.syncs += 2;
+    this.#spare.writtenEnd = made === "recycled" ? Number.POSITIVE_INFINITY : 0;
     this.#highestGeneration = generation;
     this.#options.segmentMade(generation);
+    return true;
+  }
+
+  get hasSpare(): boolean {
+    return this.#highestGeneration > this.#generation;
   }
 
   /** Whether the open segment is more than half full (or there is none) and its successor was not made yet. */
   get wantsSpare(): boolean {
-    if (this.#highestGeneration > this.#generation) return false;
+    if (this.hasSpare) return false;
     return this.#segment === undefined || this.#segment.offset * 2 > this.#segment.size;
+  }
+
+  /**
+   * The log goes on empty at `begin`, in the spare, which was made; what was written before is void. The caller has made that
+   * durable: it is what an opening would find.
+   */
+  restart(begin: LogBase): void {
+    assert(this.hasSpare, "a log restarts in a segment that is there");
+    assert(begin.slot >= this.#end.decidedEnd, `a restart at ${begin.slot} below ${this.#end.decidedEnd} (P11)`);
+    this.#segment?.file.close();
+    this.#segment = undefined;
+    this.#generationBefore = this.#highestGeneration - 1;
+    this.segments.dropBefore(this.#highestGeneration);
+    this.#unproven = false;
+    this.#end = { ...begin, ballot: this.#end.ballot, decidedEnd: begin.slot, sequence: this.#end.sequence };
   }
 
   /**
@@ -170,7 +201,7 @@ export class LogWriter {
    */
   roll(extent: number): void {
     const { hashing, randomBytes, counters, owner } = this.#options;
-    this.makeSpare();
+    this.makeSpare("now");
     const generation = this.#generation + 1;
     const file = this.#openSpare();
     const writtenEnd = Math.min(this.#spare.writtenEnd, file.size());
@@ -193,6 +224,8 @@ export class LogWriter {
     counters.segments += 1;
     this.#segment?.file.close();
     this.#segment = { tag, file, offset: segmentHeaderBytes, size, writtenEnd };
+    const { firstSequence, begin, ballot } = header;
+    this.segments.add({ generation, begin, firstSequence, ballot, lowestSlot: begin.slot });
     this.#spare = { file: undefined, writtenEnd: 0 };
     this.#unproven = false;
   }
@@ -235,7 +268,7 @@ export class LogWriter {
   }
 
   get #generation(): number {
-    return this.#segment?.tag.generation ?? 0;
+    return this.#segment?.tag.generation ?? this.#generationBefore;
   }
 
   /** One write, one sync. The log's end moves only after both. */
@@ -275,6 +308,7 @@ export class LogWriter {
     segment.file.sync();
 
     const { offset } = segment;
+    this.segments.noteGroup(firstSlot);
     segment.offset += extent;
     takeSpace(segment, offset, segment.offset, counters);
     if (kind !== "mark") this.#lastExtent = extent;

@@ -53,6 +53,10 @@ export class NativeDisk implements Disk {
     this.#names.remove(path);
   }
 
+  removeDirectory(path: string): void {
+    this.#names.removeDirectory(path);
+  }
+
   syncDirectory(path: string): void {
     systemCall("fsync", path, () => {
       const directory = this.#files.open(path, { write: false, directory: true });

@@ -9,6 +9,7 @@ import {
   readdirSync,
   readSync,
   renameSync,
+  rmdirSync,
   statSync,
   unlinkSync,
   writevSync,
@@ -48,6 +49,10 @@ export class NodeDisk implements Disk {
 
   remove(path: string): void {
     systemCall("unlink", path, () => unlinkSync(path));
+  }
+
+  removeDirectory(path: string): void {
+    systemCall("rmdir", path, () => rmdirSync(path));
   }
 
   syncDirectory(path: string): void {

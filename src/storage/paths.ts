@@ -10,6 +10,13 @@ export const measurePath = (dir: string): string => `${dir}/measure${unfinished}
 export const logDirectory = (dir: string): string => `${dir}/log`;
 export const trashDirectory = (dir: string): string => `${dir}/trash`;
 
+export const snapshotsDirectory = (dir: string): string => `${dir}/snapshots`;
+export const snapshotDirectory = (dir: string, slot: number): string => `${snapshotsDirectory(dir)}/${slot}`;
+export const manifestPath = (dir: string, slot: number): string => `${snapshotDirectory(dir, slot)}/manifest`;
+export const chunkPath = (dir: string, slot: number, number: number): string =>
+  `${snapshotDirectory(dir, slot)}/${String(number).padStart(4, "0")}`;
+export const reserveDirectory = (dir: string): string => `${dir}/reserve`;
+
 export const segmentName = (generation: number): string => `${String(generation).padStart(8, "0")}.log`;
 export const segmentPath = (dir: string, generation: number): string =>
   `${logDirectory(dir)}/${segmentName(generation)}`;

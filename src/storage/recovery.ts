@@ -2,7 +2,7 @@ import { defined } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { maxSlot, type Slot } from "../base/types.ts";
-import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
+import { compareBallots, showBallot } from "../core/ballot.ts";
 import type { Genesis, LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
 import type { Log } from "../core/log.ts";
@@ -19,6 +19,7 @@ import type { LogEnd, OpenSegment } from "./log.ts";
 import { generationOf, indexGenerationOf, indexPath, logDirectory, segmentPath, unfinished } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
 import { LogScan, type SegmentEnd } from "./scan.ts";
+import type { SegmentSpan } from "./segments.ts";
 
 export interface RecoveryInput {
   readonly disk: Disk;
@@ -43,6 +44,8 @@ export interface RecoveredLog {
   readonly segment: OpenSegment | undefined;
   /** The end of a torn group behind `segment.offset`: the log goes on in a new segment. */
   readonly tornEnd: number | undefined;
+  /** All that have headers, the open one last. */
+  readonly segments: readonly SegmentSpan[];
   /** A spare included, also one that the superblock does not know of yet. */
   readonly highestGeneration: number;
   /** The last generation, where it has no header of its own yet: zeros, or the old bytes of a segment that was used before. */
@@ -83,6 +86,7 @@ export function recoverLog(input: RecoveryInput): RecoveredLog {
       last === undefined || end === undefined ? undefined : { tag: last.header, offset: end.offset, size: last.size },
     // When a node is closed nothing is being written: old bytes of a recycled file are all that can lie there.
     tornEnd: superblock.clean ? undefined : end?.tornEnd,
+    segments: headed.map(({ header }) => spanOf(header, scan)),
     highestGeneration: superblock.beginGeneration - 1 + segments.length,
     spare: segments[segments.length - 1]?.spare,
   };
@@ -94,10 +98,9 @@ function scanSegments(
   headed: readonly HeadedSegment[],
   found: ReadonlyMap<number, FoundIndex>,
 ): { readonly scan: LogScan; readonly end: SegmentEnd | undefined } {
-  const first = headed[0]?.header;
   const scan = new LogScan(hashing, superblock.logBegin, {
-    sequence: (first?.firstSequence ?? 1) - 1,
-    ballot: superblock.beginGeneration === 1 ? noBallot : (first?.ballot ?? noBallot),
+    sequence: superblock.beginSequence,
+    ballot: superblock.beginBallot,
     durableSequence: superblock.durableSequence,
     snapshot,
   });
@@ -175,7 +178,9 @@ function listFiles({ disk, dir, superblock }: RecoveryInput) {
     const generation = generationOf(name);
     const begun = superblock.state.genesis !== undefined;
     const highest = superblock.highestGeneration + (begun ? 1 : 0);
-    if (generation === undefined || generation < superblock.beginGeneration || generation > highest) {
+    // What is below the begin was trimmed, and a crash came before it was taken away.
+    if (generation !== undefined && generation < superblock.beginGeneration) continue;
+    if (generation === undefined || generation > highest) {
       throw damaged("SEGMENT_UNKNOWN", `${path} is no segment that this node made`, { file: path });
     }
     found.add(generation);
@@ -278,6 +283,10 @@ function checkAgainstSuperblock(scan: LogScan, superblock: Superblock, dir: stri
     const what = `the log has the ballot ${showBallot(scan.ballot)}, above ${showBallot(promised)}, which is the last that was promised`;
     throw damaged("BALLOT_AHEAD", what, { ...facts, promised: showBallot(promised) });
   }
+}
+
+function spanOf({ generation, begin, firstSequence, ballot }: SegmentHeader, scan: LogScan): SegmentSpan {
+  return { generation, begin, firstSequence, ballot, lowestSlot: scan.lowestSlots.get(generation) ?? begin.slot };
 }
 
 function endOf({ log, ballot, decidedEnd, sequence }: LogScan): LogEnd {

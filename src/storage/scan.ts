@@ -59,6 +59,8 @@ export class LogScan {
   /** [decidedEnd, end). */
   log: Log;
   readonly layout: GroupPlace[] = [];
+  /** The lowest slot that a group begins with, by the generation of its segment. */
+  readonly lowestSlots = new Map<number, Slot>();
   /** What the entries below decidedEnd amount to for the sequencer. */
   readonly state: LogState;
   readonly #parts: EntryParts;
@@ -96,6 +98,7 @@ export class LogScan {
     if (!continues) return false;
     cutPlaces(this.layout, begin.slot);
     this.log = new Log(end, [], 0);
+    this.lowestSlots.set(header.generation, begin.slot);
     this.decidedEnd = maxSlot(this.decidedEnd, end.slot);
     this.sequence = lastSequence;
     this.ballot = ballot;
@@ -240,6 +243,7 @@ export class LogScan {
     }
     if (header.prevHash !== log.hashBefore(header.firstSlot)) throw fail("CHAIN_BROKEN", "does not continue the chain");
 
+    this.lowestSlots.set(generation, minSlot(this.lowestSlots.get(generation) ?? header.firstSlot, header.firstSlot));
     log.cut(header.firstSlot);
     cutPlaces(this.layout, header.firstSlot);
     log.append(entries);

@@ -1,55 +1,29 @@
-import { assert, defined } from "../base/assert.ts";
-import { toHex } from "../base/bytes.ts";
+import { assert, assertNever, defined } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { firstPosition, firstSlot, type Hash, maxSlot, type Slot, type Ticket, type Uid } from "../base/types.ts";
-import { largerBallot, noBallot } from "../core/ballot.ts";
-import type { DurableState, LogBase, Recovered, SnapshotReference } from "../core/durable.ts";
+import { firstSlot, maxSlot, type Slot, type Ticket } from "../base/types.ts";
+import { largerBallot } from "../core/ballot.ts";
+import type { Recovered } from "../core/durable.ts";
 import { firstHash } from "../format/entry.ts";
 import type { Superblock } from "../format/superblock.ts";
+import { AccountedDisk } from "./accounted-disk.ts";
+import { Background, type BackgroundHost, type BackgroundResult } from "./background.ts";
+import type { Commit } from "./commit.ts";
 import { noCounts, type StoreCounters } from "./counters.ts";
 import { openingFailed, storageFailed } from "./damage.ts";
 import { formatDirectory } from "./directory.ts";
-import type { Disk } from "./disk.ts";
 import { LogWriter } from "./log.ts";
 import { superblockPath } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
 import type { ReaderStart } from "./reader.ts";
+import { recoveredState } from "./recovered-state.ts";
 import { type RecoveredLog, recoverLog } from "./recovery.ts";
+import { DiskSpace, type SpaceState } from "./space.ts";
+import { checkName, checkSegmentBytes, freshSuperblock, type StoreOptions } from "./store-options.ts";
 import { SuperblockStore } from "./superblock-store.ts";
 import { abandonTornEnd } from "./torn.ts";
-import type { BackgroundWrite, GroupWrite, StoreWrite, SuperblockWrite } from "./write.ts";
-
-export interface StoreOptions {
-  readonly disk: Disk;
-  readonly dir: string;
-  readonly hashing: Hashing;
-  /** Fresh random bytes: nodeUid and the nonces of segments. */
-  readonly randomBytes: (count: number) => Uint8Array;
-  /** Of the node. A directory belongs to the name that it was formatted for. */
-  readonly name: string;
-  /** Size of new segments, a multiple of 4 KiB; the default is limits.segmentBytesDefault. */
-  readonly segmentBytes?: number;
-}
-
-/** What became durable. */
-export interface Commit {
-  /** Everything submitted with a ticket up to this one is durable. 0: nothing yet. */
-  readonly ticket: Ticket;
-  /** Where its entries lie, for readers. */
-  readonly places: readonly GroupPlace[];
-  /** A REPLACE: everything that was at or above this slot is void, and `places` come after. */
-  readonly voidFrom?: Slot;
-  /** A snapshot that is whole on disk, and what the node would start from now. */
-  readonly snapshot?: SnapshotReference;
-  /** Of a snapshot that another node sends: chunks below this number are durable here. Equal to `chunkCount`: install it. */
-  readonly receiving?: SnapshotReference & { readonly chunksDurable: number; readonly chunkCount: number };
-  /** Where the log begins now: what was below lies in files that are taken away, and readers let go of it. */
-  readonly logBegin?: LogBase;
-  /** The log was emptied by an install and goes on at `logBegin`: nothing that was known of it holds. */
-  readonly installed?: SnapshotReference;
-}
+import type { BackgroundWrite, GroupWrite, InstallWrite, StoreWrite, SuperblockWrite } from "./write.ts";
 
 /**
  * A data directory in the hands of its one owner: what was recovered, and a queue of writes that become durable one unit at a
@@ -69,9 +43,13 @@ export class Store {
   readonly #superblocks: SuperblockStore;
   readonly #log: LogWriter;
   readonly #segmentBytes: number;
+  readonly #space: DiskSpace;
+  readonly #background: Background;
   #queue: StoreWrite[] = [];
-  /** Newest last; what nobody works off yet. */
-  #background: BackgroundWrite[] = [];
+  /** Of the last ordered write that is durable. */
+  #ticket = 0 as Ticket;
+  /** What the owner knows of the room. */
+  #toldSpace: SpaceState = "enough";
   #decidedEnd: Slot;
   #poison: PaxlogError | undefined;
   #closed = false;
@@ -85,15 +63,17 @@ export class Store {
   static open(options: StoreOptions): Store {
     const segmentBytes = options.segmentBytes ?? limits.segmentBytesDefault;
     checkSegmentBytes(segmentBytes);
-    const counters = noCounts();
     let superblocks: SuperblockStore | undefined;
     try {
-      const { disk, dir, hashing } = options;
-      formatDirectory(disk, dir, hashing, () => freshSuperblock(options, segmentBytes));
+      const { dir, hashing } = options;
+      formatDirectory(options.disk, dir, hashing, () => freshSuperblock(options, segmentBytes));
+      const disk = new AccountedDisk(options.disk, dir, options.quotaBytes);
+      const counters = noCounts(disk.used);
       superblocks = SuperblockStore.open(disk, superblockPath(dir), hashing, counters);
       checkName(superblocks.current, options);
-      const log = recoverLog({ disk, dir, hashing, superblock: superblocks.current, snapshot: undefined });
-      return new Store(options, segmentBytes, counters, superblocks, log);
+      const snapshot = recoveredState(disk, dir, superblocks.current, hashing);
+      const log = recoverLog({ disk, dir, hashing, superblock: superblocks.current, snapshot });
+      return new Store({ ...options, disk, segmentBytes }, counters, superblocks, log);
     } catch (error) {
       superblocks?.close();
       throw openingFailed(error, options.dir);
@@ -101,14 +81,14 @@ export class Store {
   }
 
   private constructor(
-    options: StoreOptions,
-    segmentBytes: number,
+    options: Required<Pick<StoreOptions, "segmentBytes">> & StoreOptions,
     counters: StoreCounters,
     superblocks: SuperblockStore,
     log: RecoveredLog,
   ) {
     this.#dir = options.dir;
     this.#hashing = options.hashing;
+    const { disk, dir, hashing, segmentBytes } = options;
     this.#segmentBytes = segmentBytes;
     this.#superblocks = superblocks;
     this.counters = counters;
@@ -130,25 +110,17 @@ export class Store {
       durableSequence: log.end.sequence,
       decidedEnd: log.end.decidedEnd,
     });
-    const { head, snapshot, logBegin } = before;
-    this.recovered = {
-      identity,
-      state,
-      logBegin,
-      head,
-      snapshot,
-      base: log.base,
-      window: log.window,
-      sequencer: log.sequencer,
-    };
+    const { logBegin, snapshot } = before;
+    const head = { position: logBegin.position, slot: logBegin.slot };
+    const { base, window, sequencer } = log;
+    this.recovered = { identity, state, logBegin, head, snapshot, base, window, sequencer };
+    this.#space = new DiskSpace(disk, dir, segmentBytes);
     this.#log = new LogWriter({
       ...options,
-      segmentBytes,
+      ...log,
       counters,
-      end: log.end,
-      segment: log.segment,
-      highestGeneration: log.highestGeneration,
-      spare: log.spare,
+      beginGeneration: before.beginGeneration,
+      space: this.#space,
       owner: () => {
         const { clusterId, nodeId } = defined(superblocks.current.state.genesis, "the genesis");
         return { clusterId, nodeId, nodeUid: identity.nodeUid };
@@ -156,8 +128,27 @@ export class Store {
       segmentMade: (generation) => this.#writeSuperblock({ highestGeneration: generation }),
     });
     if (log.tornEnd !== undefined) {
-      abandonTornEnd(options.disk, options.dir, defined(log.segment, "the torn segment"), log.tornEnd, this.#log);
+      const { trash } = this.#space;
+      abandonTornEnd({ disk, dir, trash }, defined(log.segment, "the torn segment"), log.tornEnd, this.#log);
     }
+    // What a trim that was cut short left, and then the reserve, which may be made of it.
+    this.#space.trash.takeSegments(before.beginGeneration);
+    this.#space.open();
+    const host: BackgroundHost = {
+      get superblock() {
+        return superblocks.current;
+      },
+      segments: this.#log.segments,
+      writeSuperblock: (change) => this.#writeSuperblock(change),
+    };
+    this.#background = new Background({
+      disk,
+      dir,
+      hashing,
+      space: this.#space,
+      host,
+      headSlot: sequencer.retained.head.slot,
+    });
   }
 
   /** Whether something waits for `commit`. */
@@ -171,10 +162,45 @@ export class Store {
     this.#queue.push(write);
   }
 
+  /** Whether `advance` has something to do. */
+  get hasBackground(): boolean {
+    return this.#background.isPending || this.#wantsSpare || this.#space.state !== this.#toldSpace;
+  }
+
+  /** Whether the disk had room when it was last asked for some. */
+  get space(): SpaceState {
+    return this.#space.state;
+  }
+
+  /**
+   * For a moment between two commits, or an idle one: does one piece of what no append waits for, about limits.snapshotPieceBytes of
+   * the disk's time. Returns what that made known, with the ticket of the last commit.
+   */
+  advance(): Commit | undefined {
+    this.#check();
+    return this.#guarded(() => {
+      let result: BackgroundResult | undefined;
+      if (this.#wantsSpare) this.#log.makeSpare("ahead");
+      else if (this.#background.isPending) result = this.#background.step();
+      if (result?.logBegin !== undefined) this.#seekRoom();
+      const space = this.#space.state;
+      if (result === undefined && space === this.#toldSpace) return undefined;
+      const told = space === this.#toldSpace ? {} : { space };
+      this.#toldSpace = space;
+      return { ticket: this.#ticket, places: [], ...result, ...told };
+    });
+  }
+
+  /** For about once a second while the disk is full: looks whether there is room again. `advance` tells. */
+  seekRoom(): void {
+    this.#check();
+    this.#guarded(() => this.#seekRoom());
+  }
+
   /** Takes what becomes durable when there is time: nothing that has a ticket waits for it. */
   submitBackground(write: BackgroundWrite): void {
     this.#check();
-    this.#background.push(write);
+    this.#background.submit(write);
   }
 
   /**
@@ -186,9 +212,9 @@ export class Store {
     const first = this.#queue[0];
     if (first === undefined) return undefined;
     return this.#guarded(() => {
-      if (first.kind === "superblock") return this.#commitSuperblock(first);
-      if (first.kind === "replace") return this.#commitReplace(first);
-      return this.#commitAppends();
+      const commit = this.#commitNext(first);
+      this.#ticket = commit.ticket;
+      return commit;
     });
   }
 
@@ -200,7 +226,7 @@ export class Store {
     this.#check();
     this.#guarded(() => {
       if (this.#log.unproven) this.#log.mark();
-      if (this.#superblocks.current.state.genesis !== undefined && this.#log.wantsSpare) this.#log.makeSpare();
+      if (this.#wantsSpare) this.#log.makeSpare("ahead");
     });
   }
 
@@ -229,8 +255,38 @@ export class Store {
     } finally {
       this.#closed = true;
       this.#queue = [];
+      this.#background.close();
       this.#log.close();
       this.#superblocks.close();
+    }
+  }
+
+  get #wantsSpare(): boolean {
+    const { genesis } = this.#superblocks.current.state;
+    return genesis !== undefined && this.#space.state === "enough" && this.#log.wantsSpare;
+  }
+
+  #seekRoom(): void {
+    if (this.#space.state === "enough") return;
+    this.#background.retry();
+    while (this.#space.fillReserve());
+    if (!this.#space.reserveIsWhole) return;
+    if (this.#superblocks.current.state.genesis !== undefined && !this.#log.makeSpare("ahead")) return;
+    this.#space.hasRoomAgain();
+  }
+
+  #commitNext(first: StoreWrite): Commit {
+    switch (first.kind) {
+      case "superblock":
+        return this.#commitSuperblock(first);
+      case "replace":
+        return this.#commitReplace(first);
+      case "append":
+        return this.#commitAppends();
+      case "install":
+        return this.#commitInstall(first);
+      default:
+        return assertNever(first);
     }
   }
 
@@ -260,6 +316,30 @@ export class Store {
     return { ticket: write.ticket, places: place === undefined ? [] : [place], voidFrom: write.firstSlot };
   }
 
+  /** The superblock is the moment: before it the old log stands, after it the snapshot and an empty log at its begin (P16). */
+  #commitInstall(write: InstallWrite): Commit {
+    const { begin } = write;
+    assert(begin.slot <= write.slot, `an install of the snapshot at ${write.slot} leaves a hole before ${begin.slot}`);
+    assert(begin.slot >= this.#log.end.decidedEnd, `an install at ${begin.slot} cuts what is decided (P11)`);
+    const snapshot = this.#background.takeReceived(write.slot, write.rootHash);
+    this.#log.makeSpare("now");
+    const { highestGeneration } = this.#superblocks.current;
+    const { sequence, ballot } = this.#log.end;
+    this.#decidedEnd = begin.slot;
+    this.#writeSuperblock({
+      snapshot,
+      logBegin: begin,
+      beginGeneration: highestGeneration,
+      beginSequence: sequence,
+      beginBallot: ballot,
+      decidedEnd: begin.slot,
+    });
+    this.#log.restart(begin);
+    this.#space.trash.takeSegments(highestGeneration);
+    this.#queue.shift();
+    return { ticket: write.ticket, places: [], voidFrom: firstSlot, installed: snapshot, logBegin: begin };
+  }
+
   #commitAppends(): Commit {
     const writes: GroupWrite[] = [];
     let bytes = 0;
@@ -274,12 +354,7 @@ export class Store {
     return { ticket: writes[writes.length - 1]!.ticket, places: [place] };
   }
 
-  #writeSuperblock(change: {
-    state?: DurableState;
-    logBegin?: Superblock["logBegin"];
-    highestGeneration?: number;
-    clean?: boolean;
-  }): void {
+  #writeSuperblock(change: Partial<Superblock>): void {
     const { end } = this.#log;
     this.#superblocks.write({
       ...this.#superblocks.current,
@@ -305,40 +380,4 @@ export class Store {
       throw error instanceof PaxlogError ? error : this.#poison;
     }
   }
-}
-
-function freshSuperblock({ randomBytes, name }: StoreOptions, segmentBytes: number): Superblock {
-  return {
-    identity: { name, nodeUid: toHex(randomBytes(16)) as Uid, incarnation: 0 },
-    state: { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot },
-    logBegin: { slot: firstSlot, hash: "" as Hash, position: firstPosition, time: 0 },
-    beginGeneration: 1,
-    highestGeneration: 0,
-    durableSequence: 0,
-    decidedEnd: firstSlot,
-    segmentBytes,
-    head: { position: firstPosition, slot: firstSlot },
-    beginBallot: noBallot,
-    snapshot: undefined,
-    clean: true,
-  };
-}
-
-function checkName({ identity }: Superblock, { name, dir }: StoreOptions): void {
-  if (identity.name === name) return;
-  throw new PaxlogError(
-    "DIRECTORY_UNUSABLE",
-    `the directory ${dir} belongs to the node "${identity.name}", not to "${name}". Start this node on its own directory, or an empty one.`,
-    { facts: { directory: dir, name, owner: identity.name } },
-  );
-}
-
-function checkSegmentBytes(segmentBytes: number): void {
-  const { segmentBytesMin, segmentBytesMax, blockBytes } = limits;
-  if (segmentBytes >= segmentBytesMin && segmentBytes <= segmentBytesMax && segmentBytes % blockBytes === 0) return;
-  throw new PaxlogError(
-    "INVALID_ARGUMENT",
-    `the segment size must be a multiple of ${blockBytes} from ${segmentBytesMin} to ${segmentBytesMax}, is ${segmentBytes}`,
-    { facts: { segmentBytes } },
-  );
 }

@@ -84,6 +84,7 @@ function overMemory(disk: Disk, memory: MemoryFile): Disk {
     list: (path) => disk.list(path),
     rename: () => {},
     remove: () => {},
+    removeDirectory: () => {},
     syncDirectory: () => {},
   };
 }

@@ -107,8 +107,8 @@ class Verifier {
       onFault: this.#fault,
       begin,
       before: {
-        sequence: (first?.firstSequence ?? 1) - 1,
-        ballot: superblock?.beginGeneration === 1 ? noBallot : (first?.ballot ?? noBallot),
+        sequence: superblock?.beginSequence ?? (first?.firstSequence ?? 1) - 1,
+        ballot: superblock?.beginBallot ?? first?.ballot ?? noBallot,
       },
       state: isWhole ? new LogState() : undefined,
     });

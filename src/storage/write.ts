@@ -6,7 +6,7 @@ import type { AppendGroupEffect, ReplaceGroupEffect, WriteSuperblockEffect } fro
 import { type Entry, nextPositionOf } from "../core/entry.ts";
 
 /** What is handed to the storage owner, in the order in which it must become durable. */
-export type StoreWrite = GroupWrite | SuperblockWrite;
+export type StoreWrite = GroupWrite | SuperblockWrite | InstallWrite;
 
 /** What has no ticket becomes durable when there is time; nothing that has one waits for it. */
 export type BackgroundWrite = SnapshotWrite | ReceiveWrite | TrimWrite;

@@ -166,7 +166,7 @@ describe("a superblock", () => {
       durableSequence: safe,
       decidedEnd: slot,
       segmentBytes: safeFromOne,
-      head: fc.record({ position: safeFromOne.map((value) => value as Position), slot }),
+      beginSequence: safe,
       beginBallot: ballot,
       snapshot: fc.option(fc.record({ slot, rootHash: hash }), { nil: undefined }),
       clean: fc.boolean(),

@@ -141,6 +141,7 @@ class FailingDisk implements Disk {
   list = (path: string) => this.#disk.list(path);
   rename = (from: string, to: string) => this.#disk.rename(from, to);
   remove = (path: string) => this.#disk.remove(path);
+  removeDirectory = (path: string) => this.#disk.removeDirectory(path);
   syncDirectory = (path: string) => this.#disk.syncDirectory(path);
 }
 

@@ -199,6 +199,7 @@ describe("a disk that lies is caught", () => {
     list: (path) => disk.list(path),
     rename: (from, to) => disk.rename(from, to),
     remove: (path) => disk.remove(path),
+    removeDirectory: (path) => disk.removeDirectory(path),
     syncDirectory: (path) => disk.syncDirectory(path),
   });
   const withoutSync = (disk: Disk): Disk => ({

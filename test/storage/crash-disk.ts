@@ -2,12 +2,66 @@ import { type Disk, DiskError, type DiskFile } from "../../src/storage/disk.ts";
 
 const sectorBytes = 512;
 
+const pageBytes = 4096;
+
+/** Bytes of a file by pages that are never changed in place, so that contents share what they have in common; absent ones are zeros. */
+class Content {
+  readonly length: number;
+  readonly #pages: Map<number, Uint8Array>;
+
+  constructor(length = 0, pages: ReadonlyMap<number, Uint8Array> = new Map()) {
+    this.length = length;
+    this.#pages = new Map(pages);
+  }
+
+  read(offset: number, target: Uint8Array): number {
+    const length = Math.max(0, Math.min(target.length, this.length - offset));
+    target.fill(0, 0, length);
+    for (let done = 0; done < length; ) {
+      const within = (offset + done) % pageBytes;
+      const count = Math.min(pageBytes - within, length - done);
+      const page = this.#pages.get(Math.floor((offset + done) / pageBytes));
+      if (page !== undefined) target.set(page.subarray(within, within + count), done);
+      done += count;
+    }
+    return length;
+  }
+
+  resized(length: number): Content {
+    const result = new Content(length, this.#pages);
+    for (const number of result.#pages.keys()) if (number * pageBytes >= length) result.#pages.delete(number);
+    const last = Math.floor(length / pageBytes);
+    const page = result.#pages.get(last);
+    if (page !== undefined) result.#pages.set(last, page.slice().fill(0, length % pageBytes));
+    return result;
+  }
+
+  written(parts: readonly { readonly offset: number; readonly bytes: Uint8Array }[]): Content {
+    const end = Math.max(this.length, ...parts.map(({ offset, bytes }) => offset + bytes.length));
+    const result = new Content(end, this.#pages);
+    for (const { offset, bytes } of parts) result.#put(offset, bytes);
+    return result;
+  }
+
+  #put(offset: number, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length; ) {
+      const number = Math.floor((offset + done) / pageBytes);
+      const within = (offset + done) % pageBytes;
+      const count = Math.min(pageBytes - within, bytes.length - done);
+      const page = this.#pages.get(number)?.slice() ?? new Uint8Array(pageBytes);
+      page.set(bytes.subarray(done, done + count), within);
+      this.#pages.set(number, page);
+      done += count;
+    }
+  }
+}
+
 /** A file's content: what is durable, and the writes since the last sync in their order. */
 interface Inode {
-  durable: Buffer;
+  durable: Content;
   pending: { readonly offset: number; readonly bytes: Buffer }[];
   /** What reads see. */
-  current: Buffer;
+  current: Content;
 }
 
 interface NameChange {
@@ -45,17 +99,18 @@ export class CrashDisk implements Disk {
     for (const change of this.#changes.slice(0, changesKept)) change.apply(names);
     let sector = 0;
     for (const [path, inode] of names) {
-      let left: Buffer = Buffer.from(inode.durable);
+      const kept: { readonly offset: number; readonly bytes: Uint8Array }[] = [];
       for (const { offset, bytes } of inode.pending) {
         for (let at = 0; at < bytes.length; ) {
           // Sectors are those of the file, not of the write.
           const length = Math.min(sectorBytes - ((offset + at) % sectorBytes), bytes.length - at);
-          if (keeps(sector)) left = written(left, offset + at, bytes.subarray(at, at + length));
+          if (keeps(sector)) kept.push({ offset: offset + at, bytes: bytes.subarray(at, at + length) });
           sector += 1;
           at += length;
         }
       }
-      const copy: Inode = { durable: left, pending: [], current: Buffer.from(left) };
+      const left = kept.length === 0 ? inode.durable : inode.durable.written(kept);
+      const copy: Inode = { durable: left, pending: [], current: left };
       disk.#names.set(path, copy);
       disk.#durableNames.set(path, copy);
     }
@@ -69,7 +124,7 @@ export class CrashDisk implements Disk {
   create(path: string): DiskFile {
     this.operation(path);
     if (this.#names.has(path)) throw new DiskError("EEXIST", "open", path);
-    const inode: Inode = { durable: Buffer.alloc(0), pending: [], current: Buffer.alloc(0) };
+    const inode: Inode = { durable: new Content(), pending: [], current: new Content() };
     this.#change([path], (names) => names.set(path, inode));
     return this.#file(path, inode);
   }
@@ -111,6 +166,11 @@ export class CrashDisk implements Disk {
     this.#change([path], (names) => names.delete(path));
   }
 
+  removeDirectory(path: string): void {
+    if (this.list(path).length > 0) throw new DiskError("ENOTEMPTY", "rmdir", path);
+    this.#directories.delete(path);
+  }
+
   syncDirectory(path: string): void {
     this.operation(path);
     // In order: a change waits for those before it, so all up to the last that this directory completes are durable.
@@ -128,38 +188,26 @@ export class CrashDisk implements Disk {
     return {
       path,
       size: () => inode.current.length,
-      read: (offset, target) => inode.current.copy(target, 0, offset, offset + target.length),
+      read: (offset, target) => inode.current.read(offset, target),
       write: (offset, parts) => {
         const bytes = Buffer.concat(parts);
         // A write that is cut may have happened all the same.
         inode.pending.push({ offset, bytes });
         this.operation(path);
-        inode.current = written(inode.current, offset, bytes);
+        inode.current = inode.current.written([{ offset, bytes }]);
       },
       sync: () => {
         this.operation(path);
-        for (const { offset, bytes } of inode.pending) inode.durable = written(inode.durable, offset, bytes);
+        if (inode.pending.length > 0) inode.durable = inode.current;
         inode.pending = [];
       },
       resize: (length) => {
         this.operation(path);
-        inode.current = resized(inode.current, length);
+        inode.current = inode.current.resized(length);
         // Its size changes at once: a shorter file cannot come back, a longer one only holds zeros.
-        inode.durable = resized(inode.durable, length);
+        inode.durable = inode.durable.resized(length);
       },
       close: () => {},
     };
   }
-}
-
-function resized(bytes: Buffer, length: number): Buffer {
-  const result = Buffer.alloc(length);
-  bytes.copy(result);
-  return result;
-}
-
-function written(bytes: Buffer, offset: number, part: Uint8Array): Buffer {
-  const result = offset + part.length > bytes.length ? resized(bytes, offset + part.length) : bytes;
-  result.set(part, offset);
-  return result;
 }

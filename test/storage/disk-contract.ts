@@ -102,6 +102,21 @@ export function diskContract(name: string, makeDisk: () => DiskUnderTest): void 
       expect(disk.exists(`${dir}/d`)).toBe(true);
     });
 
+    test("removes directories that are empty, and only those", () => {
+      using made = makeDisk();
+      const { disk, dir } = made;
+      disk.makeDirectory(`${dir}/d`);
+      disk.create(`${dir}/d/a`).close();
+      disk.syncDirectory(dir);
+      expect(errnoOf(() => disk.removeDirectory(`${dir}/d`))).toBe("ENOTEMPTY");
+      disk.remove(`${dir}/d/a`);
+      disk.removeDirectory(`${dir}/d`);
+      disk.syncDirectory(dir);
+      expect([disk.exists(`${dir}/d`), disk.list(dir)]).toEqual([false, []]);
+      disk.makeDirectory(`${dir}/d`);
+      expect(disk.list(`${dir}/d`)).toEqual([]);
+    });
+
     test("shows a reader that opened a file before what is written to it later", () => {
       using made = makeDisk();
       const { disk, dir } = made;

@@ -9,7 +9,8 @@ import { defined } from "../../src/base/assert.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Slot } from "../../src/base/types.ts";
 import type { Entry } from "../../src/core/entry.ts";
-import { segmentHeaderBytes } from "../../src/format/segment.ts";
+import { decodeSegmentHeader, segmentHeaderBytes } from "../../src/format/segment.ts";
+import { readSound } from "../../src/storage/block-reader.ts";
 import { noCounts } from "../../src/storage/counters.ts";
 import { type Disk, DiskError, type DiskFile } from "../../src/storage/disk.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
@@ -176,11 +177,15 @@ describe("a recycled segment", () => {
     write(store, scribe.append(2, 200_000));
     store.mark();
     store.close();
+    const header = decodeSegmentHeader(readSound(disk.open(`${dir}/log/00000002.log`, "read"), 0, 4096), hashing);
+    if (header.kind !== "ok") throw new Error("segment 2 has a header");
     const superblocks = SuperblockStore.open(disk, `${dir}/superblock`, hashing, noCounts());
     const before = scribe.entries[second.slot - 2]!;
     superblocks.write({
       ...superblocks.current,
       beginGeneration: 2,
+      beginSequence: header.header.firstSequence - 1,
+      beginBallot: header.header.ballot,
       logBegin: { slot: second.slot, hash: before.hash, position: second.firstPosition, time: before.time },
     });
     superblocks.close();
