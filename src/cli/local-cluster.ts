@@ -145,7 +145,9 @@ export class LocalCluster {
 
   /** Asks all nodes to stop and waits; those that take too long are killed. */
   async stop(): Promise<void> {
-    const children = [...this.nodes, ...this.nonvoters].flatMap((node) => (node.process === undefined ? [] : [node.process]));
+    const children = [...this.nodes, ...this.nonvoters].flatMap((node) =>
+      node.process === undefined ? [] : [node.process],
+    );
     const gone = children.map((child) => new Promise((done) => child.once("exit", done)));
     for (const child of children) child.kill("SIGTERM");
     const timer = setTimeout(() => {

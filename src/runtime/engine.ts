@@ -124,6 +124,8 @@ export class Engine implements LogBackend {
     });
     this.#storage.attach({
       onDurable: (ticket) => this.#push({ kind: "durable", ticket }),
+      onSnapshot: (snapshot) => this.#push({ kind: "snapshotDurable", snapshot }),
+      onTrimmed: (logBegin) => this.#push({ kind: "trimmed", logBegin }),
       onFailed: (error) => this.stop(error),
     });
   }

@@ -71,7 +71,7 @@ export function makeOpenNodeStore(options: {
         if (commit === undefined) return undefined;
         reader.take(commit);
         indexNext();
-        return commit.ticket;
+        return commit;
       },
       mark: () => store.mark(),
     };

@@ -109,15 +109,21 @@ export class SimProcess {
   }
 
   #makeStorage({ world, random, disk, store, diskConditions, node, onPowerLoss }: ProcessOptions): SimStorage {
+    let told = 0;
     return new SimStorage({
       clock: world.clock,
       random,
       disk,
       store,
       conditions: diskConditions,
-      onDurable: (ticket) => {
-        node.shadow.reported(ticket);
-        this.#push({ kind: "durable", ticket });
+      onCommit: ({ ticket, snapshot, logBegin, installed }) => {
+        if (ticket > told) {
+          node.shadow.reported(ticket);
+          this.#push({ kind: "durable", ticket });
+        }
+        told = ticket;
+        if (snapshot !== undefined) this.#push({ kind: "snapshotDurable", snapshot });
+        if (logBegin !== undefined && installed === undefined) this.#push({ kind: "trimmed", logBegin });
       },
       onCrash: () => onPowerLoss("commit"),
     });
@@ -268,6 +274,7 @@ export class SimProcess {
       submitBackground: (write) => {
         this.#spendEffect();
         this.store.submitBackground(write);
+        this.#storage.submit([]);
       },
       readEntries: (effect) => {
         coverage.count("entriesFromSegments");

@@ -1,4 +1,4 @@
-import type { Ticket } from "../base/types.ts";
+import type { Commit } from "../storage/commit.ts";
 import type { StoreWrite } from "../storage/write.ts";
 import { fromMs, type VirtualClock } from "./clock.ts";
 import type { Random } from "./random.ts";
@@ -9,8 +9,8 @@ export interface OpenedStore {
   /** Whether something waits for `commit`. */
   readonly pending: boolean;
   submit(write: StoreWrite): void;
-  /** Makes the next unit of what was submitted durable and says up to which ticket; undefined where nothing waits. */
-  commit(): Ticket | undefined;
+  /** Makes the next unit of what was submitted durable, or a piece of what waits for such a moment; what is to be told of it. */
+  commit(): Commit | undefined;
   /** Writes a MARK group, if the last group is not proven durable yet. */
   mark(): void;
 }
@@ -38,7 +38,7 @@ export class SimStorage {
   readonly #disk: SimDisk;
   readonly #store: OpenedStore;
   readonly #conditions: () => DiskConditions;
-  readonly #onDurable: (ticket: Ticket) => void;
+  readonly #onCommit: (commit: Commit) => void;
   /** The power failed while the store worked. */
   readonly #onCrash: () => void;
   /** The commit that runs, if its work on the disk is not done yet. */
@@ -53,7 +53,7 @@ export class SimStorage {
     readonly disk: SimDisk;
     readonly store: OpenedStore;
     readonly conditions: () => DiskConditions;
-    readonly onDurable: (ticket: Ticket) => void;
+    readonly onCommit: (commit: Commit) => void;
     readonly onCrash: () => void;
   }) {
     this.#clock = options.clock;
@@ -61,7 +61,7 @@ export class SimStorage {
     this.#disk = options.disk;
     this.#store = options.store;
     this.#conditions = options.conditions;
-    this.#onDurable = options.onDurable;
+    this.#onCommit = options.onCommit;
     this.#onCrash = options.onCrash;
   }
 
@@ -93,8 +93,8 @@ export class SimStorage {
     this.#idleGeneration += 1;
     this.#run(
       () => this.#store.commit(),
-      (ticket) => {
-        if (ticket !== undefined) this.#onDurable(ticket);
+      (commit) => {
+        if (commit !== undefined) this.#onCommit(commit);
         if (!this.#store.pending) this.#markWhenIdle();
       },
     );

@@ -2,7 +2,7 @@ import { assert, assertNever, defined } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import { firstSlot, maxSlot, type Slot, type Ticket } from "../base/types.ts";
+import { maxSlot, type Slot, type Ticket } from "../base/types.ts";
 import { largerBallot } from "../core/ballot.ts";
 import type { Recovered } from "../core/durable.ts";
 import { firstHash } from "../format/entry.ts";
@@ -337,7 +337,7 @@ export class Store {
     this.#log.restart(begin);
     this.#space.trash.takeSegments(highestGeneration);
     this.#queue.shift();
-    return { ticket: write.ticket, places: [], voidFrom: firstSlot, installed: snapshot, logBegin: begin };
+    return { ticket: write.ticket, places: [], installed: snapshot, logBegin: begin };
   }
 
   #commitAppends(): Commit {

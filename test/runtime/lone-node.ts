@@ -45,7 +45,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
   const storage = new StorageLink(port2, arena);
   const opened = await storage.opened();
   const reader = new LogReader(disk, dir, hashing, opened.layout, opened.readerStart);
-  storage.onCommitted = ({ places, voidFrom }) => reader.add(places, voidFrom);
+  storage.onCommitted = (commit) => reader.take(commit);
   const members = [{ name: "node", peerAddress: "" }];
   const replica = new Replica({
     recovered: opened.recovered,
