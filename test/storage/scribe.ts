@@ -5,11 +5,30 @@ import { type Ballot, noBallot } from "../../src/core/ballot.ts";
 import type { DurableState, Genesis, LogBase } from "../../src/core/durable.ts";
 import { type Entry, nextPositionOf } from "../../src/core/entry.ts";
 import { firstHash, makeEntryMaker } from "../../src/format/entry.ts";
-import { flattenWrite, type GroupWrite, type SuperblockWrite } from "../../src/storage/write.ts";
+import { makeEntryParts } from "../../src/format/entry-parts.ts";
+import { encodeSnapshot } from "../../src/format/snapshot-state.ts";
+import { LogState } from "../../src/sequencer/log-state.ts";
+import {
+  flattenWrite,
+  type GroupWrite,
+  type SnapshotWrite,
+  type SuperblockWrite,
+  type TrimWrite,
+} from "../../src/storage/write.ts";
 import { hashing } from "./hashing.ts";
 
+const parts = makeEntryParts(hashing);
 const makeEntry = makeEntryMaker(hashing);
 export const clusterId = "0123456789abcdef0123456789abcdef" as Uid;
+
+/** Bytes of which each is 7 more than the one before. */
+const ladder = new Uint8Array(2 * limits.batchBytesMax).map((_, at) => at * 7);
+
+/** `size` bytes that begin with `first`: 183 is the inverse of 7. */
+function someBytes(first: number, size: number): Uint8Array {
+  const begin = ((first % 256) * 183) % 256;
+  return ladder.slice(begin, begin + size);
+}
 
 /**
  * Plays the core: makes writes that follow the rules, and keeps what the log must hold when all of them are durable. The plain
@@ -108,6 +127,19 @@ export class Scribe {
     });
   }
 
+  /** What the entries below `slot` amount to, to be kept. They are decided. */
+  snapshot(slot: number): SnapshotWrite {
+    const folded = new LogState();
+    for (const entry of this.entries.slice(0, slot - 1)) folded.apply(entry, parts);
+    const content = encodeSnapshot(folded.save(), defined(this.state.genesis, "a genesis"));
+    return { kind: "snapshot", base: this.baseAt(slot), content };
+  }
+
+  /** Slots below `slot` need not be kept. */
+  trim(slot: number): TrimWrite {
+    return { kind: "trim", head: { slot: slot as Slot, position: this.positionAt(slot) } };
+  }
+
   /** Everything up to here is decided; at least what the window demands. */
   decide(end: number): void {
     this.decidedEnd = Math.max(this.decidedEnd, Math.min(end, this.end)) as Slot;
@@ -118,8 +150,7 @@ export class Scribe {
     for (let index = 0; index < count; index += 1) {
       const slot = this.end;
       this.#time += 1;
-      const batch = new Uint8Array(size);
-      for (let at = 0; at < size; at += 1) batch[at] = (this.#time * 31 + at * 7) & 0xff;
+      const batch = someBytes(this.#time * 31, size);
       const control = size === 0;
       const guards = control ? new Uint8Array(0) : this.guards();
       const entry = makeEntry(
