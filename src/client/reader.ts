@@ -117,6 +117,8 @@ export class Reader {
       if (response.freshness !== undefined) this.#tellBegun(response, response.freshness);
       const fault = yield* this.#take(response);
       if (fault !== undefined) return await this.#failed(fault);
+      // What was handed out last may not have been taken: nobody must be told to go on behind it.
+      if (this.#stopped) return;
       this.#answered = true;
       this.#failures = 0;
       this.#progress.searched(response);

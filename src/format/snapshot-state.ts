@@ -225,7 +225,9 @@ class Writer {
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#room(4), value, true);
+    // The view is another one once there is more room.
+    const at = this.#room(4);
+    this.#view.setUint32(at, value, true);
   }
 
   u64(value: number): void {

@@ -110,7 +110,9 @@ export class GrpcPeerNetwork implements PeerNetwork {
     }
     const complaint = await checkClientWindow(peerClientOptions);
     if (complaint !== undefined) log(complaint);
-    for (const { node } of this.#links.values()) {
+    // Not all that have links by now: a nonvoter that dialed meanwhile is dialed by nobody.
+    for (const node of this.#members) {
+      if (node.nodeId === this.#options.self) continue;
       this.#dialers.bulk.set(node.nodeId, this.#dial(node, "bulk"));
       this.#dialers.heartbeats.set(node.nodeId, this.#dial(node, "heartbeats"));
     }

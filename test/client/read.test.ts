@@ -5,6 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
 import type { ReadOptions } from "../../src/client/log.ts";
+import type { ReadNotice } from "../../src/client/read-options.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { collect, errorOf, fixture, text, until } from "./fixture.ts";
 import { MemoryLog } from "./test-node.ts";
@@ -23,6 +24,20 @@ function filled(batchCount: number): MemoryLog {
 
 const range = (begin: number, end: number): number[] =>
   Array.from({ length: end - begin }, (_, index) => begin + index);
+
+test("a read that is stopped in the midst of a batch says nothing of what lies behind", async () => {
+  const log = await open([await node(filled(3))]);
+  const ended = new AbortController();
+  const told: number[] = [];
+  const positions: number[] = [];
+  const onNotice = ({ kind, next }: ReadNotice) => kind !== "begun" && told.push(next);
+  for await (const { position } of log.read({ from: 4, follow: true, signal: ended.signal, onNotice })) {
+    positions.push(position);
+    ended.abort();
+  }
+  expect(positions).toEqual([4]);
+  expect(told).toEqual([]);
+});
 
 describe("history", () => {
   test("a record has all that was appended with it", async () => {

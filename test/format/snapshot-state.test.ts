@@ -80,6 +80,17 @@ describe("the content of a snapshot", () => {
     );
   });
 
+  test("may be as large as sessions make it", () => {
+    // Of every length, so that each kind of field comes to stand where more room is needed.
+    for (let count = 0; count < 200; count += 1) {
+      const one = { slot: 1 as Slot, firstPosition: 1 as Position, recordCount: 7, time: 1, refusal: undefined };
+      const outcomes = Array.from({ length: count }, (_, index) => ({ ...one, serial: index + 1 }));
+      const sessions = [1, 2].map((id) => ({ id, ttlMs: 1, expiresAt: 1, forgotten: false, outcomes }));
+      const made = { ...fc.sample(state, 1)[0]!, sessions };
+      expect(decodeSnapshot(encodeSnapshot(made, genesis))).toMatchObject({ kind: "ok", state: made });
+    }
+  });
+
   test("does not depend on the node that makes it", () => {
     const made = fc.sample(state, 1)[0]!;
     const elsewhere: Genesis = {
