@@ -193,8 +193,10 @@ export const limits = {
   /** ... when many readers stall, and all of them together. */
   readerBufferBytesMin: 64 * KiB,
   readersBufferBytes: 128 * MiB,
-  /** A reader that follows hears the tail at least this often. */
+  /** A reader that follows hears the tail about this often; less often where a node would send more heartbeats than so many a second. */
   readHeartbeatMs: 1_000,
+  readHeartbeatMsMax: 3_000,
+  readHeartbeatsPerSecond: 2_000,
   /** How often a node that somebody watches looks at its own health. */
   healthPeriodMs: 500,
   /** A listener that closes lets calls finish for this long. */
@@ -258,6 +260,9 @@ export const limits = {
   clientRedialMsMax: 250,
   /** Messages of a read that wait for the reader: one for now and one to be ready next. */
   clientReadAheadMessages: 2,
+  /** Connections of a process to one node, each for as many calls as it carries less a few to spare. */
+  clientConnectionsMax: 32,
+  clientStreamsSpare: 64,
   /** Addresses that one Log knows: those it was given and those of leaders it was sent to. */
   clientNodesMax: 32,
 } as const;
@@ -307,6 +312,10 @@ assert(
   "a node that works is heard before its reader leaves it",
 );
 assert(limits.readersBufferBytes / 8 > limits.readerBufferBytes, "a reader that stalls alone has its whole buffer");
+assert(
+  limits.clientReadQuietMs > 2 * limits.readHeartbeatMsMax,
+  "a reader does not leave a node that has many readers",
+);
 assert(limits.clientSessionsMax < limits.streamsPerConnection / 2, "sessions leave streams for reads");
 assert(limits.snapshotChunkBytes + 64 * KiB < limits.messageBytesMax, "a chunk of a snapshot fits a message");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

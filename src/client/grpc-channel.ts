@@ -1,5 +1,6 @@
 import { Client, connectivityState, credentials, Metadata, status } from "@grpc/grpc-js";
 import { CompressionFilter } from "@grpc/grpc-js/build/src/compression-filter.js";
+import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { sendInFrames } from "../format/grpc-frame.ts";
 import { onAbort } from "./abort.ts";
@@ -8,20 +9,29 @@ import { type Call, type CallHandlers, type Channel, endOf } from "./call.ts";
 // Encoders lay large messages in their frames already.
 sendInFrames(CompressionFilter);
 
-/** A node over gRPC. The connection is made when it is first asked for, and made again when it breaks. */
+/**
+ * Calls that are open on each connection of this process, by address and number of the connection: gRPC shares a connection among all
+ * that ask for the same one, and lets calls above the limit of the other side wait without a word.
+ */
+const openCalls = new Map<string, number>();
+
+/**
+ * A node over gRPC. A connection is made when it is first asked for, and made again when it breaks; another one when it has as many
+ * calls as it can carry.
+ */
 export class GrpcChannel implements Channel {
   readonly address: string;
-  readonly #client: Client;
+  /** By number of the connection. */
+  readonly #clients: Client[] = [];
   #closed = false;
 
   constructor(address: string) {
     this.address = address;
-    this.#client = new Client(address, credentials.createInsecure(), channelOptions);
   }
 
   async connected(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean> {
     if (this.#closed) return false;
-    const channel = this.#client.getChannel();
+    const channel = this.#client(this.#connectionWithRoom()).getChannel();
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const state = channel.getConnectivityState(true);
@@ -39,13 +49,50 @@ export class GrpcChannel implements Channel {
   }
 
   call(path: string, handlers: CallHandlers, deadlineMs?: number): Call {
-    return new GrpcCall(this.#client, this.address, path, handlers, deadlineMs);
+    if (this.#closed) throw new PaxlogError("CLOSED", "the log was closed");
+    const number = this.#connectionWithRoom();
+    const key = `${this.address} ${number}`;
+    openCalls.set(key, (openCalls.get(key) ?? 0) + 1);
+    const onOver = (): void => {
+      const left = openCalls.get(key)! - 1;
+      if (left === 0) openCalls.delete(key);
+      else openCalls.set(key, left);
+    };
+    return new GrpcCall({ client: this.#client(number), address: this.address, onOver }, path, handlers, deadlineMs);
   }
 
   close(): void {
     this.#closed = true;
-    this.#client.close();
+    for (const client of this.#clients) client.close();
   }
+
+  /** The first connection that carries one more call; the last one that there may be, where none does. */
+  #connectionWithRoom(): number {
+    let number = 0;
+    while (number + 1 < limits.clientConnectionsMax && (openCalls.get(`${this.address} ${number}`) ?? 0) >= callsMax) {
+      number += 1;
+    }
+    return number;
+  }
+
+  #client(number: number): Client {
+    for (let next = this.#clients.length; next <= number; next += 1) {
+      // Options that differ make gRPC use another connection.
+      const options = next === 0 ? channelOptions : { ...channelOptions, "paxlog.connection": next };
+      this.#clients.push(new Client(this.address, credentials.createInsecure(), options));
+    }
+    return this.#clients[number]!;
+  }
+}
+
+/** Fewer than a node takes on a connection: other programs count differently what is open. */
+const callsMax = limits.streamsPerConnection - limits.clientStreamsSpare;
+
+/** Where a call goes, and who must hear once that it is over. */
+interface CallTarget {
+  readonly client: Client;
+  readonly address: string;
+  onOver(): void;
 }
 
 /**
@@ -54,9 +101,11 @@ export class GrpcChannel implements Channel {
  */
 class GrpcCall implements Call {
   readonly #call: ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
+  readonly #onOver: () => void;
   #ended = false;
 
-  constructor(client: Client, address: string, path: string, handlers: CallHandlers, deadlineMs?: number) {
+  constructor({ client, address, onOver }: CallTarget, path: string, handlers: CallHandlers, deadlineMs?: number) {
+    this.#onOver = onOver;
     const deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + deadlineMs;
     this.#call = client.getChannel().createCall(path, deadline, null, null, null);
     this.#call.start(new Metadata(), {
@@ -65,8 +114,7 @@ class GrpcCall implements Call {
         if (!this.#ended) handlers.onMessage(message);
       },
       onReceiveStatus: (received) => {
-        if (this.#ended) return;
-        this.#ended = true;
+        if (!this.#end()) return;
         handlers.onEnd(endOf(received, address));
       },
     });
@@ -87,8 +135,16 @@ class GrpcCall implements Call {
 
   /** Ends the call without a word to the handlers. */
   cancel(): void {
-    this.#ended = true;
+    this.#end();
     this.#call.cancelWithStatus(status.CANCELLED, "cancelled by the client");
+  }
+
+  /** False where it had ended before. */
+  #end(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    this.#onOver();
+    return true;
   }
 }
 

@@ -98,7 +98,10 @@ export class TailWatchers {
       if (low === 0xffff_ffff) return this.#fireAll(entry.firstPosition);
       const watchers = this.#byHash.get(low);
       if (watchers === undefined) continue;
-      for (const watcher of [...watchers]) if (watcher.mayMatch(guards)) watcher.fire(entry.firstPosition);
+      for (const watcher of [...watchers]) {
+        // One that came while this entry was looked at wants what is behind it.
+        if (watcher.from < nextPositionOf(entry) && watcher.mayMatch(guards)) watcher.fire(entry.firstPosition);
+      }
     }
   }
 
@@ -111,7 +114,7 @@ class Watcher implements Watch {
   /** Low halves of hashes of which a matching record bears one; none where any record may match. */
   readonly hashes: readonly number[];
   readonly #owner: TailWatchers;
-  readonly #from: Position;
+  readonly from: Position;
   readonly #query: QueryHashes | undefined;
   #onNews: ((from: Position) => void) | undefined;
   /** It stands among those who are told of new entries. */
@@ -121,14 +124,14 @@ class Watcher implements Watch {
 
   constructor(owner: TailWatchers, from: Position, query: QueryHashes | undefined, onNews: (from: Position) => void) {
     this.#owner = owner;
-    this.#from = from;
+    this.from = from;
     this.#query = query;
     this.#onNews = onNews;
     this.hashes = query === undefined ? [] : keysOf(query);
   }
 
   get searched(): Position {
-    return this.#end ?? (this.#stands ? this.#owner.tail : this.#from);
+    return this.#end ?? (this.#stands ? this.#owner.tail : this.from);
   }
 
   stand(): void {
@@ -142,7 +145,7 @@ class Watcher implements Watch {
   fire(from: Position): void {
     const onNews = this.#onNews;
     if (onNews === undefined) return;
-    this.#end = maxPosition(from, this.#from);
+    this.#end = maxPosition(from, this.from);
     this.cancel();
     onNews(this.#end);
   }

@@ -43,26 +43,33 @@ export class Readers {
     if (this.#turns.length > 0) setImmediate(() => this.#nextTurn());
   }
 
-  /** Calls back about every limits.readHeartbeatMs, until the returned function is called. */
+  /** Calls back about every limits.readHeartbeatMs, less often where there are very many, until the returned function is called. */
   onBeat(beat: () => void): () => void {
     const bucket = this.#beats[(this.#next + beatsPerPeriod - 1) % beatsPerPeriod]!;
     bucket.add(beat);
     this.#beatCount += 1;
     // What is read holds the process, not the clock.
-    this.#timer ??= setInterval(() => this.#tick(), limits.readHeartbeatMs / beatsPerPeriod).unref();
+    this.#timer ??= this.#nextTick();
     return () => {
       if (!bucket.delete(beat)) return;
       this.#beatCount -= 1;
       if (this.#beatCount > 0) return;
-      clearInterval(this.#timer);
+      clearTimeout(this.#timer);
       this.#timer = undefined;
     };
+  }
+
+  /** Sooner or later after the last one, as there are few or many to be told. */
+  #nextTick(): NodeJS.Timeout {
+    const periodMs = Math.max(limits.readHeartbeatMs, (1000 * this.#beatCount) / limits.readHeartbeatsPerSecond);
+    return setTimeout(() => this.#tick(), Math.min(periodMs, limits.readHeartbeatMsMax) / beatsPerPeriod).unref();
   }
 
   #tick(): void {
     const bucket = this.#beats[this.#next]!;
     this.#next = (this.#next + 1) % beatsPerPeriod;
     for (const beat of [...bucket]) beat();
+    if (this.#timer !== undefined) this.#timer = this.#nextTick();
   }
 }
 

@@ -1,5 +1,6 @@
 /** Goal: the client library and the product's own gRPC services understand each other. Method: both for real, over a log in memory. */
 import { afterEach, expect, test } from "vitest";
+import { limits } from "../../src/base/limits.ts";
 import { connect } from "../../src/client/connect.ts";
 import { loadHashing } from "../../src/native/hashing.ts";
 import { startClientServer } from "../../src/transport/client-server.ts";
@@ -75,4 +76,19 @@ test("guards, sessions and the fence mean the same to both, and a refusal has it
   });
   await session.close();
   expect(await errorOf(log.session({ resume: session.state }))).toMatchObject({ code: "SESSION_UNKNOWN" });
+});
+
+test("more reads than one connection carries are all served", { timeout: 60_000 }, async () => {
+  const hashing = await loadHashing();
+  const backend = new MemoryBackend();
+  const server = await startClientServer({ listen: "127.0.0.1:0", backend, hashing, log: () => {} });
+  endings.push(() => server.close());
+  const log = await connect(server.address);
+  endings.push(() => log.close());
+  const count = limits.streamsPerConnection + 50;
+  const reads = Array.from({ length: count }, (_, index) =>
+    collect(log.read({ query: { tags: [`${index % 100}`] }, follow: true, limit: 1 }), (record) => record.position),
+  );
+  await log.append(Array.from({ length: 100 }, (_, index) => ({ value: "", tags: [`${index}`] })));
+  expect(await Promise.all(reads)).toEqual(reads.map((_, index) => [1 + (index % 100)]));
 });
