@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { runHistory } from "./history.ts";
 import { strikes } from "./nemesis.ts";
 import { runRace } from "./race.ts";
+import { runReaders } from "./readers.ts";
 import type { SoakContext } from "./soak-cluster.ts";
 import { runStorm } from "./storm.ts";
 
@@ -66,6 +67,18 @@ command("storm", "sessions append through clients that die, retry and repeat; ea
     const { appends, sessions } = flags;
     const plan = { appends, sessions, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
     report(await runStorm(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+  });
+
+command(
+  "readers",
+  "readers follow over killed, paused and lagging nodes while the log is trimmed; each saw each record once, in order",
+)
+  .option("--seconds <count>", "how long the writers append", whole, 120)
+  .option("--readers <count>", "how many read at the same time", whole, 12)
+  .action(async (flags: CommonFlags & { seconds: number; readers: number }) => {
+    const { seconds, readers } = flags;
+    const plan = { seconds, readers, writers: 3, nonvoters: 1, keepRecords: 4000, trimMs: 3000, rate: 300 };
+    report(await runReaders(contextOf(flags), { ...plan, strikes, calmMs: 3000, outageMs: 4000 }));
   });
 
 await program.parseAsync();

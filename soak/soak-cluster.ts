@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { LocalCluster } from "#src/cli/local-cluster";
+import { LocalCluster, type LocalClusterOptions, type LocalNode } from "#src/cli/local-cluster";
 import { connect } from "#src/client/connect";
 
 export interface SoakContext {
@@ -15,13 +15,18 @@ export interface SoakContext {
 
 /** Runs node processes in a directory of their own for as long as `use` takes. */
 export async function withCluster<T>(
-  { dir, nodes }: Pick<SoakContext, "dir" | "nodes">,
+  { dir, nodes, note }: Pick<SoakContext, "dir" | "nodes" | "note">,
   use: (cluster: LocalCluster) => Promise<T>,
+  options: Pick<LocalClusterOptions, "nonvoters" | "segmentBytes"> = {},
 ): Promise<T> {
   const own = mkdtempSync(join(dir, "paxlog-soak-"));
-  const cluster = await LocalCluster.open({ dir: own, nodes, stderr: "keep" });
+  const onExit = (node: LocalNode, exit: number | string) => {
+    if (exit !== "SIGKILL" && exit !== 0) note(`${node.id} ended by itself (${exit}): ${node.lastWords}`);
+  };
+  const cluster = await LocalCluster.open({ dir: own, nodes, stderr: "keep", onExit, ...options });
+  const everyNode = [...cluster.nodes, ...cluster.nonvoters];
   try {
-    await Promise.all(cluster.nodes.map((node) => cluster.start(node)));
+    await Promise.all(everyNode.map((node) => cluster.start(node)));
     const log = await connect(cluster.clientAddresses);
     try {
       // A cluster that answers has chosen its leader.
@@ -31,7 +36,7 @@ export async function withCluster<T>(
     }
     return await use(cluster);
   } finally {
-    for (const node of cluster.nodes) node.process?.kill("SIGCONT");
+    for (const node of everyNode) node.process?.kill("SIGCONT");
     await cluster.stop();
     rmSync(own, { recursive: true, force: true });
   }

@@ -3,7 +3,9 @@
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { runHistory } from "../../soak/history.ts";
+import { Ledger, tagOfNumber, textOf, writtenOf } from "../../soak/ledger.ts";
 import { runRace } from "../../soak/race.ts";
+import { runReaders } from "../../soak/readers.ts";
 import { BrokenPromise, Recorder } from "../../soak/recorder.ts";
 import type { SoakContext } from "../../soak/soak-cluster.ts";
 import { runStorm } from "../../soak/storm.ts";
@@ -35,6 +37,27 @@ test("sessions append once each, in order, through clients that die over leaders
   expect(appends).toBe(3000);
   expect(restarts).toBeGreaterThan(2);
   expect(repeated).toBeGreaterThan(0);
+});
+
+test("readers see each record once, in order, over killed nodes, a nonvoter and trims", { timeout }, async () => {
+  const faults = { strikes: ["killLeader", "killFollower"], calmMs: 1500, outageMs: 1500 } as const;
+  const sizes = { seconds: 6, readers: 4, writers: 2, nonvoters: 1, rate: 200, keepRecords: 300, trimMs: 1000 };
+  const { appended, delivered, reconnects } = await runReaders(context, { ...faults, ...sizes });
+  expect(appended).toBeGreaterThan(20);
+  expect(delivered).toBeGreaterThan(appended);
+  expect(reconnects).toBeGreaterThan(4);
+});
+
+test("a reader that gets other bytes, another record, or a gap is told from one that does not", () => {
+  const ledger = new Ledger();
+  const record = { writer: 1, number: 3 };
+  const value = Buffer.from(textOf(record));
+  expect(writtenOf(value, [tagOfNumber(3)], 9)).toEqual(record);
+  expect(() => writtenOf(value, [tagOfNumber(4)], 9)).toThrow(BrokenPromise);
+  expect(() => writtenOf(Buffer.from(`${value.toString()}x`), [tagOfNumber(3)], 9)).toThrow(BrokenPromise);
+  ledger.note(2, record, "one");
+  expect(() => ledger.note(2, { writer: 1, number: 4 }, "another")).toThrow(BrokenPromise);
+  expect(() => ledger.checkOrder()).toThrow("nobody knows");
 });
 
 /** A log that answers as it is told to; the recorder asks nothing else of it. */
