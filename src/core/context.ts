@@ -2,13 +2,13 @@ import { assert, assertSafe } from "../base/assert.ts";
 import type { ErrorCode, ErrorFacts } from "../base/errors.ts";
 import { firstSlot, maxSlot, minSlot, type NodeId, nodeId, noNode, type Slot } from "../base/types.ts";
 import { type Ballot, compareBallots, showBallot } from "./ballot.ts";
-import type { DurableState, Identity } from "./durable.ts";
+import type { DurableState, Identity, LogBase, SnapshotReference } from "./durable.ts";
 import type { Effect } from "./effect.ts";
 import type { Entry } from "./entry.ts";
 import { Log } from "./log.ts";
 import type { Message, PromiseId } from "./message.ts";
 import { majorityQuorums, type Quorums } from "./quorum.ts";
-import type { ReplicaOptions } from "./replica.ts";
+import type { ReplicaOptions } from "./replica-options.ts";
 import { type SuperblockPurpose, Writes } from "./writes.ts";
 
 /** A nonvoter is one for as long as it runs: it is none of the voters. */
@@ -44,6 +44,12 @@ export class Context {
   /** Where the current step puts its effects. */
   effects: Effect[] = [];
 
+  /** Of the newest durable snapshot; 0: none. */
+  snapshotSlot: Slot;
+  /** First slot on the disk. */
+  logBegin: Slot;
+  #installing = false;
+
   #durable: DurableState;
   #submitted: DurableState;
   #logBallot: Ballot;
@@ -78,7 +84,10 @@ export class Context {
     this.#logBallot = recovered.state.acceptedBallot;
     this.#logBallotSubmitted = this.#logBallot;
     this.promisedAtStart = recovered.state.promised;
-    this.#decidedEnd = recovered.base.slot;
+    this.snapshotSlot = recovered.snapshot?.slot ?? (0 as Slot);
+    this.logBegin = recovered.logBegin.slot;
+    // Everything below a snapshot is decided.
+    this.#decidedEnd = maxSlot(recovered.base.slot, minSlot(this.snapshotSlot, this.log.acceptedEnd));
     this.#flushedEnd = this.log.acceptedEnd;
     this.#shownEnd = this.visibleEnd;
   }
@@ -128,6 +137,19 @@ export class Context {
   /** Shown to readers: decided, and durable here. Never falls. */
   get visibleEnd(): Slot {
     return minSlot(this.#decidedEnd, this.#flushedEnd);
+  }
+
+  /** Nothing may be added to the log: it is about to be replaced as a whole. */
+  get isInstalling(): boolean {
+    return this.#installing;
+  }
+
+  /**
+   * A snapshot took the place of the log, and not all entries below it are here yet: what the sequencer knows is ahead of the log. So
+   * this node promises nothing and leads nothing until they are fetched, and shows its readers nothing of the new log.
+   */
+  get isIncomplete(): boolean {
+    return this.#installing || this.#flushedEnd < this.snapshotSlot;
   }
 
   /** Age of the oldest unfinished sync. */
@@ -239,6 +261,24 @@ export class Context {
     return this.#submitted.promised;
   }
 
+  /** Submits that a received snapshot takes the place of the log, which goes on at `begin`. */
+  install(snapshot: SnapshotReference, begin: LogBase): void {
+    assert(begin.slot > this.#decidedEnd, `an install at ${begin.slot} would cut what is decided (P11)`);
+    assert(begin.slot <= snapshot.slot, "the log goes on at or below the snapshot (P16)");
+    this.#installing = true;
+    const ticket = this.writes.add({ kind: "install", sinceTick: this.ticks, bytes: 0 });
+    this.effects.push({ kind: "installSnapshot", ticket, snapshot, begin });
+  }
+
+  isInstalled(snapshot: SnapshotReference, begin: LogBase): void {
+    assert(this.#installing, "what is installed was submitted");
+    this.#installing = false;
+    this.snapshotSlot = snapshot.slot;
+    this.log.restart(begin);
+    this.#decidedEnd = begin.slot;
+    this.#flushedEnd = begin.slot;
+  }
+
   superblockIsDurable(state: DurableState): void {
     this.#durable = state;
   }
@@ -264,6 +304,7 @@ export class Context {
     const visibleEnd = this.visibleEnd;
     assert(visibleEnd >= this.#shownEnd, () => `visibleEnd went back from ${this.#shownEnd} to ${visibleEnd}`);
     if (visibleEnd === this.#shownEnd) return;
+    if (this.isIncomplete) return this.log.dropBelow(visibleEnd);
     this.#shownEnd = visibleEnd;
     this.effects.push({ kind: "show", visibleEnd, nextPosition: this.log.positionAt(visibleEnd) });
     this.log.dropBelow(visibleEnd);

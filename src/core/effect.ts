@@ -1,7 +1,7 @@
 import type { ErrorCode, ErrorFacts, Outcome } from "../base/errors.ts";
 import type { Hash, NodeId, Position, Slot, Ticket } from "../base/types.ts";
 import type { Ballot } from "./ballot.ts";
-import type { DurableState, Genesis, LogBase, LogHead } from "./durable.ts";
+import type { DurableState, Genesis, LogBase, LogHead, SnapshotReference } from "./durable.ts";
 import type { Entry } from "./entry.ts";
 import type { Refusal } from "./guards.ts";
 import type { Message } from "./message.ts";
@@ -24,6 +24,9 @@ export type Effect =
   | RetainedEffect
   | WriteSnapshotEffect
   | TrimLogEffect
+  | SendSnapshotEffect
+  | ReceiveSnapshotEffect
+  | InstallSnapshotEffect
   | LeadershipEffect
   | StopEffect;
 
@@ -170,6 +173,40 @@ export interface WriteSnapshotEffect {
 export interface TrimLogEffect {
   readonly kind: "trimLog";
   readonly head: LogHead;
+}
+
+/**
+ * Answers a peer that lacks entries which are gone here: with a chunk of a snapshot, where it asked for one that is still here, or
+ * with a SnapshotMeta of the newest.
+ */
+export interface SendSnapshotEffect {
+  readonly kind: "sendSnapshot";
+  readonly to: NodeId;
+  readonly requestId: number;
+  readonly newest: SnapshotReference;
+  readonly logBegin: LogBase;
+  readonly chunk: (SnapshotReference & { readonly number: number }) | undefined;
+}
+
+/**
+ * Keeps what came of another node's snapshot, or only asks what is there of it. Answered by a `snapshotReceiving` event: what an
+ * earlier attempt at the same snapshot brought counts, also one before a restart. Another snapshot takes its place.
+ */
+export interface ReceiveSnapshotEffect {
+  readonly kind: "receiveSnapshot";
+  readonly manifest: Uint8Array;
+  readonly chunk: { readonly number: number; readonly bytes: Uint8Array } | undefined;
+}
+
+/**
+ * Puts the received snapshot in the place of the whole log, in the order of tickets: the superblock refers to it, and the log begins
+ * anew at `begin`, empty (P16). Answered by an `installed` event.
+ */
+export interface InstallSnapshotEffect {
+  readonly kind: "installSnapshot";
+  readonly ticket: Ticket;
+  readonly snapshot: SnapshotReference;
+  readonly begin: LogBase;
 }
 
 /** Who leads, as far as this node knows; undefined: nobody. `self` is true from phase accept on. */

@@ -20,6 +20,8 @@ export interface RoundInputs {
    * gathered before: taking over now would only depose a leader that has just begun.
    */
   readonly promisedInRound: boolean;
+  /** This node cannot lead now: it lacks what only a snapshot can bring. */
+  readonly unfit: boolean;
   /** Whether this node leads in phase accept: then Qa must hear it, otherwise Qp. */
   readonly accepting: boolean;
   /** The round's timer was late by more than T/2: do not take over on what may be our own deafness. */
@@ -65,6 +67,7 @@ export class Election {
   #happy = false;
   /** The own ballot is the largest that this node may follow, but it can decide nothing: too few others still do. */
   #superseded = false;
+  #unfit = false;
   #round = 0;
   #replies = new Map<NodeId, HeartbeatReplyMessage>();
   #previous = new Map<NodeId, HeartbeatReplyMessage>();
@@ -109,7 +112,7 @@ export class Election {
 
   /** Whether this node is to lead: not while others follow a larger ballot whose owner it does not hear (C21). */
   get shouldLead(): boolean {
-    return this.leadsOwn && !this.#superseded;
+    return this.leadsOwn && !this.#superseded && !this.#unfit;
   }
 
   /** The owner of the followed ballot, if this node is content with it and it is of use. */
@@ -126,6 +129,12 @@ export class Election {
   /** A ballot number was seen outside of heartbeats. */
   noteBallot(ballot: Ballot): void {
     this.#nLargest = Math.max(this.#nLargest, ballot.n);
+  }
+
+  /** Gives the own ballot up, so that another node takes over: until the end of a round that finds this node fit. */
+  withdraw(): void {
+    this.#unfit = true;
+    this.#happy = false;
   }
 
   startRound(visibleEnd: Slot): HeartbeatMessage {
@@ -150,11 +159,12 @@ export class Election {
 
   /** Rules 1 to 4, the ballot lift and the giving way of a slow leader. */
   endRound(inputs: RoundInputs): void {
+    this.#unfit = inputs.unfit;
     this.noteBallot(inputs.promised);
     this.#adoptLargest();
     this.#judge(inputs);
     this.#giveWayIfSlow(inputs);
-    const mayTry = !inputs.late && !inputs.promisedInRound && this.#round > this.#yieldUntilRound;
+    const mayTry = !this.#unfit && !inputs.late && !inputs.promisedInRound && this.#round > this.#yieldUntilRound;
     if (this.#stands && !this.#happy && mayTry && this.#mayTakeOver()) this.takeBallot();
     // Rule 4. It is never taken as one's own unless this incarnation took it (P10).
     this.#leader = largerBallot(this.#leader, inputs.promised);
@@ -194,7 +204,7 @@ export class Election {
         if (compareBallots(reply.leader, this.#own) <= 0) following += 1;
         else if (reply.happy) superseded = true;
       }
-      this.#happy = following >= needed || superseded;
+      this.#happy = (following >= needed || superseded) && !this.#unfit;
       this.#superseded = following < needed && superseded;
       return;
     }

@@ -3,6 +3,7 @@ import type { LogBase, LogHead, SnapshotReference } from "./durable.ts";
 import type { Payload } from "./entry.ts";
 import type { Guards } from "./guards.ts";
 import type { Message } from "./message.ts";
+import type { SequencerSnapshot } from "./sequencer.ts";
 
 /** Everything that can enter the core. */
 export type Event =
@@ -15,6 +16,8 @@ export type Event =
   | DurableEvent
   | SnapshotDurableEvent
   | TrimmedEvent
+  | SnapshotReceivingEvent
+  | InstalledEvent
   | TurnEndEvent;
 
 /** One unit of logical time (a T / ticksPerRound). */
@@ -165,6 +168,21 @@ export interface SnapshotDurableEvent {
 export interface TrimmedEvent {
   readonly kind: "trimmed";
   readonly logBegin: LogBase;
+}
+
+/** The answer to a `receiveSnapshot` effect: chunks below this number are durable. */
+export interface SnapshotReceivingEvent {
+  readonly kind: "snapshotReceiving";
+  readonly receiving: SnapshotReference & { readonly chunksDurable: number; readonly chunkCount: number };
+}
+
+/** The answer to an `installSnapshot` effect, in the place of `durable`: all that was submitted before is durable or gone. */
+export interface InstalledEvent {
+  readonly kind: "installed";
+  readonly ticket: Ticket;
+  readonly snapshot: SnapshotReference;
+  readonly logBegin: LogBase;
+  readonly state: SequencerSnapshot;
 }
 
 /** All that waited was stepped: Accepts, Decides and groups that gathered in this turn go out now. */

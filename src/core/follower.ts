@@ -286,7 +286,7 @@ export function makePromise(ctx: Context, n: Ballot): PromiseMessage {
     endCertain: true,
     decidedEnd,
     decidedHash: log.hashBefore(decidedEnd)!,
-    logBegin: 1 as Slot,
+    logBegin: ctx.logBegin,
     abstains: false,
     window,
   };

@@ -13,6 +13,7 @@ import type {
   PrepareMessage,
   PrepareRequestMessage,
   PromiseMessage,
+  SnapshotMetaMessage,
 } from "./message.ts";
 import { Replication } from "./replication.ts";
 
@@ -125,6 +126,11 @@ export class Leader {
     if (fetch === undefined || fetch.from !== from || fetch.requestId !== message.requestId) return;
     if (message.entries.length === 0 || message.fromSlot !== fetch.nextSlot) return;
     if (!this.#takeFetched(fetch, message.entries)) this.outranked = true;
+  }
+
+  /** The chosen log begins, where it was asked for, behind what this node has: it cannot lead now. */
+  isAnsweredBy(from: NodeId, meta: SnapshotMetaMessage): boolean {
+    return this.#fetch?.from === from && this.#fetch.requestId === meta.requestId;
   }
 
   #prepare(): PrepareMessage {

@@ -3,10 +3,20 @@ import { limits } from "../base/limits.ts";
 import { minSlot, type NodeId, type Slot } from "../base/types.ts";
 import { sameBallot } from "./ballot.ts";
 import type { Context } from "./context.ts";
+import type { LogBase } from "./durable.ts";
 import type { Election } from "./election.ts";
 import type { Entry } from "./entry.ts";
+import type { SnapshotReceivingEvent } from "./event.ts";
 import type { Follower } from "./follower.ts";
-import type { EntriesMessage, FetchMessage } from "./message.ts";
+import { Installing } from "./installing.ts";
+import type {
+  EntriesMessage,
+  FetchMessage,
+  SnapshotChunkMessage,
+  SnapshotFetchMessage,
+  SnapshotMetaMessage,
+} from "./message.ts";
+import type { Snapshots } from "./snapshots.ts";
 
 /** Fetches what others show, and serves it (docs/protocol.md, section 10). Learning compares no ballots and never leads to Accepted. */
 export class Learner {
@@ -16,18 +26,22 @@ export class Learner {
   #request: { readonly id: number; readonly to: NodeId; readonly sinceTick: number } | undefined;
   /** A fetch that waits until enough of what was learnt is on disk. */
   #postponed: NodeId | undefined;
+  readonly #snapshots: Snapshots;
+  readonly #installing: Installing;
   /** For a nonvoter, which asks nobody to prepare it: `from` has nothing more now. */
   onCaughtUp: (from: NodeId) => void = () => {};
 
-  constructor(ctx: Context, follower: Follower, election: Election) {
+  constructor(ctx: Context, follower: Follower, election: Election, snapshots: Snapshots) {
     this.#ctx = ctx;
+    this.#snapshots = snapshots;
+    this.#installing = new Installing(ctx, (meta) => this.#install(meta));
     this.#follower = follower;
     this.#election = election;
   }
 
   /** Whether entries are flowing in: the leader need not be asked for a Prepare before they end. */
   get isLearning(): boolean {
-    return this.#request !== undefined || this.#postponed !== undefined;
+    return this.#request !== undefined || this.#postponed !== undefined || this.#installing.isActive;
   }
 
   /**
@@ -36,6 +50,7 @@ export class Learner {
    */
   onRound(ticksPerRound: number): void {
     const ctx = this.#ctx;
+    this.#installing.onRound();
     if (ctx.role === "leader") return this.abandon();
     const request = this.#request;
     if (request !== undefined && ctx.ticks - request.sinceTick >= 2 * ticksPerRound) this.abandon();
@@ -66,6 +81,55 @@ export class Learner {
     else this.#caughtUp(from);
   }
 
+  /** What was asked for is gone there: its newest snapshot stands for it. */
+  onSnapshotMeta(from: NodeId, meta: SnapshotMetaMessage): void {
+    const ctx = this.#ctx;
+    const request = this.#request;
+    const isAnswer = request !== undefined && request.id === meta.requestId && request.to === from;
+    if (!isAnswer && !this.#installing.awaits(from, meta.requestId)) return;
+    if (isAnswer) this.#request = undefined;
+    if (ctx.role === "leader" || ctx.isInstalling) return;
+    if (this.#reaches(meta.logBegin)) {
+      this.#installing.abandon();
+      ctx.raiseDecided(meta.logBegin.slot);
+      return this.fetch(from);
+    }
+    this.#installing.begin(from, meta);
+  }
+
+  onSnapshotChunk(from: NodeId, message: SnapshotChunkMessage): void {
+    this.#installing.onChunk(from, message);
+  }
+
+  onSnapshotReceiving(event: SnapshotReceivingEvent): void {
+    this.#installing.onReceiving(event);
+  }
+
+  /** Serves a chunk, where it is still there. */
+  onSnapshotFetch(from: NodeId, { requestId, slot, rootHash, chunk }: SnapshotFetchMessage): void {
+    this.#snapshots.offer(from, requestId, { slot, rootHash, number: chunk });
+  }
+
+  /**
+   * Whether the own log goes on where another one begins. What it holds behind that place may have been counted, so it must stay;
+   * where it ends before or differs there, nothing of it that is at or behind that place was ever chosen, and all of it may go.
+   */
+  #reaches({ slot, hash }: LogBase): boolean {
+    return slot <= this.#ctx.decidedEnd || this.#ctx.log.hashBefore(slot) === hash;
+  }
+
+  /** The snapshot is whole here. In the meantime the log may have come so far that it is not needed any more. */
+  #install({ base, rootHash, logBegin }: SnapshotMetaMessage): void {
+    const ctx = this.#ctx;
+    if (ctx.role === "leader" || this.#reaches(logBegin)) return;
+    // As any Learn: what was promised and what was in step ends here.
+    this.#follower.recover();
+    this.#request = undefined;
+    this.#postponed = undefined;
+    this.#snapshots.hide();
+    ctx.install({ slot: base.slot, rootHash }, logBegin);
+  }
+
   /** Something became durable: a postponed fetch may go on. */
   onDurable(): void {
     const source = this.#postponed;
@@ -80,6 +144,7 @@ export class Learner {
    */
   takeDecided(entries: readonly Entry[]): boolean {
     const ctx = this.#ctx;
+    if (ctx.isInstalling) return false;
     const before = ctx.decidedEnd;
     const fresh = entries.filter((entry) => entry.slot >= ctx.decidedEnd);
     let expected = ctx.decidedEnd;
@@ -118,6 +183,7 @@ export class Learner {
       ctx.send(from, { kind: "entries", requestId, fromSlot, entries, visibleEnd });
       return;
     }
+    if (fromSlot < this.#snapshots.logBegin.slot) return this.#snapshots.offer(from, requestId);
     const diskEnd = minSlot(visibleEnd, ctx.log.memoryBegin);
     ctx.effects.push({ kind: "sendEntries", to: from, requestId, fromSlot, prevHash, end: diskEnd, visibleEnd });
   }
@@ -139,6 +205,7 @@ export class Learner {
   /** Asks for what comes next, at once or when enough of what was learnt is on disk. */
   fetch(to: NodeId): void {
     const ctx = this.#ctx;
+    if (ctx.isInstalling) return;
     // A Learn makes an earlier Promise unusable for a SyncBegin, and ends the sync (C11, C14).
     this.#follower.recover();
     if (ctx.writes.bytes > limits.windowBytes / 2) {

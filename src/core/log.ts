@@ -40,6 +40,15 @@ export class Log {
     this.#base = { ...this.#base, hash };
   }
 
+  /** Begins anew, and empty, at another place: a snapshot stands for everything before. */
+  restart(base: LogBase): void {
+    assert(base.slot > this.#base.slot, () => `the log would begin at ${base.slot}, before ${this.#base.slot}`);
+    this.#base = base;
+    this.#entries = [];
+    this.#begin = 0;
+    this.#bytes = 0;
+  }
+
   /** Adds entries at the end. Each must continue the chain. */
   append(entries: readonly Entry[]): void {
     for (const entry of entries) {

@@ -1,5 +1,6 @@
 import type { Hash, NodeId, Slot, Uid } from "../base/types.ts";
 import type { Ballot } from "./ballot.ts";
+import type { LogBase } from "./durable.ts";
 import type { Entry } from "./entry.ts";
 
 /**
@@ -27,6 +28,9 @@ export type Message =
   | FetchMessage
   | FollowMessage
   | EntriesMessage
+  | SnapshotMetaMessage
+  | SnapshotFetchMessage
+  | SnapshotChunkMessage
   | ProbeMessage
   | ProbeAckMessage
   | ReadIndexMessage
@@ -242,6 +246,40 @@ export interface EntriesMessage {
   readonly visibleEnd: Slot;
 }
 
+/**
+ * Answer to a Fetch of entries that the sender's disk has let go of, and to a SnapshotFetch of a snapshot that it has no more: its
+ * newest snapshot, and where its log begins. Between that place and the snapshot's slot it holds all entries.
+ */
+export interface SnapshotMetaMessage {
+  readonly kind: "snapshotMeta";
+  readonly requestId: number;
+  /** The log at the snapshot's slot. */
+  readonly base: LogBase;
+  readonly rootHash: Hash;
+  /** At or below `base.slot`, and not above the sender's head. */
+  readonly logBegin: LogBase;
+  /** format/snapshot.ts: it is of `rootHash`. */
+  readonly manifest: Uint8Array;
+}
+
+/** Asks for one chunk of a snapshot. */
+export interface SnapshotFetchMessage {
+  readonly kind: "snapshotFetch";
+  readonly requestId: number;
+  readonly slot: Slot;
+  readonly rootHash: Hash;
+  /** From 0. */
+  readonly chunk: number;
+}
+
+/** Verified where it was read, and again, against the manifest, where it is written. */
+export interface SnapshotChunkMessage {
+  readonly kind: "snapshotChunk";
+  readonly requestId: number;
+  readonly chunk: number;
+  readonly bytes: Uint8Array;
+}
+
 export interface ProbeMessage {
   readonly kind: "probe";
   readonly n: Ballot;
@@ -273,6 +311,7 @@ export const nonvoterKinds: ReadonlySet<MessageKind> = new Set<MessageKind>([
   "heartbeat",
   "fetch",
   "follow",
+  "snapshotFetch",
   "readIndex",
 ]);
 
@@ -303,6 +342,9 @@ export const laneOf: Readonly<Record<MessageKind, Lane>> = {
   fetch: "bulkRequest",
   follow: "bulkRequest",
   entries: "bulkAnswer",
+  snapshotMeta: "bulkAnswer",
+  snapshotFetch: "bulkRequest",
+  snapshotChunk: "bulkAnswer",
   probe: "bulkRequest",
   probeAck: "bulkAnswer",
   readIndex: "bulkRequest",

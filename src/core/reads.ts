@@ -175,7 +175,8 @@ export class Reads {
   }
 
   #finishIndexed(): void {
-    if (this.#indexed.length === 0) return;
+    // What is visible of an incomplete log is not shown: a reader would be sent to the log of before.
+    if (this.#indexed.length === 0 || this.#ctx.isIncomplete) return;
     const { visibleEnd, effects } = this.#ctx;
     for (const { read, r } of this.#indexed) {
       if (r <= visibleEnd) effects.push({ kind: "readReady", requestId: read.requestId });

@@ -1,12 +1,10 @@
 import { assert, assertNever } from "../base/assert.ts";
-import type { Hash, NodeId, Slot, Uid } from "../base/types.ts";
+import type { NodeId, Slot } from "../base/types.ts";
 import { type Ballot, compareBallots, sameBallot } from "./ballot.ts";
-import { Context, type Phase, type Role } from "./context.ts";
-import type { Recovered } from "./durable.ts";
+import { Context } from "./context.ts";
 import type { Effect } from "./effect.ts";
 import { Election } from "./election.ts";
-import type { EntryMaker } from "./entry.ts";
-import type { DurableEvent, Event, LinkEvent, ReceiveEvent, TickEvent } from "./event.ts";
+import type { DurableEvent, Event, InstalledEvent, LinkEvent, ReceiveEvent, TickEvent } from "./event.ts";
 import { Follower } from "./follower.ts";
 import { Following } from "./following.ts";
 import { checkBasic, checkDelta, checkpoint } from "./invariants.ts";
@@ -14,64 +12,15 @@ import { Leader } from "./leader.ts";
 import { Learner } from "./learner.ts";
 import type { Log } from "./log.ts";
 import { Membership } from "./membership.ts";
-import { type HelloMessage, type Message, nonvoterKinds, pushedEntries } from "./message.ts";
-import { Nonvoters, type NonvoterView } from "./nonvoters.ts";
+import { type HelloMessage, type Message, nonvoterKinds, pushedEntries, type SnapshotMetaMessage } from "./message.ts";
+import { Nonvoters } from "./nonvoters.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
-import type { Retained } from "./retained.ts";
-import type { Sequencer } from "./sequencer.ts";
+import type { ReplicaOptions, ReplicaView } from "./replica-options.ts";
 import { Snapshots } from "./snapshots.ts";
 import type { PendingWrite } from "./writes.ts";
 
-export interface ReplicaOptions {
-  /** What storage found. */
-  readonly recovered: Recovered;
-  /** The configured voters in order of name, each with its peer address; nodeId = 1 + index. A single node has itself only. */
-  readonly members: readonly { readonly name: string; readonly peerAddress: string }[];
-  /** This node is none of them: it follows, serves reads, and never votes. */
-  readonly nonvoter?: boolean | undefined;
-  /** Where this node's clients find it. */
-  readonly clientAddress: string;
-  /** 128 random bits, used if this node makes the genesis. */
-  readonly freshClusterId: Uid;
-  /** Hash of the empty log of a cluster. */
-  readonly firstHash: (clusterId: Uid) => Hash;
-  readonly makeEntry: EntryMaker;
-  readonly sequencer: Sequencer;
-  /** Milliseconds between two ticks, and ticks in a round T. */
-  readonly tickMs: number;
-  readonly ticksPerRound: number;
-}
-
-/** A snapshot of where the replica stands, for status, tests and invariant checks. */
-export interface ReplicaView {
-  readonly nodeId: NodeId;
-  readonly role: Role;
-  readonly phase: Phase;
-  readonly clusterId: Uid | "";
-  readonly started: boolean;
-  readonly promised: Ballot;
-  readonly acceptedBallot: Ballot;
-  /** Whom the election follows; undefined where nobody happy is known. */
-  readonly leader: NodeId | undefined;
-  /** The ballot that this node stands for in elections. */
-  readonly ballot: Ballot;
-  readonly decidedEnd: Slot;
-  readonly flushedEnd: Slot;
-  readonly visibleEnd: Slot;
-  readonly acceptedEnd: Slot;
-  /** What readers here may read, and for whom it is kept. */
-  readonly retained: Retained;
-  /** First slot on this node's disk, and the slot of its newest durable snapshot; 0 where it has none. */
-  readonly logBegin: Slot;
-  readonly snapshotSlot: Slot | 0;
-  /** Whether this node leads and serves linearizable reads. */
-  readonly established: boolean;
-  /** By nodeId: what the last heartbeat reply said; absent for peers that were silent for two rounds. */
-  readonly peers: ReadonlyMap<NodeId, { readonly clientAddress: string; readonly visibleEnd: Slot }>;
-  /** Those connected to this node. */
-  readonly nonvoters: readonly NonvoterView[];
-}
+export type { ReplicaOptions, ReplicaView } from "./replica-options.ts";
 
 /**
  * One node's part in the consensus: a function from an event to effects, with no clock, I/O or randomness of its own. It holds
@@ -90,6 +39,8 @@ export class Replica {
   readonly #reads: Reads;
   readonly #snapshots: Snapshots;
   #leader: Leader | undefined;
+  /** While this node's decidedEnd is below, it cannot lead: others let go of what it lacks. */
+  #unfitBelow = 0 as Slot;
   #ticksInRound = 0;
   #loopLagMsMax = 0;
   #promisedAtRoundBegin: Ballot;
@@ -103,14 +54,14 @@ export class Replica {
     this.#membership = new Membership(this.#ctx, this.#nonvoters);
     this.#election = new Election(this.#ctx.self, this.#ctx.quorums, this.#ctx.promised);
     this.#follower = new Follower(this.#ctx);
-    this.#learner = new Learner(this.#ctx, this.#follower, this.#election);
+    this.#snapshots = new Snapshots(this.#ctx);
+    this.#learner = new Learner(this.#ctx, this.#follower, this.#election, this.#snapshots);
     if (this.#ctx.role === "nonvoter") {
       const following = new Following(this.#ctx, this.#learner, this.#election);
       this.#learner.onCaughtUp = (from) => following.onCaughtUp(from);
       this.#following = following;
     }
     this.#reads = new Reads(this.#ctx);
-    this.#snapshots = new Snapshots(this.#ctx);
     this.#proposals = new Proposals(this.#ctx, this.#reads, this.#snapshots);
   }
 
@@ -200,6 +151,10 @@ export class Replica {
         return this.#snapshots.onSnapshotDurable(event.snapshot);
       case "trimmed":
         return this.#snapshots.onTrimmed(event.logBegin);
+      case "snapshotReceiving":
+        return this.#learner.onSnapshotReceiving(event);
+      case "installed":
+        return this.#onInstalled(event);
       case "turnEnd":
         return this.#onTurnEnd();
       default:
@@ -261,6 +216,7 @@ export class Replica {
     this.#election.endRound({
       promised: ctx.promising,
       promisedInRound: ctx.promising.nodeId !== ctx.self && !sameBallot(ctx.promising, this.#promisedAtRoundBegin),
+      unfit: ctx.isIncomplete || ctx.decidedEnd < this.#unfitBelow,
       accepting: this.#leader?.replication !== undefined,
       late: loopLagMs > roundMs / 2,
       slowMs: Math.max(ctx.oldestSyncMs, loopLagMs),
@@ -350,6 +306,7 @@ export class Replica {
 
   #onWriteDurable(write: PendingWrite): void {
     const ctx = this.#ctx;
+    if (write.kind === "install") return;
     if (write.kind === "append") return ctx.appendIsDurable(write.endSlot);
     if (write.kind === "replace") {
       ctx.replaceIsDurable(write.ballot, write.endSlot);
@@ -436,6 +393,12 @@ export class Replica {
         return this.#leader === undefined
           ? this.#learner.onEntries(from, message)
           : this.#leader.onEntries(from, message);
+      case "snapshotMeta":
+        return this.#onSnapshotMeta(from, message);
+      case "snapshotFetch":
+        return this.#learner.onSnapshotFetch(from, message);
+      case "snapshotChunk":
+        return this.#learner.onSnapshotChunk(from, message);
       case "probe":
         return this.#reads.onProbe(from, message);
       case "probeAck":
@@ -449,8 +412,28 @@ export class Replica {
     }
   }
 
+  /** A leader-elect that lacks what is gone elsewhere gives way: the log of its ballot would have to begin with a snapshot. */
+  #onSnapshotMeta(from: NodeId, message: SnapshotMetaMessage): void {
+    if (this.#leader === undefined) return this.#learner.onSnapshotMeta(from, message);
+    if (!this.#leader.isAnsweredBy(from, message)) return;
+    this.#unfitBelow = message.logBegin.slot;
+    this.#election.withdraw();
+    this.#stepDown();
+    this.#follower.recover();
+  }
+
+  #onInstalled({ ticket, snapshot, logBegin, state }: InstalledEvent): void {
+    this.#onDurable({ kind: "durable", ticket });
+    this.#ctx.options.sequencer.restart(state);
+    this.#snapshots.onInstalled(snapshot, logBegin);
+    this.#ctx.isInstalled(snapshot, logBegin);
+  }
+
   #onPrepare(from: NodeId, message: Extract<Message, { kind: "prepare" }>): void {
     this.#election.noteBallot(message.n);
+    // Not before everything below the snapshot is here: the log would be behind what the sequencer knows. Nor may it end the fetch
+    // of what is lacking: a leader that asks each round would never be answered (C25).
+    if (this.#ctx.isIncomplete) return;
     // A leader that promises a larger ballot stops leading at once.
     if (this.#leader !== undefined && compareBallots(message.n, this.#leader.n) > 0) this.#stepDown();
     if (compareBallots(message.n, this.#ctx.promising) >= 0) this.#learner.abandon();

@@ -25,6 +25,8 @@ export interface Sequencer {
   order(proposal: Proposal, at: OrderAt, seen: readonly HistoryAnswer[]): Verdict;
   /** A control entry that the passage of time asks for now, if any: a session's end, or a tick. Called about once a round. */
   due(at: OrderAt): ControlVerdict | undefined;
+  /** The log begins anew behind a snapshot of which this is the state. Not while this node orders. */
+  restart(snapshot: SequencerSnapshot): void;
   /** A SNAPSHOT entry; undefined where the log does not want one: what it would compare is not the last one any more. */
   snapshot(control: SnapshotControl, at: OrderAt): ControlVerdict | undefined;
   /** What the decided log keeps. The same object as long as nothing changes. */

@@ -1,6 +1,6 @@
 import { assert, defined } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
-import type { Slot } from "../base/types.ts";
+import type { NodeId, Slot } from "../base/types.ts";
 import type { Context } from "./context.ts";
 import type { LogBase, SnapshotReference } from "./durable.ts";
 import type { Retained, SnapshotControl } from "./retained.ts";
@@ -23,6 +23,7 @@ export class Snapshots {
   readonly #ctx: Context;
   /** As readers here see it: of entries that are visible. */
   #shown: Retained;
+  #showsNothing = false;
   /** What `#shown` was made of. */
   #shownFrom: Retained;
   /** Of decided entries; shown once everything below `#latestEnd` is visible. */
@@ -44,12 +45,11 @@ export class Snapshots {
     const { recovered } = ctx.options;
     this.#ctx = ctx;
     this.#latest = recovered.sequencer.retained;
-    this.#shown = this.#readable(this.#latest);
+    this.#shown = ctx.isIncomplete ? this.#nothing(this.#latest) : this.#readable(this.#latest);
     this.#shownFrom = this.#latest;
     this.#latestEnd = ctx.decidedEnd;
     this.#durable = recovered.snapshot;
     this.#logBegin = recovered.logBegin;
-    assert(this.#shown.head.position >= this.#logBegin.position, "the head is not below the begin of the log");
   }
 
   /** What readers of this node may read, and for whom it is kept. */
@@ -73,7 +73,9 @@ export class Snapshots {
     this.#collect();
     const { retained } = options.sequencer;
     if (retained !== this.#latest) this.#onChange(retained, decidedEnd);
-    if (this.#latest !== this.#shownFrom && visibleEnd >= this.#latestEnd) this.#show();
+    if (this.#ctx.isIncomplete) return;
+    const isStale = this.#latest !== this.#shownFrom || this.#showsNothing;
+    if (isStale && visibleEnd >= this.#latestEnd) this.#show();
     this.#write();
   }
 
@@ -81,12 +83,35 @@ export class Snapshots {
     this.#writing = undefined;
     if (snapshot.slot <= (this.#durable?.slot ?? 0)) return;
     this.#durable = snapshot;
+    this.#ctx.snapshotSlot = snapshot.slot;
     this.#compare();
   }
 
   onTrimmed(logBegin: LogBase): void {
     assert(logBegin.slot <= this.#shown.head.slot, "no segment above the head is let go of (P9)");
     this.#logBegin = logBegin;
+    this.#ctx.logBegin = logBegin.slot;
+  }
+
+  /** Another node's snapshot takes the place of the log: what was readable here is gone, and what comes is not there yet. */
+  hide(): void {
+    this.#shown = this.#nothing(this.#shown);
+    this.#ctx.effects.push({ kind: "retained", retained: this.#shown });
+  }
+
+  onInstalled(snapshot: SnapshotReference, logBegin: LogBase): void {
+    this.#durable = snapshot;
+    this.#logBegin = logBegin;
+    this.#ctx.logBegin = logBegin.slot;
+    this.#taken = undefined;
+  }
+
+  /** Has a peer told of the newest snapshot, for what it lacks is gone here. */
+  offer(to: NodeId, requestId: number, chunk?: SnapshotReference & { readonly number: number }): void {
+    const newest = this.#durable;
+    if (newest === undefined) return;
+    const logBegin = this.#logBegin;
+    this.#ctx.effects.push({ kind: "sendSnapshot", to, requestId, newest, logBegin, chunk });
   }
 
   /** What a leader has ordered now, if anything. Called once a round. */
@@ -153,7 +178,15 @@ export class Snapshots {
     return retained.head.position < head.position ? { ...retained, head } : retained;
   }
 
+  /** As of an empty log at the end of what was shown. */
+  #nothing(retained: Retained): Retained {
+    this.#showsNothing = true;
+    const { log, visibleEnd } = this.#ctx;
+    return { ...retained, head: { position: log.positionAt(visibleEnd), slot: visibleEnd } };
+  }
+
   #show(): void {
+    this.#showsNothing = false;
     const before = this.#shown.head;
     this.#shownFrom = this.#latest;
     this.#shown = this.#readable(this.#latest);

@@ -24,6 +24,8 @@ export type PendingWrite =
       readonly ballot: Ballot;
       readonly bytes: number;
     }
+  /** Everything before it is void where it is done. */
+  | { readonly kind: "install"; readonly ticket: Ticket; readonly sinceTick: number; readonly bytes: number }
   | {
       readonly kind: "superblock";
       readonly ticket: Ticket;

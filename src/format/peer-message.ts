@@ -7,13 +7,23 @@
 import { assert, assertNever } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
-import type { NodeId, Slot } from "../base/types.ts";
+import type { NodeId, Position, Slot } from "../base/types.ts";
 import type { Ballot } from "../core/ballot.ts";
+import type { LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
-import type { Member, Message, PromiseId, PromiseMessage, RefusedMessage, WindowSlot } from "../core/message.ts";
+import type {
+  Member,
+  Message,
+  PromiseId,
+  PromiseMessage,
+  RefusedMessage,
+  SnapshotMetaMessage,
+  WindowSlot,
+} from "../core/message.ts";
 import { decodeEntries, type EntryMemory } from "./entry.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
+import { decodeManifest } from "./snapshot.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
 import {
   type Absent,
@@ -57,7 +67,11 @@ export function decodeEnvelope(bytes: Uint8Array, hashing: Hashing, memory?: Ent
   const decoded = decoding(() => {
     const envelope = wire.Envelope.decode(bytes);
     const entries = entriesOf(envelope.entryBytes, hashing, memory);
-    return { from: envelope.from as NodeId, configId: envelope.configId, message: messageOf(envelope, entries) };
+    return {
+      from: envelope.from as NodeId,
+      configId: envelope.configId,
+      message: messageOf(envelope, entries, hashing),
+    };
   });
   return decoded.kind === "ok" ? { kind: "ok", ...decoded.value } : decoded;
 }
@@ -127,6 +141,14 @@ function bodyOf(message: Message): paxlog.v1.Envelope.$Properties {
       return {
         entries: { requestId: message.requestId, fromSlot: message.fromSlot, visibleEnd: message.visibleEnd },
       };
+    case "snapshotMeta": {
+      const { requestId, manifest, logBegin } = message;
+      return { snapshotMeta: { requestId, manifest, logBegin: { ...logBegin, hash: idBytesOf(logBegin.hash) } } };
+    }
+    case "snapshotFetch":
+      return { snapshotFetch: { ...message, rootHash: idBytesOf(message.rootHash) } };
+    case "snapshotChunk":
+      return { snapshotChunk: message };
     case "probe":
       return { probe: message };
     case "probeAck":
@@ -147,7 +169,27 @@ const memberBody = (member: Member): paxlog.v1.Member.$Properties => ({
   nodeUid: idBytesOf(member.nodeUid),
 });
 
-function messageOf(envelope: paxlog.v1.Envelope, entries: readonly Entry[]): Message {
+/** The manifest says what it is of; whether that is wanted is for the core to judge. */
+function snapshotMetaOf(body: paxlog.v1.SnapshotMeta.$Properties, hashing: Hashing): SnapshotMetaMessage {
+  const manifest = new Uint8Array(body.manifest ?? noBytes);
+  const decoded = decodeManifest(manifest, hashing);
+  if (decoded.kind === "malformed") return malformed(`a manifest: ${decoded.reason}`);
+  if (decoded.kind === "unknownVersion") return malformed(`a manifest of version ${decoded.version}`);
+  const begin = present(body.logBegin, "logBegin");
+  const logBegin: LogBase = {
+    slot: slotOf(begin.slot, "logBegin.slot"),
+    hash: hashOf(begin.hash, "logBegin.hash"),
+    position: safeNumber(begin.position, "logBegin.position") as Position,
+    time: safeNumber(begin.time, "logBegin.time"),
+  };
+  const { base } = decoded.manifest;
+  if (logBegin.slot < 1 || logBegin.position < 1) malformed("logBegin is out of its range");
+  if (logBegin.slot > base.slot || logBegin.position > base.position) malformed("the log begins behind the snapshot");
+  const requestId = safeNumber(body.requestId, "requestId");
+  return { kind: "snapshotMeta", requestId, base, rootHash: decoded.rootHash, logBegin, manifest };
+}
+
+function messageOf(envelope: paxlog.v1.Envelope, entries: readonly Entry[], hashing: Hashing): Message {
   const kind = envelope.message;
   if (kind === undefined) return malformed("an envelope without a message that is known here");
   if (entries.length > 0 && !carriesEntries.has(kind)) malformed(`a ${kind} carries entries`);
@@ -288,6 +330,25 @@ function messageOf(envelope: paxlog.v1.Envelope, entries: readonly Entry[]): Mes
         entries,
         visibleEnd: slotOf(body.visibleEnd, "visibleEnd"),
       };
+    }
+    case "snapshotMeta":
+      return snapshotMetaOf(present(envelope.snapshotMeta, kind), hashing);
+    case "snapshotFetch": {
+      const body = present(envelope.snapshotFetch, kind);
+      return {
+        kind,
+        requestId: safeNumber(body.requestId, "requestId"),
+        slot: slotOf(body.slot, "slot"),
+        rootHash: hashOf(body.rootHash, "rootHash"),
+        chunk: body.chunk ?? 0,
+      };
+    }
+    case "snapshotChunk": {
+      const body = present(envelope.snapshotChunk, kind);
+      // A copy: it goes to another thread, without the message around it.
+      const bytes = new Uint8Array(body.bytes ?? noBytes);
+      if (bytes.length > limits.snapshotChunkBytes) malformed(`a chunk of ${bytes.length} bytes`);
+      return { kind, requestId: safeNumber(body.requestId, "requestId"), chunk: body.chunk ?? 0, bytes };
     }
     case "probe": {
       const body = present(envelope.probe, kind);

@@ -23,10 +23,12 @@ import { GateBackend } from "../runtime/gate-backend.ts";
 import { History } from "../runtime/history.ts";
 import { IndexJobs } from "../runtime/index-jobs.ts";
 import { noPeers } from "../runtime/no-peers.ts";
+import { SnapshotExchange } from "../runtime/snapshot-exchange.ts";
 import { StorageLink } from "../runtime/storage-link.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
 import { NodeDisk } from "../storage/node-disk.ts";
 import { LogReader } from "../storage/reader.ts";
+import { SnapshotFiles } from "../storage/snapshot-files.ts";
 import type { LogBackend } from "../transport/backend.ts";
 import { type ClientServer, startClientServer } from "../transport/client-server.ts";
 import { GrpcPeerNetwork } from "../transport/grpc-peer-network.ts";
@@ -156,6 +158,7 @@ class EngineThread {
       history: new History(replica.log, reader),
       entryParts: makeEntryParts(hashing),
       storage: this.#storage,
+      snapshots: new SnapshotExchange(new SnapshotFiles(new NodeDisk(), config.dir, hashing)),
       clock: systemClock,
       facts: {
         name: config.name,

@@ -4,10 +4,12 @@ import type { NodeId } from "../base/types.ts";
 import type {
   AppendAnswer,
   Effect,
+  InstallSnapshotEffect,
   LeadershipEffect,
   RetainedEffect,
   SearchEffect,
   SendEntriesEffect,
+  SendSnapshotEffect,
   ShowEffect,
   StopEffect,
   WriteSnapshotEffect,
@@ -26,6 +28,8 @@ export interface EffectTargets {
   submitBackground(write: BackgroundWrite): void;
   /** Entries from segments for a peer that is far behind. */
   readEntries(effect: SendEntriesEffect): Extract<Message, { kind: "entries" }>;
+  /** A chunk, or a Meta of the newest snapshot. */
+  readSnapshot(effect: SendSnapshotEffect): Message | undefined;
   answer(requestId: number, answer: AppendAnswer): void;
   /** Searches the history in pieces; the answer comes as an event. */
   search(effect: SearchEffect): void;
@@ -48,6 +52,7 @@ export function carryOut(effects: readonly Effect[], targets: EffectTargets): vo
 
   const writes: StoreWrite[] = [];
   for (const effect of legal) {
+    if (effect.kind === "installSnapshot") writes.push(installWrite(effect));
     if (effect.kind === "appendGroup" || effect.kind === "replaceGroup" || effect.kind === "writeSuperblock") {
       writes.push(flattenWrite(effect));
     }
@@ -62,6 +67,7 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
     case "appendGroup":
     case "replaceGroup":
     case "writeSuperblock":
+    case "installSnapshot":
       return;
     case "send":
       return sendBounded(targets.network, effect.to, effect.message);
@@ -83,6 +89,10 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
       return targets.retained(effect);
     case "writeSnapshot":
       return targets.submitBackground(snapshotWrite(effect));
+    case "receiveSnapshot":
+      return targets.submitBackground({ ...effect, kind: "receive" });
+    case "sendSnapshot":
+      return sendSnapshot(effect, targets);
     case "trimLog":
       return targets.submitBackground({ kind: "trim", head: effect.head });
     case "leadership":
@@ -92,6 +102,19 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
     default:
       return assertNever(effect);
   }
+}
+
+const installWrite = ({ ticket, snapshot, begin }: InstallSnapshotEffect): StoreWrite => ({
+  kind: "install",
+  ticket,
+  ...snapshot,
+  begin,
+});
+
+/** Nothing is sent where the disk has no such thing any more: the peer asks again. */
+function sendSnapshot(effect: SendSnapshotEffect, targets: EffectTargets): void {
+  const message = targets.readSnapshot(effect);
+  if (message !== undefined) sendBounded(targets.network, [effect.to], message);
 }
 
 const snapshotWrite = ({ base, state, configuration }: WriteSnapshotEffect): BackgroundWrite => ({

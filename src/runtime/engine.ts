@@ -34,6 +34,7 @@ import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
 import { type ControlAnswer, type ControlProposal, Proposer, type SessionAnswer } from "./proposer.ts";
 import { retainResult } from "./retaining.ts";
+import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
 import type { StorageLink } from "./storage-link.ts";
 import { VisibleLog } from "./visible-log.ts";
@@ -44,6 +45,7 @@ export interface EngineOptions {
   /** For searches of the history on behalf of guards. */
   readonly entryParts: EntryParts;
   readonly storage: StorageLink;
+  readonly snapshots: SnapshotExchange;
   readonly clock: Clock;
   readonly facts: NodeFacts;
   /** Told once, when the node must not go on. Everything was rejected by then. */
@@ -59,6 +61,7 @@ export class Engine implements LogBackend {
   readonly #replica: Replica;
   readonly #history: History;
   readonly #storage: StorageLink;
+  readonly #snapshots: SnapshotExchange;
   readonly #clock: Clock;
   readonly #facts: NodeFacts;
   readonly #onStop: (error: PaxlogError) => void;
@@ -93,6 +96,7 @@ export class Engine implements LogBackend {
     this.#replica = options.replica;
     this.#history = options.history;
     this.#storage = options.storage;
+    this.#snapshots = options.snapshots;
     this.#clock = options.clock;
     this.#facts = options.facts;
     this.#onStop = options.onStop;
@@ -123,9 +127,9 @@ export class Engine implements LogBackend {
       onTick: (lagMs) => this.#onTick(lagMs),
     });
     this.#storage.attach({
-      onDurable: (ticket) => this.#push({ kind: "durable", ticket }),
-      onSnapshot: (snapshot) => this.#push({ kind: "snapshotDurable", snapshot }),
-      onTrimmed: (logBegin) => this.#push({ kind: "trimmed", logBegin }),
+      onDurable: (commit) => {
+        for (const event of this.#snapshots.eventsOf(commit)) this.#push(event);
+      },
       onFailed: (error) => this.stop(error),
     });
   }
@@ -146,6 +150,7 @@ export class Engine implements LogBackend {
       submit: (writes, accepts) => this.#storage.submit(writes, accepts && this.#hurries),
       submitBackground: (write) => this.#storage.submitBackground(write),
       readEntries: (effect) => this.#readEntries(effect),
+      readSnapshot: (effect) => this.#snapshots.answer(effect),
       answer: (requestId, answer) => this.#proposer.answer(requestId, answer),
       search: (effect) => this.#searches.start(effect),
       readReady: (requestId) => this.#reads.ready(requestId),

@@ -1,8 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
 import type { PaxlogError } from "../base/errors.ts";
-import type { Slot, Ticket } from "../base/types.ts";
-import type { LogBase, SnapshotReference } from "../core/durable.ts";
+import type { Slot } from "../base/types.ts";
 import { noCounts, type StoreCounters } from "../storage/counters.ts";
 import type { BackgroundWrite, StoreWrite } from "../storage/write.ts";
 import type { Arena } from "./arena.ts";
@@ -11,12 +10,8 @@ import { packWrites } from "./packed-writes.ts";
 
 /** What the engine hears of its writes. */
 export interface StorageHandlers {
-  /** Everything that was submitted with a ticket up to this one is durable. */
-  readonly onDurable: (ticket: Ticket) => void;
-  /** A snapshot is whole on disk, and the superblock names it. */
-  readonly onSnapshot: (snapshot: SnapshotReference) => void;
-  /** The log on disk begins here now. */
-  readonly onTrimmed: (logBegin: LogBase) => void;
+  /** Everything that was submitted with a ticket up to that of the commit is durable, and what else it says. */
+  readonly onDurable: (commit: DurableMessage) => void;
   /** Storage takes nothing any more. */
   readonly onFailed: (error: PaxlogError) => void;
 }
@@ -33,7 +28,6 @@ export class StorageLink {
   readonly #arena: Arena;
   #failed: PaxlogError | undefined;
 
-  #ticketTold = 0;
   #handlers: StorageHandlers | undefined;
   #onOpened: (message: OpenedMessage) => void = () => {};
   #onOpenFailed: (error: PaxlogError) => void = () => {};
@@ -123,15 +117,6 @@ export class StorageLink {
     });
   }
 
-  #tell({ ticket, snapshot, logBegin, installed }: DurableMessage): void {
-    const handlers = this.#handlers;
-    if (handlers === undefined) return;
-    if (ticket > this.#ticketTold) handlers.onDurable(ticket);
-    this.#ticketTold = ticket;
-    if (snapshot !== undefined) handlers.onSnapshot(snapshot);
-    if (logBegin !== undefined && installed === undefined) handlers.onTrimmed(logBegin);
-  }
-
   #post(message: ToStorage, transfer: readonly ArrayBuffer[]): void {
     this.#port.postMessage(message, transfer);
   }
@@ -145,7 +130,7 @@ export class StorageLink {
       case "durable":
         this.#counters = message.counters;
         this.onCommitted(message);
-        return this.#tell(message);
+        return this.#handlers?.onDurable(message);
       case "failed":
         this.#failed = unpackError(message.error);
         this.#onOpenFailed(this.#failed);

@@ -32,9 +32,9 @@ import { UndoLog } from "./undo.ts";
  * and is where the ballot is lost. So there is one state, and no lookup goes through two.
  */
 export class LogSequencer implements Sequencer {
-  readonly #state: LogState;
+  #state: LogState;
   readonly #parts: EntryParts;
-  readonly #guards: GuardCheck;
+  #guards: GuardCheck;
   readonly #overlay = new UndoLog();
   #decidedEnd: Slot;
   /** Whether this node orders: from `begin` to `end`. */
@@ -59,6 +59,14 @@ export class LogSequencer implements Sequencer {
 
   get retained(): Retained {
     return this.#state.retained.decided;
+  }
+
+  restart(snapshot: SequencerSnapshot): void {
+    assert(!this.#isOrdering, "who orders has all of the log");
+    this.#state = new LogState(snapshot);
+    this.#guards = new GuardCheck(this.#state, this.#parts);
+    this.#decidedEnd = snapshot.end;
+    this.#snapshots = [];
   }
 
   takeSnapshots(): readonly SequencerSnapshot[] {

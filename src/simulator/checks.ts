@@ -1,4 +1,4 @@
-import { firstSlot, type NodeId, type Slot, slotPlus } from "../base/types.ts";
+import { firstSlot, maxSlot, type NodeId, type Slot, slotPlus } from "../base/types.ts";
 import { type Ballot, compareBallots, sameBallot, showBallot } from "../core/ballot.ts";
 import type { Recovered } from "../core/durable.ts";
 import type { Effect } from "../core/effect.ts";
@@ -94,7 +94,8 @@ export class Checks {
   }
 
   #checkDecided(node: CheckedNode, log: Replica["log"], from: Slot, end: Slot): void {
-    for (let slot = from; slot < end; slot = slotPlus(slot, 1)) {
+    // Where a snapshot took the place of the log it goes on further up.
+    for (let slot = maxSlot(from, log.memoryBegin); slot < end; slot = slotPlus(slot, 1)) {
       const entry = log.at(slot);
       check(entry !== undefined, () => `${node.name} decides slot ${slot}, which it does not hold`);
       const { isNew } = this.#ledger.decided(node.name, entry);
@@ -125,7 +126,7 @@ export class Checks {
   }
 
   #checkShown(node: CheckedNode, from: Slot, end: Slot): void {
-    for (let slot = from; slot < end; slot = slotPlus(slot, 1)) {
+    for (let slot = maxSlot(from, node.shadow.begin); slot < end; slot = slotPlus(slot, 1)) {
       check(
         node.shadow.hashAt(slot) === this.#ledger.entryAt(slot)?.hash,
         () => `${node.name} shows slot ${slot}, which is not durable there`,
@@ -143,7 +144,8 @@ export class Checks {
 
   /** Decided means durable on a quorum, whoever says so and whenever. */
   #checkQuorum(who: string, entry: Entry): void {
-    const holders = this.#shadows().filter((shadow) => shadow.hashAt(entry.slot) === entry.hash).length;
+    const holds = (shadow: Shadow) => entry.slot < shadow.begin || shadow.hashAt(entry.slot) === entry.hash;
+    const holders = this.#shadows().filter(holds).length;
     check(
       holders >= this.#acceptQuorum,
       () => `${who} holds slot ${entry.slot} for decided, which is durable on ${holders} nodes only`,

@@ -199,7 +199,9 @@ export class Cluster {
   checkDisks(): void {
     for (const node of this.live) {
       const end = node.replica!.view.visibleEnd;
-      for (let slot = 1 as Slot; slot < end; ) {
+      const { logBegin, retained } = node.replica!.view;
+      check(logBegin <= retained.head.slot, () => `${node.name} let go of slot ${logBegin}, which is not trimmed (P9)`);
+      for (let slot = logBegin; slot < end; ) {
         const entries = node.store!.reader.read(slot, end, limits.messageEntryBytes);
         check(entries.length > 0, () => `${node.name} cannot read slot ${slot} back`);
         for (const entry of entries) {

@@ -5,6 +5,7 @@ import type { StoreCounters } from "../storage/counters.ts";
 import type { Disk } from "../storage/disk.ts";
 import { buildIndex } from "../storage/index-builder.ts";
 import { LogReader } from "../storage/reader.ts";
+import { SnapshotFiles } from "../storage/snapshot-files.ts";
 import { Store } from "../storage/store.ts";
 import type { BackgroundWrite } from "../storage/write.ts";
 import type { Random } from "./random.ts";
@@ -15,6 +16,7 @@ import type { OpenedStore } from "./sim-storage.ts";
 export interface NodeStore extends OpenedStore {
   readonly recovered: Recovered;
   readonly reader: LogReader;
+  readonly snapshotFiles: SnapshotFiles;
   readonly counters: StoreCounters;
   /** Takes what becomes durable when there is time. */
   submitBackground(write: BackgroundWrite): void;
@@ -56,6 +58,7 @@ export function makeOpenNodeStore(options: {
     return {
       recovered: store.recovered,
       reader,
+      snapshotFiles: new SnapshotFiles(disk, storeDir, hashing),
       counters: store.counters,
       get pending() {
         return store.pending || store.hasBackground;

@@ -1,15 +1,31 @@
 import { assertNever } from "../base/assert.ts";
-import type { Hash, Slot, Ticket } from "../base/types.ts";
+import { firstSlot, type Hash, type Slot, type Ticket } from "../base/types.ts";
 import { type Ballot, compareBallots, largerBallot, noBallot, sameBallot, showBallot } from "../core/ballot.ts";
 import type { DurableState, Recovered } from "../core/durable.ts";
-import type { AppendGroupEffect, Effect, ReplaceGroupEffect, WriteSuperblockEffect } from "../core/effect.ts";
+import type {
+  AppendGroupEffect,
+  Effect,
+  InstallSnapshotEffect,
+  ReplaceGroupEffect,
+  WriteSuperblockEffect,
+} from "../core/effect.ts";
 
-type Write = AppendGroupEffect | ReplaceGroupEffect | WriteSuperblockEffect;
+type Write = AppendGroupEffect | ReplaceGroupEffect | WriteSuperblockEffect | InstallSnapshotEffect;
+
+const writeKinds: ReadonlySet<string> = new Set<Write["kind"]>([
+  "appendGroup",
+  "replaceGroup",
+  "writeSuperblock",
+  "installSnapshot",
+]);
+const isWrite = (effect: Effect): effect is Write => writeKinds.has(effect.kind);
 
 /** What a sequence of writes amounts to. */
 interface Content {
   /** Hash of the entry in slot s at index s - 1. */
   readonly hashes: Hash[];
+  /** Below it a snapshot stands for the entries. */
+  begin: Slot;
   /** Ballot of the last REPLACE. */
   logBallot: Ballot;
   superblock: DurableState | undefined;
@@ -27,16 +43,12 @@ export interface Survivors {
  * prefix in the order of submission.
  */
 export class Shadow {
-  readonly #durable: Content = { hashes: [], logBallot: noBallot, superblock: undefined };
+  readonly #durable: Content = { hashes: [], begin: firstSlot, logBallot: noBallot, superblock: undefined };
   #pending: Write[] = [];
 
   /** Takes note of the writes among a turn's effects. */
   submit(effects: readonly Effect[]): void {
-    for (const effect of effects) {
-      if (effect.kind === "appendGroup" || effect.kind === "replaceGroup" || effect.kind === "writeSuperblock") {
-        this.#pending.push(effect);
-      }
-    }
+    for (const effect of effects) if (isWrite(effect)) this.#pending.push(effect);
   }
 
   /** Storage reports everything up to this ticket durable. */
@@ -49,6 +61,11 @@ export class Shadow {
   /** First slot that is not durable. */
   get end(): Slot {
     return (this.#durable.hashes.length + 1) as Slot;
+  }
+
+  /** Entries below are not on this disk: an installed snapshot stands for them. */
+  get begin(): Slot {
+    return this.#durable.begin;
   }
 
   /** Hash of the durable entry in a slot. */
@@ -136,6 +153,13 @@ function apply(content: Content, write: Write): void {
     case "writeSuperblock":
       content.superblock = write.state;
       return;
+    case "installSnapshot": {
+      const { slot, hash } = write.begin;
+      content.hashes.length = 0;
+      content.hashes[slot - 2] = hash;
+      content.begin = slot;
+      return;
+    }
     default:
       assertNever(write);
   }

@@ -5,6 +5,7 @@ import type { Event, Proposal } from "../core/event.ts";
 import { carryOut, type EffectTargets } from "../runtime/effects.ts";
 import { History } from "../runtime/history.ts";
 import { HistorySearches } from "../runtime/history-searches.ts";
+import { SnapshotExchange } from "../runtime/snapshot-exchange.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import type { CheckedNode } from "./checks.ts";
@@ -46,6 +47,7 @@ export class SimProcess {
   readonly #storage: SimStorage;
   readonly #history: History;
   readonly #searches: HistorySearches;
+  readonly #snapshots: SnapshotExchange;
   readonly #observer: Observer;
   readonly loop: SimLoop;
   #network: PeerNetwork | undefined;
@@ -95,6 +97,7 @@ export class SimProcess {
         throw failure(`${node.name} cannot search its history`, cause);
       },
     });
+    this.#snapshots = new SnapshotExchange(store.snapshotFiles);
     this.#observer = new Observer(world.coverage, node.shadow);
     this.#storage = this.#makeStorage(options);
     this.loop = new SimLoop({
@@ -109,21 +112,15 @@ export class SimProcess {
   }
 
   #makeStorage({ world, random, disk, store, diskConditions, node, onPowerLoss }: ProcessOptions): SimStorage {
-    let told = 0;
     return new SimStorage({
       clock: world.clock,
       random,
       disk,
       store,
       conditions: diskConditions,
-      onCommit: ({ ticket, snapshot, logBegin, installed }) => {
-        if (ticket > told) {
-          node.shadow.reported(ticket);
-          this.#push({ kind: "durable", ticket });
-        }
-        told = ticket;
-        if (snapshot !== undefined) this.#push({ kind: "snapshotDurable", snapshot });
-        if (logBegin !== undefined && installed === undefined) this.#push({ kind: "trimmed", logBegin });
+      onCommit: (commit) => {
+        node.shadow.reported(commit.ticket);
+        for (const event of this.#snapshots.eventsOf(commit)) this.#push(event);
       },
       onCrash: () => onPowerLoss("commit"),
     });
@@ -279,6 +276,10 @@ export class SimProcess {
       readEntries: (effect) => {
         coverage.count("entriesFromSegments");
         return this.#history.entriesFor(effect);
+      },
+      readSnapshot: (effect) => {
+        coverage.count(effect.chunk === undefined ? "snapshotOffered" : "snapshotChunkSent");
+        return this.#snapshots.answer(effect);
       },
       answer: (requestId, answer) => {
         this.#spendEffect();

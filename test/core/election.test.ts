@@ -11,6 +11,7 @@ const ballot = (n: number, node: number): Ballot => ({ configId: 1, n, nodeId: i
 const calm: RoundInputs = {
   promised: noBallot,
   promisedInRound: false,
+  unfit: false,
   accepting: true,
   late: false,
   slowMs: 0,

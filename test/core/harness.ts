@@ -4,14 +4,14 @@ import { limits } from "../../src/base/limits.ts";
 import { hashOfText } from "../../src/base/tag-hash.ts";
 import { firstPosition, firstSlot, type Hash, type NodeId, type Slot, type Uid } from "../../src/base/types.ts";
 import { noBallot } from "../../src/core/ballot.ts";
-import type { DurableState, Recovered } from "../../src/core/durable.ts";
+import type { DurableState, LogBase, Recovered } from "../../src/core/durable.ts";
 import type { AppendAnswer, Effect, SearchEffect } from "../../src/core/effect.ts";
 import { type Entry, type EntryMaker, nextPositionOf } from "../../src/core/entry.ts";
 import type { AppendProposal, Event, Proposal } from "../../src/core/event.ts";
 import type { Guards } from "../../src/core/guards.ts";
 import type { Message, MessageKind } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
-import type { EntryParts } from "../../src/core/sequencer.ts";
+import type { EntryParts, SequencerSnapshot } from "../../src/core/sequencer.ts";
 import { LogState } from "../../src/sequencer/log-state.ts";
 import { LogSequencer } from "../../src/sequencer/sequencer.ts";
 
@@ -65,7 +65,22 @@ export interface Wire {
   readonly message: Message;
 }
 
-type DiskEffect = Extract<Effect, { kind: "appendGroup" | "replaceGroup" | "writeSuperblock" }>;
+type KeepEffect = Extract<Effect, { kind: "writeSnapshot" | "trimLog" | "receiveSnapshot" | "sendSnapshot" }>;
+type DiskEffect = Extract<Effect, { kind: "appendGroup" | "replaceGroup" | "writeSuperblock" | "installSnapshot" }>;
+
+/** A snapshot on a disk; its name is that of its content. */
+interface TestSnapshot {
+  readonly base: LogBase;
+  readonly rootHash: Hash;
+  readonly state: SequencerSnapshot;
+}
+
+/** A manifest is its root hash here, and snapshots consist of two chunks. */
+const chunkCount = 2;
+
+const emptyBase: LogBase = { slot: firstSlot, hash: "" as Hash, position: firstPosition, time: 0 };
+/** Of all disks of a test file, by root hash. */
+const allSnapshots = new Map<string, TestSnapshot>();
 
 /** What survives a crash: groups and superblocks up to the last flush. */
 class TestDisk {
@@ -75,13 +90,30 @@ class TestDisk {
   pending: DiskEffect[] = [];
   incarnation = 0;
   #formats = 1;
+  /** Of slots below it the log has none. */
+  begin: LogBase = emptyBase;
+  snapshot: TestSnapshot | undefined;
+  headSlot = 0;
+  /** Of another node's snapshot, by root hash. */
+  readonly received = new Map<string, number>();
+
+  /** The entry in a slot. */
+  at(slot: number): Entry | undefined {
+    return this.log[slot - this.begin.slot];
+  }
 
   apply(effect: DiskEffect): void {
+    if (effect.kind === "installSnapshot") {
+      this.snapshot = allSnapshots.get(effect.snapshot.rootHash);
+      this.begin = effect.begin;
+      this.log.length = 0;
+      return;
+    }
     if (effect.kind === "writeSuperblock") {
       this.state = effect.state;
       return;
     }
-    this.log.length = (effect.kind === "replaceGroup" ? effect.base.slot : effect.firstSlot) - 1;
+    this.log.length = (effect.kind === "replaceGroup" ? effect.base.slot : effect.firstSlot) - this.begin.slot;
     this.log.push(...effect.entries);
     if (effect.kind === "replaceGroup") this.logBallot = effect.ballot;
   }
@@ -89,6 +121,8 @@ class TestDisk {
   /** An empty directory under the same name: another uid from then on. */
   wipe(): void {
     this.log.length = 0;
+    this.begin = emptyBase;
+    this.snapshot = undefined;
     this.logBallot = noBallot;
     this.state = { genesis: undefined, started: false, promised: noBallot, acceptedBallot: noBallot };
     this.incarnation = 0;
@@ -99,26 +133,28 @@ class TestDisk {
     this.pending = [];
     this.incarnation += 1;
     const last = this.log[this.log.length - 1];
-    const decidedEnd = (last?.floor ?? 1) as Slot;
-    const before = this.log[decidedEnd - 2];
-    const base = {
-      slot: decidedEnd,
-      hash: before?.hash ?? ("" as Hash),
-      position: before === undefined ? (1 as never) : nextPositionOf(before),
-      time: before?.time ?? 0,
-    };
+    const end = this.begin.slot + this.log.length;
+    const known = Math.min(end, this.snapshot?.base.slot ?? 0);
+    const decidedEnd = Math.max(last?.floor ?? 1, this.begin.slot, known) as Slot;
+    const before = this.at(decidedEnd - 1);
+    const base =
+      before === undefined
+        ? { ...this.begin, slot: decidedEnd }
+        : { slot: decidedEnd, hash: before.hash, position: nextPositionOf(before), time: before.time };
     const ahead =
       this.logBallot.n > this.state.acceptedBallot.n || this.logBallot.nodeId > this.state.acceptedBallot.nodeId;
     const acceptedBallot =
       ahead && this.logBallot.n >= this.state.acceptedBallot.n ? this.logBallot : this.state.acceptedBallot;
     const identity = { name, nodeUid: digest(`${name} ${this.#formats}`) as Uid, incarnation: this.incarnation };
-    const decided = new LogState();
-    for (const entry of this.log.slice(0, decidedEnd - 1)) decided.apply(entry, parts);
-    const window = this.log.slice(decidedEnd - 1);
-    const head = { position: firstPosition, slot: firstSlot };
+    const decided = new LogState(this.snapshot?.state);
+    for (let slot = decided.end; slot < decidedEnd; slot = (slot + 1) as Slot) decided.apply(this.at(slot)!, parts);
+    const window = this.log.slice(decidedEnd - this.begin.slot);
+    const head = { position: this.begin.position, slot: this.begin.slot };
     const state = { ...this.state, acceptedBallot };
-    const logBegin = { slot: firstSlot, hash: this.log[0]?.prevHash ?? ("" as Hash), position: firstPosition, time: 0 };
-    return { identity, state, logBegin, head, snapshot: undefined, base, window, sequencer: decided.save() };
+    const logBegin = this.begin;
+    const snapshot =
+      this.snapshot === undefined ? undefined : { slot: this.snapshot.base.slot, rootHash: this.snapshot.rootHash };
+    return { identity, state, logBegin, head, snapshot, base, window, sequencer: decided.save() };
   }
 }
 
@@ -131,6 +167,10 @@ export class TestNode {
   /** Searches of the history that wait for `answerSearches`. */
   searches: SearchEffect[] = [];
   readonly stops: string[] = [];
+  /** From storage, on their way. */
+  events: Event[] = [];
+  /** Its snapshots come out otherwise than those of others. */
+  spoils = false;
   /** All effects since the last `takeEffects`. */
   effects: Effect[] = [];
   replica!: Replica;
@@ -199,7 +239,13 @@ export class TestCluster {
     for (let done = 0; done < count && disk.pending.length > 0; done += 1) {
       const effect = disk.pending.shift()!;
       disk.apply(effect);
-      this.step(id, { kind: "durable", ticket: effect.ticket });
+      if (effect.kind === "installSnapshot") {
+        const { ticket, snapshot, begin: logBegin } = effect;
+        const state = allSnapshots.get(snapshot.rootHash)!.state;
+        this.step(id, { kind: "installed", ticket, snapshot, logBegin, state });
+      } else {
+        this.step(id, { kind: "durable", ticket: effect.ticket });
+      }
     }
   }
 
@@ -226,9 +272,17 @@ export class TestCluster {
   settle(): void {
     for (let round = 0; round < 500; round += 1) {
       for (const node of this.nodes) if (node.isUp) this.flush(node.id);
-      if (this.deliver() === 0 && this.nodes.every((node) => node.disk.pending.length === 0)) return;
+      for (const node of this.nodes) if (node.isUp) this.#background(node);
+      const rests = this.nodes.every((node) => node.disk.pending.length === 0 && node.events.length === 0);
+      if (this.deliver() === 0 && rests) return;
     }
     throw new Error("the cluster does not come to rest");
+  }
+
+  /** Tells a node what its storage did beside the log. */
+  #background(node: TestNode): void {
+    for (const event of node.events.splice(0)) this.step(node.id, event);
+    this.#trim(node);
   }
 
   tick(id: number, count = 1): void {
@@ -286,6 +340,7 @@ export class TestCluster {
     const node = this.node(id);
     node.isUp = false;
     node.disk.pending = [];
+    node.events = [];
     this.drop((wire) => wire.from === id || wire.to === id);
     for (const peer of this.nodes) {
       if (peer.id === id) continue;
@@ -391,6 +446,7 @@ export class TestCluster {
       case "appendGroup":
       case "replaceGroup":
       case "writeSuperblock":
+      case "installSnapshot":
         node.disk.pending.push(effect);
         return;
       case "send":
@@ -398,10 +454,13 @@ export class TestCluster {
         return;
       case "sendEntries": {
         let bytes = 0;
-        const entries = node.disk.log.slice(effect.fromSlot - 1, effect.end - 1).filter((entry, index) => {
-          bytes += entry.bytes.length;
-          return index === 0 || bytes <= limits.messageEntryBytes;
-        });
+        const { begin } = node.disk;
+        const entries = node.disk.log
+          .slice(effect.fromSlot - begin.slot, effect.end - begin.slot)
+          .filter((entry, index) => {
+            bytes += entry.bytes.length;
+            return index === 0 || bytes <= limits.messageEntryBytes;
+          });
         const known = entries[0] === undefined || entries[0].prevHash === effect.prevHash;
         const { requestId, fromSlot, visibleEnd } = effect;
         this.#post(node.id, effect.to, {
@@ -416,6 +475,11 @@ export class TestCluster {
       case "answer":
         node.answers.set(effect.requestId, effect.answer);
         return;
+      case "writeSnapshot":
+      case "trimLog":
+      case "receiveSnapshot":
+      case "sendSnapshot":
+        return this.#keep(node, effect);
       case "search":
         node.searches.push(effect);
         return;
@@ -428,6 +492,60 @@ export class TestCluster {
       default:
         return;
     }
+  }
+
+  /** What storage does beside the log, at once; the answer is an event of a later turn. */
+  #keep(node: TestNode, effect: KeepEffect): void {
+    const { disk } = node;
+    switch (effect.kind) {
+      case "writeSnapshot": {
+        const { base, state } = effect;
+        const rootHash = digest(JSON.stringify({ base, state }) + (node.spoils ? node.name : "")) as Hash;
+        disk.snapshot = { base, rootHash, state };
+        allSnapshots.set(rootHash, disk.snapshot);
+        return this.#later(node, { kind: "snapshotDurable", snapshot: { slot: base.slot, rootHash } });
+      }
+      case "trimLog": {
+        // Every entry is a segment of its own here; a later snapshot lets go of more.
+        disk.headSlot = effect.head.slot;
+        return;
+      }
+      case "receiveSnapshot": {
+        const rootHash = Buffer.from(effect.manifest).toString() as Hash;
+        const before = disk.received.get(rootHash) ?? 0;
+        const chunksDurable = effect.chunk?.number === before ? before + 1 : before;
+        disk.received.set(rootHash, chunksDurable);
+        const { slot } = allSnapshots.get(rootHash)!.base;
+        const receiving = { slot, rootHash, chunksDurable, chunkCount };
+        return this.#later(node, { kind: "snapshotReceiving", receiving });
+      }
+      case "sendSnapshot": {
+        const { requestId, logBegin, chunk } = effect;
+        const { base, rootHash } = disk.snapshot!;
+        if (chunk?.rootHash === rootHash) {
+          const bytes = new Uint8Array(1);
+          return this.#post(node.id, effect.to, { kind: "snapshotChunk", requestId, chunk: chunk.number, bytes });
+        }
+        const manifest = Buffer.from(rootHash);
+        return this.#post(node.id, effect.to, { kind: "snapshotMeta", requestId, base, rootHash, logBegin, manifest });
+      }
+    }
+  }
+
+  /** Lets go of what lies below head and snapshot (P9). */
+  #trim(node: TestNode): void {
+    const { disk } = node;
+    const below = Math.min(disk.headSlot, disk.snapshot?.base.slot ?? 0);
+    if (below <= disk.begin.slot) return;
+    const last = disk.at(below - 1)!;
+    const begin = { slot: below as Slot, hash: last.hash, position: nextPositionOf(last), time: last.time };
+    disk.log.splice(0, below - disk.begin.slot);
+    disk.begin = begin;
+    this.#later(node, { kind: "trimmed", logBegin: begin });
+  }
+
+  #later(node: TestNode, event: Event): void {
+    node.events.push(event);
   }
 
   #post(from: NodeId, to: NodeId, message: Message): void {

@@ -142,7 +142,7 @@ describe("a leader-elect that is far behind", () => {
     cluster.restart(holder.id);
     const pendingBytes = () =>
       empty.disk.pending
-        .flatMap((effect) => (effect.kind === "writeSuperblock" ? [] : effect.entries))
+        .flatMap((effect) => ("entries" in effect ? effect.entries : []))
         .reduce((sum, { bytes }) => sum + bytes.length, 0);
     let pendingMax = 0;
     for (let tick = 0; tick < 8 * 8; tick += 1) {

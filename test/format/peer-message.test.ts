@@ -11,6 +11,7 @@ import { laneOf, type Message, type MessageKind } from "../../src/core/message.t
 import { makeEntryMaker } from "../../src/format/entry.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import { decodeEnvelope, encodeEnvelope } from "../../src/format/peer-message.ts";
+import { chunkCountOf, encodeManifest } from "../../src/format/snapshot.ts";
 import { loadHashing } from "../../src/native/hashing.ts";
 
 const hashing = await loadHashing();
@@ -24,6 +25,7 @@ const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
 const id16 = fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => Buffer.from(bytes).toString("hex"));
 const hash = id16 as fc.Arbitrary<string> as fc.Arbitrary<Hash>;
 const uid = id16 as fc.Arbitrary<string> as fc.Arbitrary<Uid>;
+const from1 = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const name = fc.string({ unit: "binary", maxLength: 16 });
 const ballot: fc.Arbitrary<Ballot> = fc.record({ configId: u32, n: safe, nodeId: node });
 const promiseId = fc.record({ incarnation: safe, counter: safe });
@@ -163,6 +165,26 @@ const messages: { readonly [K in MessageKind]: fc.Arbitrary<Extract<Message, { k
   entries: fc
     .record({ requestId: safe, visibleEnd: slot, run })
     .map(({ run: { first, entries }, ...rest }) => ({ kind: "entries", ...rest, fromSlot: first, entries })),
+  snapshotMeta: fc
+    .record({ requestId: safe, slot: from1, position: from1, time: safe, hash, begin: from1, length: u32 })
+    .map(({ requestId, slot: at, position, time, begin, length, ...hashes }) => {
+      const base = { slot: at as Slot, hash: hashes.hash, position: position as Position, time };
+      const bytes = 1 + (length % 3_000_000);
+      const chunkHashes = Array.from({ length: chunkCountOf(bytes) }, () => hashes.hash);
+      const clusterId = hashes.hash as string as Uid;
+      const encoded = encodeManifest({ clusterId, base, length: bytes, chunkHashes }, hashing);
+      const least = Math.min(begin, at, position);
+      const logBegin = { slot: least as Slot, hash: hashes.hash, position: least as Position, time };
+      const { bytes: manifest, rootHash } = encoded;
+      return { kind: "snapshotMeta" as const, requestId, base, rootHash, logBegin, manifest };
+    }),
+  snapshotFetch: fc.record({ kind: fc.constant("snapshotFetch"), requestId: safe, slot, rootHash: hash, chunk: u32 }),
+  snapshotChunk: fc.record({
+    kind: fc.constant("snapshotChunk"),
+    requestId: safe,
+    chunk: u32,
+    bytes: fc.uint8Array({ maxLength: 100 }),
+  }),
   probe: fc.record({ kind: fc.constant("probe"), n: ballot, probeId: safe }),
   probeAck: fc.record({ kind: fc.constant("probeAck"), n: ballot, probeId: safe }),
   readIndex: fc.record({ kind: fc.constant("readIndex"), requestId: safe }),

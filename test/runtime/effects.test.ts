@@ -40,6 +40,7 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
     search: ({ searchId }) => done.push(`ready ${searchId}`),
     readRefused: (requestId) => done.push(`refused ${requestId}`),
     show: ({ visibleEnd }) => done.push(`show ${visibleEnd}`),
+    readSnapshot: () => undefined,
     retained: ({ retained }) => done.push(`head ${retained.head.position}`),
     leadership: ({ leader, self }) => done.push(`leader ${leader} ${self}`),
     stop: ({ code }) => done.push(`stop ${code}`),

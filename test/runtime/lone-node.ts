@@ -16,12 +16,14 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { Engine } from "../../src/runtime/engine.ts";
 import { History } from "../../src/runtime/history.ts";
 import { noPeers } from "../../src/runtime/no-peers.ts";
+import { SnapshotExchange } from "../../src/runtime/snapshot-exchange.ts";
 import { StorageLink } from "../../src/runtime/storage-link.ts";
 import { StorageThread } from "../../src/runtime/storage-thread.ts";
 import { LogSequencer } from "../../src/sequencer/sequencer.ts";
 import type { Disk } from "../../src/storage/disk.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
 import { LogReader } from "../../src/storage/reader.ts";
+import { SnapshotFiles } from "../../src/storage/snapshot-files.ts";
 import { Store } from "../../src/storage/store.ts";
 import type { AppendResult } from "../../src/transport/backend.ts";
 
@@ -67,6 +69,7 @@ export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): P
     history: new History(replica.log, reader),
     entryParts: makeEntryParts(hashing),
     storage,
+    snapshots: new SnapshotExchange(new SnapshotFiles(disk, dir, hashing)),
     clock: systemClock,
     facts: { name: "node", clientAddress: "127.0.0.1:1", members, hashing: "portable", version: "0" },
     onStop,

@@ -29,6 +29,7 @@ function withSequencer(options: ReplicaOptions, bend: (sequencer: Sequencer) => 
     order: (proposal, at, seen) => sequencer.order(proposal, at, seen),
     due: (at) => sequencer.due(at),
     snapshot: (control, at) => sequencer.snapshot(control, at),
+    restart: (snapshot) => sequencer.restart(snapshot),
     get retained() {
       return sequencer.retained;
     },

@@ -131,6 +131,7 @@ function bentVerdicts(bend: (verdict: Verdict, proposal: Proposal) => Verdict) {
       order: (proposal, at, seen) => bend(real.order(proposal, at, seen), proposal),
       due: (at) => real.due(at),
       snapshot: (control, at) => real.snapshot(control, at),
+      restart: (snapshot) => real.restart(snapshot),
       get retained() {
         return real.retained;
       },
