@@ -111,28 +111,25 @@ export class SelectableBatch {
   encode(ordinals: readonly number[]): Uint8Array {
     assert(this.divides, "values that are compressed stay together");
     assert(ordinals.length > 0, "a batch has a record");
-    const fields = [
-      this.#lengths(batchFields.valueLengths, this.#valueLengths, ordinals),
-      ...this.#typesOf(ordinals),
-      ...this.#tagsOf(ordinals),
-      this.#lengths(batchFields.metadataLengths, this.#metadataLengths, ordinals),
-      this.#bodies(batchFields.metadata, this.#metadata, this.#metadataLengths, ordinals),
-      this.#idsOf(ordinals),
-      this.#bodies(batchFields.values, this.#values, this.#valueLengths, ordinals),
-    ];
-    const bytes = new Uint8Array(fields.reduce((sum, { length }) => sum + length, 0));
-    fields.reduce((at, field) => field.writeTo(bytes, at), 0);
-    return bytes;
+    scratch.message.length = 0;
+    this.#putLengths(batchFields.valueLengths, this.#valueLengths, ordinals);
+    this.#putTypes(ordinals);
+    this.#putTags(ordinals);
+    this.#putLengths(batchFields.metadataLengths, this.#metadataLengths, ordinals);
+    this.#putBodies(batchFields.metadata, this.#metadata, this.#metadataLengths, ordinals);
+    this.#putIds(ordinals);
+    this.#putBodies(batchFields.values, this.#values, this.#valueLengths, ordinals);
+    return Uint8Array.from(scratch.message.bytes);
   }
 
-  #lengths(field: number, lengths: Uint32Array, ordinals: readonly number[]): Sink {
-    const column = new Sink();
+  #putLengths(field: number, lengths: Uint32Array, ordinals: readonly number[]): void {
+    const column = cleared(scratch.column);
     if (lengths.length > 0) for (const ordinal of ordinals) column.varint(lengths[ordinal]!);
-    return asField(field, column);
+    putField(field, column);
   }
 
-  #bodies(field: number, from: Range, lengths: Uint32Array, ordinals: readonly number[]): Sink {
-    const column = new Sink();
+  #putBodies(field: number, from: Range, lengths: Uint32Array, ordinals: readonly number[]): void {
+    const column = cleared(scratch.column);
     let next = 0;
     let at = from.begin;
     for (const ordinal of ordinals) {
@@ -140,56 +137,61 @@ export class SelectableBatch {
       for (; next < ordinal; next += 1) at += lengths[next]!;
       column.append(this.bytes.subarray(at, at + lengths[ordinal]!));
     }
-    return asField(field, column);
+    putField(field, column);
   }
 
-  #idsOf(ordinals: readonly number[]): Sink {
-    const column = new Sink();
+  #putIds(ordinals: readonly number[]): void {
+    const column = cleared(scratch.column);
     const { begin, end } = this.#ids;
     if (end > begin) {
       for (const ordinal of ordinals) {
         column.append(this.bytes.subarray(begin + ordinal * idBytes, begin + (ordinal + 1) * idBytes));
       }
     }
-    return asField(batchFields.ids, column);
+    putField(batchFields.ids, column);
   }
 
-  #typesOf(ordinals: readonly number[]): Sink[] {
+  #putTypes(ordinals: readonly number[]): void {
+    if (!ordinals.some((ordinal) => (this.#typeIndexes[ordinal] ?? 0) > 0)) return;
     const kept = new Renumbered(batchFields.types, this.#types);
-    const indexes = new Sink();
-    if (ordinals.some((ordinal) => (this.#typeIndexes[ordinal] ?? 0) > 0)) {
-      for (const ordinal of ordinals) {
-        const type = this.#typeIndexes[ordinal]!;
-        indexes.varint(type === 0 ? 0 : kept.numberOf(type - 1) + 1);
-      }
+    const indexes = cleared(scratch.column);
+    for (const ordinal of ordinals) {
+      const type = this.#typeIndexes[ordinal]!;
+      indexes.varint(type === 0 ? 0 : kept.numberOf(type - 1) + 1);
     }
-    return [kept.entries, asField(batchFields.typeIndexes, indexes)];
+    putField(batchFields.typeIndexes, indexes);
   }
 
-  #tagsOf(ordinals: readonly number[]): Sink[] {
+  #putTags(ordinals: readonly number[]): void {
+    if (this.#tagOffsets.length === 0) return;
     const kept = new Renumbered(batchFields.tags, this.#tags);
-    const counts = new Sink();
-    const indexes = new Sink();
-    if (this.#tagOffsets.length > 0) {
-      for (const ordinal of ordinals) {
-        const [begin, end] = [this.#tagOffsets[ordinal]!, this.#tagOffsets[ordinal + 1]!];
-        counts.varint(end - begin);
-        for (let at = begin; at < end; at += 1) indexes.varint(kept.numberOf(this.#tagIndexes[at]!));
-      }
+    const counts = cleared(scratch.otherColumn);
+    const indexes = cleared(scratch.column);
+    for (const ordinal of ordinals) {
+      const [begin, end] = [this.#tagOffsets[ordinal]!, this.#tagOffsets[ordinal + 1]!];
+      counts.varint(end - begin);
+      for (let at = begin; at < end; at += 1) indexes.varint(kept.numberOf(this.#tagIndexes[at]!));
     }
-    const tagged = indexes.length > 0 ? counts : new Sink();
-    return [kept.entries, asField(batchFields.tagCounts, tagged), asField(batchFields.tagIndexes, indexes)];
+    if (indexes.length === 0) return;
+    putField(batchFields.tagCounts, counts);
+    putField(batchFields.tagIndexes, indexes);
   }
 }
 
-/** The field that holds a column; nothing where the column is empty, as protobuf does. */
-function asField(number: number, column: Sink): Sink {
-  const field = new Sink();
-  if (column.length === 0) return field;
-  field.varint(keyOf(number));
-  field.varint(column.length);
-  field.append(column.bytes);
-  return field;
+/** What batches are made in, one after the other: a thousand readers that follow have a small one made each. */
+const scratch = { message: new Sink(), column: new Sink(), otherColumn: new Sink() };
+
+function cleared(sink: Sink): Sink {
+  sink.length = 0;
+  return sink;
+}
+
+/** Adds the field that holds a column; nothing where the column is empty, as protobuf does. */
+function putField(number: number, column: Sink): void {
+  if (column.length === 0) return;
+  scratch.message.varint(keyOf(number));
+  scratch.message.varint(column.length);
+  scratch.message.append(column.bytes);
 }
 
 function tagOffsetsOf(columns: BatchColumns): Uint32Array {
@@ -241,9 +243,8 @@ class Dictionary {
   }
 }
 
-/** The strings of a dictionary that a selection needs, numbered by first use. */
+/** The strings of a dictionary that a selection needs, numbered by first use and put into the message as they come. */
 class Renumbered {
-  readonly entries = new Sink();
   readonly #field: number;
   readonly #from: Dictionary;
   readonly #numbers = new Map<number, number>();
@@ -257,9 +258,9 @@ class Renumbered {
     const known = this.#numbers.get(number);
     if (known !== undefined) return known;
     const entry = this.#from.entry(number);
-    this.entries.varint(keyOf(this.#field));
-    this.entries.varint(entry.length);
-    this.entries.append(entry);
+    scratch.message.varint(keyOf(this.#field));
+    scratch.message.varint(entry.length);
+    scratch.message.append(entry);
     const own = this.#numbers.size;
     this.#numbers.set(number, own);
     return own;
