@@ -11,7 +11,9 @@ import { followersBenchmark } from "./followers.ts";
 import { goalsBenchmark } from "./goals.ts";
 import { guardsBenchmark } from "./guards.ts";
 import { type BenchContext, type Benchmark, runBenchmark } from "./lib/report.ts";
+import { openBenchmark } from "./open.ts";
 import { profileBenchmark } from "./profile.ts";
+import { queryBenchmark } from "./query.ts";
 import { readBenchmark } from "./read.ts";
 import { tailBenchmark } from "./tail.ts";
 import { transportBenchmark } from "./transport.ts";
@@ -56,6 +58,8 @@ add(transportBenchmark, "the same messages with no disk and no consensus; unary 
 add(diskBenchmark, "durable writes through each door and in each kind of space; groups through storage");
 add(codecBenchmark, "encoding and decoding on one thread");
 add(guardsBenchmark, "the sequencer's time for appends with guards, in a log with a million tags");
+add(queryBenchmark, "queries for one tag among a million, and what indexes cost an append");
+add(openBenchmark, "opening a log of 1 GB and one of 20 GB");
 add(profileBenchmark, "CPU profiles of every thread of the leader under load");
 
 await program.parseAsync();

@@ -27,6 +27,11 @@ export interface NodeConfig {
    * thread of its own. By default "spread" where at least four processors may be used.
    */
   readonly layout?: Layout;
+  /**
+   * False builds no indexes: queries and reads from a position look through whole segments, and opening reads them all. For measuring
+   * what indexes cost.
+   */
+  readonly indexing?: boolean;
   /** False runs everything on the thread that starts the node: for tests and for bundles without a file for workers. */
   readonly threads?: boolean;
   /** A copy of the module `paxlog/worker`, where a bundler put one. */
@@ -54,6 +59,7 @@ export interface CheckedConfig {
   readonly segmentBytes: number;
   readonly hashing: "auto" | "native" | "portable";
   readonly layout: Layout;
+  readonly indexing: boolean;
 }
 
 /** Nobody is to be dialed, and nobody has an address to dial: no network between nodes. */
@@ -128,6 +134,7 @@ export function checkConfig(
     segmentBytes,
     hashing: config.hashing ?? "auto",
     layout: layoutOf(config, cores),
+    indexing: config.indexing ?? true,
   };
 }
 

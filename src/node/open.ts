@@ -66,7 +66,20 @@ export async function open(options: OpenOptions): Promise<EmbeddedLog> {
 }
 
 function configOf(options: OpenOptions): NodeConfig {
-  const { dir, node, cluster, nonvoter, listen, insecure, segmentBytes, hashing, layout, threads, workerUrl } = options;
+  const {
+    dir,
+    node,
+    cluster,
+    nonvoter,
+    listen,
+    insecure,
+    segmentBytes,
+    hashing,
+    layout,
+    indexing,
+    threads,
+    workerUrl,
+  } = options;
   const members = cluster === undefined ? undefined : membersOf(cluster);
   return {
     dir,
@@ -78,6 +91,7 @@ function configOf(options: OpenOptions): NodeConfig {
     ...(segmentBytes === undefined ? {} : { segmentBytes }),
     ...(hashing === undefined ? {} : { hashing }),
     ...(layout === undefined ? {} : { layout }),
+    ...(indexing === undefined ? {} : { indexing }),
     ...(threads === undefined ? {} : { threads }),
     ...(workerUrl === undefined ? {} : { workerUrl }),
   };

@@ -146,13 +146,7 @@ class EngineThread {
     });
     const reader = new LogReader(new NodeDisk(), config.dir, hashing, opened.layout, opened.readerStart);
     this.#storage.onCommitted = (commit) => reader.take(commit);
-    this.#indexJobs = new IndexJobs({
-      reader,
-      decidedEnd: () => replica.visibleEnd,
-      build: (job) => this.#post({ kind: "buildIndex", job }),
-      note: (text) => this.#note(text),
-      onDamaged: (cause) => this.#engine?.stop(toPaxlogError(cause, "DAMAGED")),
-    });
+    if (config.indexing) this.#indexJobs = this.#makeIndexJobs(reader, replica);
     return new Engine({
       replica,
       history: new History(replica.log, reader),
@@ -171,6 +165,16 @@ class EngineThread {
         for (const front of this.#fronts) front.flush();
         if (!this.#closing) this.#post({ kind: "stopped", error: packError(error) });
       },
+    });
+  }
+
+  #makeIndexJobs(reader: LogReader, replica: Replica): IndexJobs {
+    return new IndexJobs({
+      reader,
+      decidedEnd: () => replica.visibleEnd,
+      build: (job) => this.#post({ kind: "buildIndex", job }),
+      note: (text) => this.#note(text),
+      onDamaged: (cause) => this.#engine?.stop(toPaxlogError(cause, "DAMAGED")),
     });
   }
 
