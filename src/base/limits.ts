@@ -152,7 +152,7 @@ export const limits = {
   /** ... in tables of so many: a power of two. */
   memoryTablePostings: 64 * 1024,
   /** Slots that one piece of a search by types and tags names, and steps that it takes to find them. */
-  candidateSlotsMax: 4096,
+  candidateSlotsMax: 512,
   candidateStepsMax: 16 * 1024,
 
   /** T of the protocol: heartbeat period and election round. */

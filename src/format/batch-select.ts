@@ -206,6 +206,7 @@ class Dictionary {
   readonly #ends: Uint32Array;
   /** More than one number where the dictionary repeats a string. */
   #numbers: Map<string, number | number[]> | undefined;
+  #asked = false;
 
   constructor(bytes: Uint8Array, begins: Column, ends: Column) {
     this.length = begins.length;
@@ -215,8 +216,14 @@ class Dictionary {
   }
 
   numbersOf(texts: readonly string[]): ReadonlySet<number> {
-    this.#numbers ??= this.#byText();
     const numbers = new Set<number>();
+    // Most batches are asked once, by a read of the history, and that is no reason to make a table of all that they say.
+    if (!this.#asked) {
+      this.#asked = true;
+      for (const text of texts) this.#look(Buffer.from(text), numbers);
+      return numbers;
+    }
+    this.#numbers ??= this.#byText();
     for (const text of texts) {
       const found = this.#numbers.get(text);
       if (typeof found === "number") numbers.add(found);
@@ -227,6 +234,15 @@ class Dictionary {
 
   entry(number: number): Uint8Array {
     return this.#bytes.subarray(this.#begins[number]!, this.#ends[number]!);
+  }
+
+  #look(wanted: Buffer, into: Set<number>): void {
+    const last = wanted.length - 1;
+    for (let number = 0; number < this.length; number += 1) {
+      const [begin, end] = [this.#begins[number]!, this.#ends[number]!];
+      if (end - begin !== wanted.length || this.#bytes[end - 1] !== wanted[last]) continue;
+      if (this.#bytes.compare(wanted, 0, wanted.length, begin, end) === 0) into.add(number);
+    }
   }
 
   /** Equal texts have equal bytes and the other way round: the scan took nothing but UTF-8. */

@@ -5,7 +5,7 @@ import type { OpenFigures } from "../../bench/open.ts";
 import type { QueryReport } from "../../bench/query.ts";
 import { runSmoke } from "./support.ts";
 
-const timeout = 60_000;
+const timeout = 180_000;
 
 test("query finds exactly the records of tags that are rare, common and absent", { timeout }, async () => {
   const { report } = await runSmoke<QueryReport>("query");
