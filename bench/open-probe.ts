@@ -1,15 +1,10 @@
 /** A process that opens a log once, as a node would, and says what that took. Started by open.ts; prints one line. */
-import { readFileSync } from "node:fs";
-import { deserialize } from "node:v8";
+import { randomBytes } from "node:crypto";
 import type { Slot } from "#src/base/types";
-import type { SequencerSnapshot } from "#src/core/sequencer";
 import { loadHashing } from "#src/native/hashing";
-import { noCounts } from "#src/storage/counters";
 import { NodeDisk } from "#src/storage/node-disk";
-import { superblockPath } from "#src/storage/paths";
 import { LogReader } from "#src/storage/reader";
-import { recoverLog } from "#src/storage/recovery";
-import { SuperblockStore } from "#src/storage/superblock-store";
+import { Store } from "#src/storage/store";
 
 /** What one opening took. */
 export interface OpeningFigures {
@@ -23,17 +18,14 @@ export interface OpeningFigures {
   readonly indexed: number;
 }
 
-const [dir, snapshotFile] = JSON.parse(process.argv[2]!) as [string, string];
+const dir = JSON.parse(process.argv[2]!) as string;
 const hashing = await loadHashing();
 const disk = new NodeDisk();
-const snapshot = deserialize(readFileSync(snapshotFile)) as SequencerSnapshot;
 const before = process.memoryUsage().rss;
 const cpu = process.cpuUsage();
 const began = performance.now();
-const superblock = SuperblockStore.open(disk, superblockPath(dir), hashing, noCounts());
-const log = recoverLog({ disk, dir, hashing, superblock: superblock.current, snapshot });
-const start = { begin: superblock.current.logBegin, indexed: log.indexed };
-const reader = new LogReader(disk, dir, hashing, log.layout, start);
+const store = Store.open({ disk, dir, hashing, randomBytes, name: "bench" });
+const reader = new LogReader(disk, dir, hashing, store.layout, store.readerStart);
 const openMs = performance.now() - began;
 const { user, system } = process.cpuUsage(cpu);
 const memoryBytes = process.memoryUsage().rss - before;
@@ -46,8 +38,8 @@ const figures: OpeningFigures = {
   cpuMs: (user + system) / 1000,
   memoryBytes,
   firstReadMs: performance.now() - readBegan,
-  indexed: log.indexed.length,
+  indexed: store.readerStart.indexed.length,
 };
 reader.close();
-superblock.close();
+store.close();
 process.stdout.write(`${JSON.stringify(figures)}\n`);

@@ -1,6 +1,5 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { serialize } from "node:v8";
 import { loadHashing } from "#src/native/hashing";
 import { Child } from "./lib/child.ts";
 import { type MadeLog, makeLog } from "./lib/log-maker.ts";
@@ -54,22 +53,19 @@ async function measure(context: BenchContext): Promise<OpenFigures[]> {
   try {
     const logs: {
       readonly dir: string;
-      readonly snapshot: string;
       readonly made: MadeLog;
       readonly runs: OpeningFigures[];
     }[] = [];
     const hashing = await loadHashing();
     for (const [index, size] of sizes.entries()) {
       context.note(`writing and indexing ${figure(size / 1e6)} MB`);
-      const [dir, snapshot] = [join(base, `${index}`), join(base, `${index}.snapshot`)];
-      const made = makeLog(dir, size, segmentBytes, hashing);
-      await writeFile(snapshot, serialize(made.snapshot));
-      logs.push({ dir, snapshot, made, runs: [] });
+      const dir = join(base, `${index}`);
+      logs.push({ dir, made: makeLog(dir, size, segmentBytes, hashing), runs: [] });
     }
     for (let run = 1; run <= runs; run += 1) {
       context.note(`run ${run} of ${runs}`);
       for (const log of logs) {
-        const child = await Child.start<OpeningFigures>("open-probe", [log.dir, log.snapshot]);
+        const child = await Child.start<OpeningFigures>("open-probe", log.dir);
         log.runs.push(child.ready);
         await child.stop();
       }

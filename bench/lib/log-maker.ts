@@ -4,33 +4,32 @@ import type { Hashing } from "#src/base/hashing";
 import { hashOfText } from "#src/base/tag-hash";
 import type { Hash, NodeId, Position, Slot, Ticket, Uid } from "#src/base/types";
 import { noBallot } from "#src/core/ballot";
+import type { Genesis } from "#src/core/durable";
 import { type Entry, nextPositionOf } from "#src/core/entry";
-import type { SequencerSnapshot } from "#src/core/sequencer";
 import { firstHash, makeEntryMaker } from "#src/format/entry";
 import { makeEntryParts } from "#src/format/entry-parts";
+import { encodeSnapshot } from "#src/format/snapshot-state";
 import { LogState } from "#src/sequencer/log-state";
 import { buildIndex } from "#src/storage/index-builder";
 import { NodeDisk } from "#src/storage/node-disk";
 import { LogReader } from "#src/storage/reader";
 import { Store } from "#src/storage/store";
-import { flattenWrite } from "#src/storage/write";
+import { flattenWrite, type SnapshotWrite } from "#src/storage/write";
 
 const clusterId = "c0ffee00c0ffee00c0ffee00c0ffee00" as Uid;
 const batchBytes = 60 * 1024;
 const recordsPerEntry = 64;
 const entriesPerGroup = 32;
 
-/** What a made log amounts to below its decided end. */
 export interface MadeLog {
   readonly bytes: number;
   readonly entries: number;
   readonly segments: number;
-  readonly snapshot: SequencerSnapshot;
 }
 
 /**
  * Writes a log of this size through the store, as a node that orders batches of 64 records with a tag each would, and builds the
- * indexes of its closed segments. The snapshot is of a slot in the last closed segment but one, as if it had been taken a while ago.
+ * indexes of its closed segments. It has a snapshot of a slot in the last closed segment or so, as if that had been taken a while ago.
  */
 export function makeLog(dir: string, bytes: number, segmentBytes: number, hashing: Hashing): MadeLog {
   const disk = new NodeDisk();
@@ -38,7 +37,7 @@ export function makeLog(dir: string, bytes: number, segmentBytes: number, hashin
   const reader = new LogReader(disk, dir, hashing, store.layout, store.readerStart);
   const maker = new Maker(hashing);
   let written = 0;
-  let snapshot: SequencerSnapshot | undefined;
+  let hasSnapshot = false;
   const commit = (): void => {
     for (let done = store.commit(); done !== undefined; done = store.commit()) reader.take(done);
   };
@@ -50,13 +49,17 @@ export function makeLog(dir: string, bytes: number, segmentBytes: number, hashin
     commit();
     maker.decide(entries);
     written += entries.reduce((sum, entry) => sum + entry.bytes.length, 0);
-    if (snapshot === undefined && bytes - written < 2 * segmentBytes) snapshot = maker.snapshot();
+    if (!hasSnapshot && bytes - written < 2 * segmentBytes) {
+      hasSnapshot = true;
+      store.submitBackground(maker.snapshot());
+      while (store.hasBackground) store.advance();
+    }
     index(disk, dir, hashing, reader, maker.decidedEnd);
   }
   reader.close();
   store.close();
   const segments = disk.list(`${dir}/log`).filter((name) => name.endsWith(".log")).length;
-  return { bytes: written, entries: maker.decidedEnd - 1, segments, snapshot: defined(snapshot, "a snapshot") };
+  return { bytes: written, entries: maker.decidedEnd - 1, segments };
 }
 
 function index(disk: NodeDisk, dir: string, hashing: Hashing, reader: LogReader, decidedEnd: Slot): void {
@@ -73,6 +76,7 @@ class Maker {
   readonly #parts;
   readonly #state = new LogState();
   readonly #batch = randomBytes(batchBytes);
+  #genesis: Genesis | undefined;
   #slot = 1;
   #position = 1;
   #hash: Hash;
@@ -89,8 +93,9 @@ class Maker {
   genesis(nodeUid: Uid) {
     const nodeId = 1 as NodeId;
     const members = [{ nodeId, nodeUid, name: "bench", peerAddress: "", clientAddress: "" }];
+    this.#genesis = { clusterId, nodeId, members };
     const state = {
-      genesis: { clusterId, nodeId, members },
+      genesis: this.#genesis,
       started: true,
       promised: noBallot,
       acceptedBallot: noBallot,
@@ -116,8 +121,10 @@ class Maker {
     this.decidedEnd = this.#slot as Slot;
   }
 
-  snapshot(): SequencerSnapshot {
-    return this.#state.save();
+  snapshot(): SnapshotWrite {
+    const { end: slot, nextPosition: position, time } = this.#state;
+    const content = encodeSnapshot(this.#state.save(), defined(this.#genesis, "the genesis"));
+    return { kind: "snapshot", base: { slot, hash: this.#hash, position, time }, content };
   }
 
   #entry(): Entry {
