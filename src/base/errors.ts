@@ -49,6 +49,7 @@ export const errorCodes = [
   "LEADER_LOST",
   "UNAVAILABLE",
   "OVERLOADED",
+  "NO_SPACE",
   "FOREIGN_CLUSTER",
   "NODE_REPLACED",
   "OLD_INCARNATION",
@@ -99,6 +100,7 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "LEADER_LOST",
   "UNAVAILABLE",
   "OVERLOADED",
+  "NO_SPACE",
   "SESSION_OVERFLOW",
   "DEADLINE_EXCEEDED",
 ]);

@@ -127,6 +127,8 @@ export const limits = {
   recycledSegmentsMax: 4,
   /** Files of a segment's size that keep room for when the disk is full: two for the log, one for a snapshot. */
   reserveFiles: 3,
+  /** A node's quota has room for its reserve, the open segment, the next one, and some that are kept. */
+  quotaSegmentsMin: 8,
   /** Torn ends that recovery put aside; older ones are removed. */
   trashFilesMax: 8,
   /** Recovery and readers read at least this much at once. */
@@ -318,4 +320,5 @@ assert(
 );
 assert(limits.clientSessionsMax < limits.streamsPerConnection / 2, "sessions leave streams for reads");
 assert(limits.snapshotChunkBytes + 64 * KiB < limits.messageBytesMax, "a chunk of a snapshot fits a message");
+assert(limits.reserveFiles + 2 < limits.quotaSegmentsMin, "a quota has room for more than the reserve");
 assert(limits.segmentBytesMin >= 2 * limits.blockBytes, "a segment holds a header and a group");

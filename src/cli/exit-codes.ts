@@ -42,6 +42,7 @@ const exitCodeOfError: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   LEADER_LOST: exitCodes.unavailable,
   UNAVAILABLE: exitCodes.unavailable,
   OVERLOADED: exitCodes.unavailable,
+  NO_SPACE: exitCodes.unavailable,
   DEADLINE_EXCEEDED: exitCodes.unavailable,
   SESSION_OVERFLOW: exitCodes.unavailable,
   SESSION_GAP: exitCodes.unavailable,

@@ -16,6 +16,7 @@ interface ServeOptions {
   readonly listen: string;
   readonly insecure?: true;
   readonly segmentSize?: number;
+  readonly quota?: number;
   readonly hashing?: "auto" | "native" | "portable";
   readonly layout?: Layout;
   readonly withParent?: true;
@@ -38,6 +39,11 @@ export function serveCommand(): Command {
     .option(
       "--segment-size <bytes>",
       `size of a segment file, ${limits.segmentBytesMin} to ${limits.segmentBytesMax} (default: ${limits.segmentBytesDefault})`,
+      wholeNumber({ min: 1 }),
+    )
+    .option(
+      "--quota <bytes>",
+      "what the directory may take in all: above it appends are refused (NO_SPACE) until there is room again",
       wholeNumber({ min: 1 }),
     )
     .addOption(
@@ -97,6 +103,7 @@ function configOf(options: ServeOptions): NodeConfig {
     listen: options.listen,
     insecure: options.insecure === true,
     ...(options.segmentSize === undefined ? {} : { segmentBytes: options.segmentSize }),
+    ...(options.quota === undefined ? {} : { quotaBytes: options.quota }),
     hashing: options.hashing ?? "auto",
     ...(options.layout === undefined ? {} : { layout: options.layout }),
   };

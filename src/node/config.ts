@@ -20,6 +20,8 @@ export interface NodeConfig {
   readonly insecure?: boolean;
   /** Size of a segment file. */
   readonly segmentBytes?: number;
+  /** What the directory may take in all, in bytes: above it the node does as on a full disk. No limit but the disk's by default. */
+  readonly quotaBytes?: number;
   /** Which checksum code to use; "auto" takes the addon where it loads. */
   readonly hashing?: "auto" | "native" | "portable";
   /**
@@ -57,6 +59,8 @@ export interface CheckedConfig {
   readonly listen: string | undefined;
   readonly insecure: boolean;
   readonly segmentBytes: number;
+  /** undefined: as much as there is. */
+  readonly quotaBytes: number | undefined;
   readonly hashing: "auto" | "native" | "portable";
   readonly layout: Layout;
   readonly indexing: boolean;
@@ -117,6 +121,7 @@ export function checkConfig(
   } else if (segmentBytes % limits.blockBytes !== 0) {
     faults.push(invalid(`the segment size must be a multiple of ${limits.blockBytes} bytes, is ${segmentBytes}`));
   }
+  checkQuota(config.quotaBytes, segmentBytes, faults);
   if (config.cluster !== undefined) checkCluster(config, config.cluster, faults);
   else if (config.nonvoter === true)
     faults.push(invalid("a nonvoter needs the cluster's list: the nodes that it follows"));
@@ -132,10 +137,19 @@ export function checkConfig(
     listen,
     insecure,
     segmentBytes,
+    quotaBytes: config.quotaBytes,
     hashing: config.hashing ?? "auto",
     layout: layoutOf(config, cores),
     indexing: config.indexing ?? true,
   };
+}
+
+function checkQuota(quotaBytes: number | undefined, segmentBytes: number, faults: Fault[]): void {
+  const least = limits.quotaSegmentsMin * segmentBytes;
+  if (quotaBytes === undefined || (Number.isSafeInteger(quotaBytes) && quotaBytes >= least)) return;
+  faults.push(
+    invalid(`the quota must be ${least} bytes or more, ${limits.quotaSegmentsMin} segments, is ${quotaBytes}`),
+  );
 }
 
 function layoutOf(config: NodeConfig, cores: number): Layout {

@@ -29,6 +29,7 @@ import { LogSequencer } from "../sequencer/sequencer.ts";
 import { NodeDisk } from "../storage/node-disk.ts";
 import { LogReader } from "../storage/reader.ts";
 import { SnapshotFiles } from "../storage/snapshot-files.ts";
+import type { SpaceState } from "../storage/space.ts";
 import type { LogBackend } from "../transport/backend.ts";
 import { type ClientServer, startClientServer } from "../transport/client-server.ts";
 import { GrpcPeerNetwork } from "../transport/grpc-peer-network.ts";
@@ -145,6 +146,7 @@ class EngineThread {
       ticksPerRound: limits.ticksPerRound,
     });
     const reader = new LogReader(new NodeDisk(), config.dir, hashing, opened.layout, opened.readerStart);
+    this.#storage.onSpace = (space) => this.#note(spaceNote(config.dir, space));
     this.#storage.onCommitted = (commit) => reader.take(commit);
     if (config.indexing) this.#indexJobs = this.#makeIndexJobs(reader, replica);
     return new Engine({
@@ -242,4 +244,9 @@ function advertised(bound: string, config: CheckedConfig): string {
   const peer = parseAddress(ownPeerAddress(config));
   if (typeof address === "string" || typeof peer === "string" || !isWildcard(address.host)) return bound;
   return showAddress({ host: peer.host, port: address.port });
+}
+
+function spaceNote(dir: string, space: SpaceState): string {
+  if (space === "enough") return `there is room for ${dir} again: appends go on`;
+  return `no room is left for ${dir}: appends are refused (NO_SPACE) until there is; reads, votes and trims go on`;
 }

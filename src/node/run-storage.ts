@@ -35,8 +35,16 @@ async function openStore(config: CheckedConfig, port: MessagePort): Promise<void
   const lock = await lockDirectory(config.dir, files);
   const { disk, note } = openDisk(files, config.dir);
   const began = performance.now();
-  const { dir, name, segmentBytes } = config;
-  const store = Store.open({ disk, dir, hashing, randomBytes, name, segmentBytes });
+  const { dir, name, segmentBytes, quotaBytes } = config;
+  const store = Store.open({
+    disk,
+    dir,
+    hashing,
+    randomBytes,
+    name,
+    segmentBytes,
+    ...(quotaBytes === undefined ? {} : { quotaBytes }),
+  });
   const report = [recoveryReport(dir, store, performance.now() - began), note];
   new StorageThread({ store, port, report, onClosed: () => lock.release() });
 }

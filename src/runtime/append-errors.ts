@@ -27,6 +27,12 @@ export function overloaded(name: string): PaxlogError {
   );
 }
 
+/** The leader's disk or quota is full. What makes room goes on: trims, holds, votes, reads. */
+export function noSpace(name: string): PaxlogError {
+  const message = `the disk of node ${name}, or its quota, is full: trim the log or make room, and appends go on without more ado`;
+  return new PaxlogError("NO_SPACE", message, { facts: { node: name } });
+}
+
 /** The session is not known, or does not know the request any more: it may have landed while it did. */
 export function sessionUnknown(): PaxlogError {
   const message =

@@ -118,6 +118,7 @@ export class Engine implements LogBackend {
       name: options.facts.name,
       nextRequestId: () => this.#requestId(),
       notLeader: () => this.#notLeader(),
+      isDiskFull: () => options.storage.space === "full",
     });
     this.#reads = new LinearReads(() => this.#requestId());
     this.#self = options.replica.view.nodeId;

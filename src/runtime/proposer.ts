@@ -13,6 +13,7 @@ import {
   holdBelowHead,
   holdTaken,
   leaderLost,
+  noSpace,
   overloaded,
   sessionGap,
   sessionOverflow,
@@ -57,6 +58,8 @@ export interface ProposerOptions {
   readonly nextRequestId: () => number;
   /** The error that sends callers to the leader. */
   readonly notLeader: () => PaxlogError;
+  /** Whether the node's disk is full: then no append is ordered, and everything else is. */
+  readonly isDiskFull: () => boolean;
 }
 
 /**
@@ -115,7 +118,7 @@ export class Proposer {
     while (slots > 0 && bytes > 0) {
       const waiting = this.#queue.take();
       if (waiting === undefined) break;
-      const refusal = refusalOf(waiting);
+      const refusal = refusalOf(waiting) ?? this.#spaceRefusal(waiting);
       if (refusal !== undefined) {
         fail(waiting, refusal);
         continue;
@@ -193,6 +196,11 @@ export class Proposer {
     // Noted at once, since the caller's next append may come before this one's answer.
     if (waiting.kind === "append") noteFailure(waiting, refusal);
     queueMicrotask(() => fail(waiting, refusal));
+  }
+
+  #spaceRefusal({ kind }: Waiting): PaxlogError | undefined {
+    const { name, isDiskFull } = this.#options;
+    return kind === "append" && isDiskFull() ? noSpace(name) : undefined;
   }
 
   #failWaiting(error: PaxlogError): void {

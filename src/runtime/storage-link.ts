@@ -3,6 +3,7 @@ import { assertNever } from "../base/assert.ts";
 import type { PaxlogError } from "../base/errors.ts";
 import type { Slot } from "../base/types.ts";
 import { noCounts, type StoreCounters } from "../storage/counters.ts";
+import type { SpaceState } from "../storage/space.ts";
 import type { BackgroundWrite, StoreWrite } from "../storage/write.ts";
 import type { Arena } from "./arena.ts";
 import { type DurableMessage, type FromStorage, type OpenedMessage, type ToStorage, unpackError } from "./channel.ts";
@@ -28,6 +29,7 @@ export class StorageLink {
   readonly #arena: Arena;
   #failed: PaxlogError | undefined;
 
+  #space: SpaceState = "enough";
   #handlers: StorageHandlers | undefined;
   #onOpened: (message: OpenedMessage) => void = () => {};
   #onOpenFailed: (error: PaxlogError) => void = () => {};
@@ -58,6 +60,14 @@ export class StorageLink {
     this.#handlers = handlers;
     const failed = this.#failed;
     if (failed !== undefined) queueMicrotask(() => handlers.onFailed(failed));
+  }
+
+  /** Told when the disk is full, and when there is room again. */
+  onSpace: (space: SpaceState) => void = () => {};
+
+  /** Whether the disk has room for more appends. */
+  get space(): SpaceState {
+    return this.#space;
   }
 
   /** Of the store, as of its last commit. */
@@ -117,6 +127,12 @@ export class StorageLink {
     });
   }
 
+  #noteSpace({ space }: DurableMessage): void {
+    if (space === undefined) return;
+    this.#space = space;
+    this.onSpace(space);
+  }
+
   #post(message: ToStorage, transfer: readonly ArrayBuffer[]): void {
     this.#port.postMessage(message, transfer);
   }
@@ -129,6 +145,7 @@ export class StorageLink {
         return this.#onOpened(message);
       case "durable":
         this.#counters = message.counters;
+        this.#noteSpace(message);
         this.onCommitted(message);
         return this.#handlers?.onDurable(message);
       case "failed":

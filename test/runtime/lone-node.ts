@@ -38,11 +38,15 @@ export interface LoneNode {
 }
 
 /** The real parts of a node that is alone, in one thread: engine, core, store on a real directory. No gRPC. */
-export async function startLoneNode(dir: string, disk: Disk = new NodeDisk()): Promise<LoneNode> {
+export async function startLoneNode(
+  dir: string,
+  disk: Disk = new NodeDisk(),
+  quotaBytes: number = Number.POSITIVE_INFINITY,
+): Promise<LoneNode> {
   const { port1, port2 } = new MessageChannel();
   const arena = new Arena({ scrub: true });
   const segmentBytes = limits.segmentBytesMin;
-  const store = Store.open({ disk, dir, hashing, randomBytes, name: "node", segmentBytes });
+  const store = Store.open({ disk, dir, hashing, randomBytes, name: "node", segmentBytes, quotaBytes });
   new StorageThread({ store, port: port1, report: [], onClosed: async () => {} });
   const storage = new StorageLink(port2, arena);
   const opened = await storage.opened();
