@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { limits } from "#src/base/limits";
 import type { LocalCluster, LocalNode } from "#src/cli/local-cluster";
 import { connect } from "#src/client/connect";
@@ -185,6 +186,8 @@ class ReadersRun {
       await this.#cluster.kill(node);
       this.#nonvoterKills += 1;
       await pause(random.between(0, 2 * outageMs));
+      // A nonvoter's directory is nobody's loss: an empty one is filled again, from a snapshot where the log is trimmed.
+      if (random.chance(0.4)) rmSync(node.dir, { recursive: true, force: true });
       await this.#cluster.start(node);
     }
   }

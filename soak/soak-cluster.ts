@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LocalCluster, type LocalClusterOptions, type LocalNode } from "#src/cli/local-cluster";
 import { connect } from "#src/client/connect";
+import { BrokenPromise } from "./recorder.ts";
 
 export interface SoakContext {
   /** Where the nodes' directories are made; they are removed in the end. */
@@ -20,8 +21,11 @@ export async function withCluster<T>(
   options: Pick<LocalClusterOptions, "nonvoters" | "segmentBytes"> = {},
 ): Promise<T> {
   const own = mkdtempSync(join(dir, "paxlog-soak-"));
+  const ends: string[] = [];
   const onExit = (node: LocalNode, exit: number | string) => {
-    if (exit !== "SIGKILL" && exit !== 0) note(`${node.id} ended by itself (${exit}): ${node.lastWords}`);
+    if (exit === "SIGKILL" || exit === 0) return;
+    ends.push(`${node.id} ended by itself (${exit}): ${node.lastWords}`);
+    note(ends[ends.length - 1]!);
   };
   const cluster = await LocalCluster.open({ dir: own, nodes, stderr: "keep", onExit, ...options });
   const everyNode = [...cluster.nodes, ...cluster.nonvoters];
@@ -34,7 +38,9 @@ export async function withCluster<T>(
     } finally {
       await log.close();
     }
-    return await use(cluster);
+    const result = await use(cluster);
+    if (ends.length > 0) throw new BrokenPromise(ends.join("; "));
+    return result;
   } finally {
     for (const node of everyNode) node.process?.kill("SIGCONT");
     await cluster.stop();

@@ -8,6 +8,7 @@ import type { EntriesMessage } from "../core/message.ts";
 import type { QueryHashes } from "../format/batch-match.ts";
 import { guardsOf } from "../format/entry.ts";
 import type { CandidateRange, Candidates } from "../storage/candidates.ts";
+import { DiskError } from "../storage/disk.ts";
 import type { LogReader } from "../storage/reader.ts";
 
 /**
@@ -36,9 +37,19 @@ export class History {
   /** The answer to a peer that asked for decided entries: none where this node's chain before them is another one. */
   entriesFor(effect: SendEntriesEffect): EntriesMessage {
     const { requestId, fromSlot, visibleEnd } = effect;
-    const found = this.entriesAt(fromSlot, effect.end, limits.fetchEntryBytes);
+    const found = this.#entriesIfThere(fromSlot, effect.end);
     const entries = found[0]?.prevHash === effect.prevHash ? found : [];
     return { kind: "entries", requestId, fromSlot, entries, visibleEnd };
+  }
+
+  /** A segment that is gone was trimmed, and the word of it is on its way to the core: the peer asks again, and hears so then. */
+  #entriesIfThere(fromSlot: Slot, end: Slot): readonly Entry[] {
+    try {
+      return this.entriesAt(fromSlot, end, limits.fetchEntryBytes);
+    } catch (cause) {
+      if (cause instanceof DiskError && cause.errno === "ENOENT") return [];
+      throw cause;
+    }
   }
 
   /** Entries in order from the one that holds `from` on, below `visibleEnd`, as many as fit `bytesMax`, at least one. */

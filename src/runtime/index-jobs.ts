@@ -1,5 +1,6 @@
 import { limits } from "../base/limits.ts";
 import type { Slot } from "../base/types.ts";
+import { DiskError } from "../storage/disk.ts";
 import type { IndexedSegment, IndexJob } from "../storage/index-builder.ts";
 import type { LogReader } from "../storage/reader.ts";
 
@@ -19,6 +20,8 @@ export class IndexJobs {
   readonly #options: IndexJobsOptions;
   readonly #timer: NodeJS.Timeout;
   #running: IndexJob | undefined;
+  /** A segment was not there at the last look. */
+  #missed = false;
 
   constructor(options: IndexJobsOptions) {
     this.#options = options;
@@ -52,8 +55,13 @@ export class IndexJobs {
     try {
       this.#running = reader.nextIndexJob(decidedEnd());
     } catch (cause) {
-      return onDamaged(cause);
+      // The segment may have been trimmed, and the word of it be on its way: the next look will know.
+      const mayBeTrimmed = !this.#missed && cause instanceof DiskError && cause.errno === "ENOENT";
+      this.#missed = true;
+      if (!mayBeTrimmed) onDamaged(cause);
+      return;
     }
+    this.#missed = false;
     if (this.#running !== undefined) build(this.#running);
   }
 }

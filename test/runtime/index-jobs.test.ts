@@ -1,0 +1,48 @@
+// Who sees to indexes: what it makes of a segment that is not there.
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { limits } from "../../src/base/limits.ts";
+import type { Slot } from "../../src/base/types.ts";
+import { IndexJobs } from "../../src/runtime/index-jobs.ts";
+import { DiskError } from "../../src/storage/disk.ts";
+import type { LogReader } from "../../src/storage/reader.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+function jobsOver(looks: (() => undefined)[]): { readonly damages: unknown[]; look(): void } {
+  const damages: unknown[] = [];
+  const reader = { nextIndexJob: () => looks.shift()?.() } as unknown as LogReader;
+  const jobs = new IndexJobs({
+    reader,
+    decidedEnd: () => 1 as Slot,
+    build: () => {},
+    note: () => {},
+    onDamaged: (cause) => damages.push(cause),
+  });
+  return {
+    damages,
+    look: () => {
+      vi.advanceTimersByTime(limits.indexPollMs);
+      if (looks.length === 0) jobs.stop();
+    },
+  };
+}
+
+const gone = (): never => {
+  throw new DiskError("ENOENT", "open", "log/00000022.log");
+};
+const fine = (): undefined => undefined;
+
+test("a segment that is trimmed before the word of it comes is no damage", () => {
+  const { damages, look } = jobsOver([gone, fine, gone, fine]);
+  for (let count = 0; count < 4; count += 1) look();
+  expect(damages).toEqual([]);
+});
+
+test("one that is still wanted at the next look is damage", () => {
+  const { damages, look } = jobsOver([gone, gone]);
+  look();
+  expect(damages).toEqual([]);
+  look();
+  expect(damages).toHaveLength(1);
+});
