@@ -39,7 +39,7 @@ import {
   openSessionRequestCodec,
   openSessionResponseCodec,
 } from "../../src/format/session-codec.ts";
-import { guards, plain } from "./api-values.ts";
+import { guards, plain, queries } from "./api-values.ts";
 
 const safe = fc.maxSafeNat();
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -97,6 +97,47 @@ const status = fc.record({
   snapshotSlot: safe,
 });
 
+const natural = safe.filter((value) => value > 0);
+const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
+/** One way to say where it begins, or none. */
+const start = fc.oneof(
+  fc.record({ from: safe, fromTime: fc.constant(undefined), beforeTail: fc.constant(undefined) }),
+  fc.record({ from: fc.constant(0), fromTime: safe, beforeTail: fc.constant(undefined) }),
+  fc.record({ from: fc.constant(0), fromTime: fc.constant(undefined), beforeTail: safe }),
+);
+const readRequest = fc
+  .tuple(
+    start,
+    fc.record({
+      logId,
+      to: maybe(natural),
+      toTime: maybe(safe),
+      limit: safe,
+      maxBytes: maybe(natural),
+      direction: fc.constantFrom("forward" as const, "backward" as const),
+      query: maybe(queries),
+      follow: fc.boolean(),
+      freshness: fc.oneof(freshness, fc.record({ atLeast: safe })),
+    }),
+  )
+  .map(([begin, rest]) => ({ ...begin, ...rest }));
+const selectedBatch = fc
+  .tuple(readBatch, fc.uniqueArray(fc.nat({ max: 20 }), { minLength: 1 }), fc.boolean())
+  .map(([batch, ordinals, selected]) => {
+    const ascending = ordinals.toSorted((a, b) => a - b);
+    return { ...batch, recordCount: ascending.at(-1)! + 1 + (batch.recordCount % 100), ordinals: ascending, selected };
+  });
+const readResponse = fc.record({
+  batches: fc.array(fc.oneof(readBatch, selectedBatch)),
+  tail: safe,
+  caughtUp: fc.boolean(),
+  next: safe,
+  fellBehind: fc.boolean(),
+  freshness: maybe(fc.constantFrom("linearizable" as const, "atLeast" as const, "local" as const)),
+  head: safe,
+  begin: safe,
+});
+
 interface Case<T> {
   readonly codec: Codec<T>;
   readonly values: fc.Arbitrary<T>;
@@ -108,14 +149,8 @@ const cases: readonly (readonly [string, Case<unknown>])[] = [
   ["AppendResponse", caseOf(appendResponseCodec, appendResponse)],
   ["AppendStreamRequest", caseOf(appendStreamRequestCodec, appendStreamRequest)],
   ["AppendStreamResponse", caseOf(appendStreamResponseCodec, fc.record({ acknowledged: fc.array(appendResponse) }))],
-  [
-    "ReadRequest",
-    caseOf(readRequestCodec, fc.record({ logId, from: safe, limit: safe, follow: fc.boolean(), freshness })),
-  ],
-  [
-    "ReadResponse",
-    caseOf(readResponseCodec, fc.record({ batches: fc.array(readBatch), tail: safe, caughtUp: fc.boolean() })),
-  ],
+  ["ReadRequest", caseOf(readRequestCodec, readRequest)],
+  ["ReadResponse", caseOf(readResponseCodec, readResponse)],
   ["CheckTailRequest", caseOf(checkTailRequestCodec, fc.record({ logId, freshness }))],
   ["CheckTailResponse", caseOf(checkTailResponseCodec, fc.record({ head: safe, tail: safe }))],
   ["OpenSessionRequest", caseOf(openSessionRequestCodec, fc.record({ logId, ttlMs: safe }))],
@@ -166,7 +201,7 @@ describe("fields", () => {
   test("that are absent have the meaning that log.proto gives them", () => {
     expect(readRequestCodec.decode(new Uint8Array(0))).toEqual({
       kind: "ok",
-      value: { logId: 1, from: 0, limit: 0, follow: false, freshness: "linearizable" },
+      value: { logId: 1, from: 0, limit: 0, follow: false, direction: "forward", freshness: "linearizable" },
     });
     expect(appendRequestCodec.decode(new Uint8Array(0))).toMatchObject({ value: { logId: 1, crc32c: undefined } });
   });
@@ -216,6 +251,18 @@ describe("fields", () => {
     ["a position of 2^53", readRequestCodec, wire.ReadRequest.encode({ from: 2 ** 53 }).finish()],
     ["a limit of -1", readRequestCodec, wire.ReadRequest.encode({ limit: -1 }).finish()],
     ["an unknown freshness", readRequestCodec, Buffer.from([0x28, 0x05])],
+    ["an unknown direction", readRequestCodec, wire.ReadRequest.encode({ direction: 7 as never }).finish()],
+    ["a read for a query without an item", readRequestCodec, wire.ReadRequest.encode({ query: {} }).finish()],
+    [
+      "ordinals beyond the batch",
+      readResponseCodec,
+      wire.ReadResponse.encode({ batches: [{ recordCount: 2, ordinals: [2] }] }).finish(),
+    ],
+    [
+      "ordinals that do not ascend",
+      readResponseCodec,
+      wire.ReadResponse.encode({ batches: [{ recordCount: 9, ordinals: [3, 3] }] }).finish(),
+    ],
     [
       "a role that is unknown",
       statusResponseCodec,

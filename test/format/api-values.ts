@@ -8,8 +8,12 @@ const texts = fc.array(text, { maxLength: 3 });
 const natural = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const position = natural.map((value) => value as Position);
 
+export const queries = fc.record({
+  items: fc.array(fc.record({ types: texts, tags: texts }), { minLength: 1, maxLength: 3 }),
+});
+
 const condition = fc.record({
-  query: fc.record({ items: fc.array(fc.record({ types: texts, tags: texts }), { minLength: 1, maxLength: 3 }) }),
+  query: queries,
   after: fc.maxSafeNat().map((value) => value as Position),
 });
 

@@ -1,0 +1,123 @@
+// Goal: reads that share a node share its memory and its time: those that stall leave room for the rest, heartbeats are no burst,
+// searches take turns, and a reader hears when it falls behind. Method: the parts by themselves, and the service over a log in memory.
+import { Client, credentials } from "@grpc/grpc-js";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { limits } from "../../src/base/limits.ts";
+import { logServicePaths, type ReadRequest, readRequestCodec, readResponseCodec } from "../../src/format/api-codec.ts";
+import { encodeBatch } from "../../src/format/batch-encode.ts";
+import { type ClientServer, startClientServer } from "../../src/transport/client-server.ts";
+import { Readers } from "../../src/transport/readers.ts";
+import { hashing } from "../storage/hashing.ts";
+import { MemoryBackend } from "./memory-backend.ts";
+
+describe("what reads share", () => {
+  test("memory: one that stalls alone has all it may have, a thousand stay within what there is for all", () => {
+    const readers = new Readers();
+    expect(readers.bufferBytes).toBe(limits.readerBufferBytes);
+    let waiting = 0;
+    for (let reader = 0; reader < 1000; reader += 1) {
+      const bytes = readers.bufferBytes;
+      expect(bytes).toBeGreaterThanOrEqual(limits.readerBufferBytesMin);
+      readers.wait(bytes);
+      waiting += bytes;
+    }
+    expect(waiting).toBeLessThanOrEqual(limits.readersBufferBytes + 1000 * limits.readerBufferBytesMin);
+    readers.wait(-waiting);
+    expect(readers.bufferBytes).toBe(limits.readerBufferBytes);
+  });
+
+  test("time: one step of a search in each turn of the event loop", async () => {
+    const readers = new Readers();
+    let turns = 0;
+    let loops = 0;
+    const count = (): void => {
+      loops += 1;
+      if (turns < 20) setImmediate(count);
+    };
+    setImmediate(count);
+    await Promise.all(Array.from({ length: 20 }, () => readers.turn().then(() => (turns += 1))));
+    expect(loops).toBeGreaterThanOrEqual(19);
+  });
+
+  test("a clock: each hears its heartbeats until it says that it is done", { timeout: 20_000 }, async () => {
+    const readers = new Readers();
+    const heard = [0, 0];
+    const offs = heard.map((_, index) => readers.onBeat(() => (heard[index]! += 1)));
+    offs[1]!();
+    while (heard[0]! < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    offs[0]!();
+    expect(heard[1]).toBe(0);
+  });
+});
+
+describe("a read", () => {
+  let backend: MemoryBackend;
+  let server: ClientServer;
+  let client: Client;
+
+  beforeEach(async () => {
+    backend = new MemoryBackend();
+    server = await startClientServer({ listen: "127.0.0.1:0", backend, hashing, log: () => {} });
+    client = new Client(server.address, credentials.createInsecure());
+  });
+
+  afterEach(async () => {
+    client.close();
+    await server.close();
+  });
+
+  const put = (value: string, tags: string[] = []) => {
+    const batch = encodeBatch([{ value, tags }]);
+    backend.put(batch, hashing.crc32c(batch), 1);
+  };
+  const identity = (bytes: Buffer) => bytes;
+  const open = (request: Partial<ReadRequest>) => {
+    const whole = { logId: 1, from: 0, limit: 0, follow: false, freshness: "local" as const };
+    const bytes = readRequestCodec.encode({ ...whole, ...request });
+    return client.makeServerStreamRequest(logServicePaths.read, identity, identity, bytes);
+  };
+  const responseOf = (bytes: Buffer) => {
+    const decoded = readResponseCodec.decode(bytes);
+    if (decoded.kind !== "ok") throw new Error(decoded.reason);
+    return decoded.value;
+  };
+
+  test("that had caught up and is served from disk again hears that it fell behind, and when it caught up again", async () => {
+    put("a");
+    const read = backend.read.bind(backend);
+    let fromDisk = false;
+    backend.read = (step) => ({ ...read(step), fromDisk });
+    const told: string[] = [];
+    const stream = open({ follow: true });
+    stream.on("error", () => {});
+    for await (const bytes of stream) {
+      const { batches, caughtUp, fellBehind } = responseOf(bytes);
+      told.push(`${batches.length} ${fellBehind ? "behind " : ""}${caughtUp ? "caught up" : ""}`);
+      if (told.length === 1) {
+        fromDisk = true;
+        put("b");
+      }
+      if (told.length === 2) {
+        fromDisk = false;
+        put("c");
+        break;
+      }
+    }
+    expect(told).toEqual(["1 caught up", "1 behind caught up"]);
+  });
+
+  test("tells where it would go on: behind the last record of a limit, and behind what a query searched in vain", async () => {
+    for (let index = 0; index < 10; index += 1) put(`${index}`, index === 2 ? ["x"] : []);
+    const nextOf = async (request: Partial<ReadRequest>) => {
+      let next: number | undefined;
+      for await (const bytes of open(request)) next = responseOf(bytes).next;
+      return next;
+    };
+    const query = { items: [{ types: [], tags: ["x"] }] };
+    expect(await nextOf({ limit: 4 })).toBe(5);
+    expect(await nextOf({ query })).toBe(11);
+    expect(await nextOf({ query, limit: 1 })).toBe(4);
+    expect(await nextOf({ direction: "backward", limit: 4 })).toBe(6);
+    expect(await nextOf({ direction: "backward", query, limit: 1 })).toBe(2);
+  });
+});
