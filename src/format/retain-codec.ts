@@ -2,7 +2,7 @@
 import { defaultLogId } from "../base/types.ts";
 import type { Codec } from "./api-codec.ts";
 import { paxlog } from "./generated/wire.js";
-import { asBuffer, decoding, malformed, safeNumber } from "./wire-value.ts";
+import { type Absent, asBuffer, decoding, malformed, safeNumber, type WireNumber } from "./wire-value.ts";
 
 const wire = paxlog.v1;
 
@@ -106,7 +106,15 @@ export const dropHoldResponseCodec: Codec<DropHoldResponse> = {
 };
 
 /** Also part of a node's status. */
-export const holdOf = (body: paxlog.v1.Hold.$Properties): HoldStatus => ({
+/** A Hold as the generated code gives it: named here, so that the types of whoever uses this do not lead into that code. */
+interface HoldBody {
+  readonly name?: string | Absent;
+  readonly owner?: string | Absent;
+  readonly position?: WireNumber;
+  readonly expiresAt?: WireNumber;
+}
+
+export const holdOf = (body: HoldBody): HoldStatus => ({
   name: body.name ?? "",
   owner: body.owner ?? "",
   position: safeNumber(body.position ?? 0, "position"),

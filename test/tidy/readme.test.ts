@@ -66,7 +66,7 @@ test("the program that is a node of a cluster runs, with two nodes beside it", {
   try {
     const addresses = Object.fromEntries(members.map(({ address }, index) => [`127.0.0.1:720${index + 1}`, address]));
     const lines = await outputOf(programs[1]!, { ...addresses, "127.0.0.1:7101": `127.0.0.1:${base + 3}` });
-    expect(lines).toEqual(["1 { head: 1, tail: 2 }"]);
+    expect(lines).toEqual(["1 { head: 1, tail: 2, freshness: 'linearizable' }"]);
   } finally {
     await Promise.all(others.map((other) => other.stop("SIGKILL")));
   }
