@@ -32,8 +32,20 @@ export type {
   Trimmed,
 } from "./client/log.ts";
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";
+export type { MachineAskOptions, MachineHandle, MachineOptions } from "./client/machines.ts";
 export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";
 export type { RecordInput } from "./format/batch-encode.ts";
+export {
+  type AnswerOf,
+  type ApplyContext,
+  type Codec,
+  type CommandOf,
+  defineMachine,
+  type Machine,
+  type QuestionOf,
+  type ReplyOf,
+} from "./machine/machine.ts";
+export type { MachineSnapshot } from "./machine/replica.ts";
 export type { Layout } from "./node/config.ts";
 export { type EmbeddedLog, type OpenOptions, open } from "./node/open.ts";
 export type { NodeEnd } from "./node/threads.ts";

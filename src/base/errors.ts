@@ -63,6 +63,12 @@ export const errorCodes = [
   "SESSION_UNKNOWN",
   "SESSION_OVERFLOW",
   "SESSION_GAP",
+  // State machines on the log.
+  "COMMAND_MALFORMED",
+  "MACHINE_FAILED",
+  "MACHINE_DIFFERS",
+  "NONDETERMINISTIC",
+  "REPLY_GONE",
   // The node and its directory.
   "DIRECTORY_IN_USE",
   "DIRECTORY_UNUSABLE",

@@ -18,6 +18,11 @@ export const limits = {
   typeBytesMax: 256,
   tagBytesMax: 256,
 
+  /** Commands of one handle of a machine that are sent and not answered. */
+  machineExecutesMax: 65_536,
+  /** Replies that a handle remembers while own commands are under way. */
+  machineRepliesMax: 262_144,
+
   /** Time to live of a session whose opener names none, in log time. */
   sessionTtlMsDefault: 60_000,
   /** What one append may demand: more would hold up the appends behind it while it is judged. */
@@ -274,6 +279,7 @@ assert(
   "seven members fit a superblock",
 );
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
+assert(limits.machineExecutesMax <= limits.machineRepliesMax, "the replies of all that is under way are remembered");
 assert(limits.batchBytesMax <= limits.uncompressedBytesMax, "what fits a batch may be compressed");
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");

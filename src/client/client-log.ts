@@ -3,6 +3,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
+import type { Machine } from "../machine/machine.ts";
 import { cancelled, pause, retryDelay } from "./abort.ts";
 import { appendEncoded, appendRecords } from "./append-calls.ts";
 import { checkedSession, checkToken } from "./append-options.ts";
@@ -29,6 +30,8 @@ import type {
   Trimmed,
 } from "./log.ts";
 import { openRead } from "./log-read.ts";
+import { ProgramMachine } from "./machine-handle.ts";
+import type { MachineHandle, MachineOptions } from "./machines.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { closedError, endOfLog } from "./outcomes.ts";
@@ -130,6 +133,13 @@ export class ClientLog implements Log {
       closing: this.#closing.signal,
     };
     return openRead(context, options);
+  }
+
+  machine<State, Command, Reply, Question, Answer>(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+    options: MachineOptions = {},
+  ): MachineHandle<Command, Reply, Question, Answer> {
+    return new ProgramMachine(this, machine, options);
   }
 
   async tail(options: TailOptions = {}): Promise<LogBounds> {

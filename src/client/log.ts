@@ -1,6 +1,8 @@
 import type { NodeStatus } from "../format/api-codec.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
+import type { Machine } from "../machine/machine.ts";
 import type { Compression } from "./compression.ts";
+import type { MachineHandle, MachineOptions } from "./machines.ts";
 import type { LogRead, ReadFreshness, ReadOptions } from "./read-options.ts";
 
 export type { LogRead, ReadFreshness, ReadNotice, ReadOptions, ReadPlace } from "./read-options.ts";
@@ -57,6 +59,14 @@ export interface Log {
    * of its own.
    */
   read(options?: ReadOptions): LogRead;
+  /**
+   * Runs a state machine in this program: a replica that follows the log and applies the machine's commands, its own and those of
+   * others. It runs until its `close` or that of the log. INVALID_ARGUMENT where the machine's name or version is not legal.
+   */
+  machine<State, Command, Reply, Question, Answer>(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+    options?: MachineOptions,
+  ): MachineHandle<Command, Reply, Question, Answer>;
   /** Bounds of the log. Linearizable unless asked otherwise: it knows of everything that was acknowledged before. */
   tail(options?: TailOptions): Promise<LogBounds>;
   /** The cluster as one node sees it: that at `address`, otherwise the first that answers. */

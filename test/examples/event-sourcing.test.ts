@@ -1,13 +1,14 @@
 // Goal: the example shop works as its README says, on a log of its own and on a cluster, and needs nothing but the public package.
 // Method: a copy of the folder with the package beside it, as `npm install` would link it, and `npm start`.
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { connect } from "../../src/client/connect.ts";
 import { makeTempDir, type TempDir, TestCluster } from "../cluster/harness.ts";
 import { root } from "../tidy/sources.ts";
+import { copyExample } from "./package-copy.ts";
 
 const run = promisify(execFile);
 
@@ -15,12 +16,7 @@ let temp: TempDir;
 
 beforeAll(() => {
   temp = makeTempDir();
-  const skipped = /\/(node_modules|dist|data)$/;
-  cpSync(join(root, "examples/event-sourcing"), temp.path, { recursive: true, filter: (path) => !skipped.test(path) });
-  const modules = join(temp.path, "node_modules");
-  mkdirSync(join(modules, "@types"), { recursive: true });
-  symlinkSync(root, join(modules, "paxlog"));
-  for (const name of ["typescript", "@types/node"]) symlinkSync(join(root, "node_modules", name), join(modules, name));
+  copyExample("event-sourcing", temp.path);
 });
 
 afterAll(() => temp.remove());

@@ -20,6 +20,7 @@ const levels: Readonly<Record<string, number>> = {
   storage: 3,
   transport: 3,
   client: 3,
+  testing: 3,
   runtime: 4,
   node: 5,
   simulator: 5,

@@ -1,0 +1,74 @@
+/** A number from 0 to below 1. */
+export type RandomNumber = () => number;
+
+/** What a machine may know of the world: where and when its command stands in the log. The same on every replica. */
+export interface ApplyContext {
+  /** Of the command's record. */
+  readonly position: number;
+  /** The log's time for it, in milliseconds since 1970; never smaller at a later position. */
+  readonly time: number;
+  /** Drawn from the position: each command has numbers of its own, alike on all replicas. */
+  random(): number;
+}
+
+/** Bytes of a value and back. `decode` throws for bytes that are none. */
+export interface Codec<Value> {
+  encode(value: Value): Uint8Array;
+  decode(bytes: Uint8Array): Value;
+}
+
+/**
+ * A deterministic state machine over the log (state-machine replication; Schneider 1990). Whoever applies the same commands to
+ * the same state gets the same state and the same replies: so every function here is synchronous, and looks at nothing but its
+ * arguments. No clock, chance, environment, timer or promise: `paxlog/testing` finds what does.
+ *
+ * A refusal that callers expect is a reply. A throw in `apply` is a bug of the machine: its host goes back to the state before the
+ * command, alike on all replicas, and answers MACHINE_FAILED.
+ */
+export interface Machine<State, Command, Reply, Question = never, Answer = never> {
+  /** Its commands are the log's records of type "$name": 1 to 64 characters of a-z, 0-9, ".", "_" and "-". */
+  readonly name: string;
+  /** Of the state's form and of what commands do; from 1. A new one is told the old one by `load`. */
+  readonly version: number;
+  /** The state before the first command. */
+  create(): State;
+  /** Changes the state and says what became of the command. */
+  apply(state: State, command: Command, at: ApplyContext): Reply;
+  /** Answers without a change. */
+  ask?(state: Readonly<State>, question: Question): Answer;
+  /** The state as bytes: the same for the same commands, in pieces of any size. */
+  save(state: State): Iterable<Uint8Array>;
+  /** The state that `save` of this or an older version gave. Throws for what it cannot read. */
+  load(pieces: Iterable<Uint8Array>, version: number): State;
+  /** How commands stand in the log; JSON unless given. Replies, questions and answers never leave the program. */
+  readonly commands?: Codec<Command>;
+}
+
+/** A machine of any types, for those that only pass it on. */
+// biome-ignore lint/suspicious/noExplicitAny: variance: no other type takes every machine.
+export type AnyMachine = Machine<any, any, any, any, any>;
+
+export type CommandOf<M> = M extends Machine<infer _S, infer Command, infer _R, infer _Q, infer _A> ? Command : never;
+export type ReplyOf<M> = M extends Machine<infer _S, infer _C, infer Reply, infer _Q, infer _A> ? Reply : never;
+export type QuestionOf<M> =
+  M extends Machine<infer _S, infer _C, infer _R, infer Question, infer _A> ? Question : never;
+export type AnswerOf<M> = M extends Machine<infer _S, infer _C, infer _R, infer _Q, infer Answer> ? Answer : never;
+
+/** The machine as it is, with its types found from its functions. */
+export const defineMachine = <State, Command, Reply, Question = never, Answer = never>(
+  machine: Machine<State, Command, Reply, Question, Answer>,
+): Machine<State, Command, Reply, Question, Answer> => machine;
+
+/** The type of the records that are its commands. */
+export const recordTypeOf = (machine: Pick<AnyMachine, "name">): string => `$${machine.name}`;
+
+const legalName = /^[a-z0-9._-]{1,64}$/;
+
+/** What is wrong with a machine's name or version, if anything is. */
+export function faultOfMachine({ name, version }: Pick<AnyMachine, "name" | "version">): string | undefined {
+  if (typeof name !== "string" || !legalName.test(name)) {
+    return `a machine's name must have 1 to 64 characters of a-z, 0-9, ".", "_" and "-", not ${JSON.stringify(name)}`;
+  }
+  if (!Number.isSafeInteger(version) || version < 1) return `the version of ${name} must be a whole number from 1`;
+  return undefined;
+}

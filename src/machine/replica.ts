@@ -1,0 +1,151 @@
+import { assert } from "../base/assert.ts";
+import { PaxlogError } from "../base/errors.ts";
+import { jsonCodec } from "./json-codec.ts";
+import type { ApplyContext, Codec, Machine } from "./machine.ts";
+import { randomOf } from "./random.ts";
+
+/** A record of the machine's type, as it stands in the log. */
+export interface CommandRecord {
+  readonly position: number;
+  readonly time: number;
+  readonly value: Uint8Array;
+}
+
+/** What became of a command. The same on every replica. */
+export type Applied<Reply> =
+  | { readonly kind: "reply"; readonly reply: Reply }
+  /** The bytes are no command of this machine: nothing was done. */
+  | { readonly kind: "malformed"; readonly error: PaxlogError }
+  /** The machine threw. Its state is that of `resumeFrom`: commands from there on are to be applied again, this one will be passed over. */
+  | { readonly kind: "failed"; readonly error: PaxlogError; readonly resumeFrom: number };
+
+/** A state at a position, as bytes: it holds what every command below `position` did. */
+export interface MachineSnapshot {
+  readonly name: string;
+  readonly version: number;
+  readonly position: number;
+  readonly pieces: readonly Uint8Array[];
+}
+
+/**
+ * One copy of a machine's state, brought forward command by command. Knows nothing of logs and hosts: it is given the records of its
+ * type in their order.
+ */
+export class MachineReplica<State, Command, Reply, Question, Answer> {
+  readonly machine: Machine<State, Command, Reply, Question, Answer>;
+  readonly #commands: Codec<Command>;
+  #state: State;
+  /** Commands below it are in the state. */
+  #position: number;
+  /** Where a replica begins anew when a command threw. */
+  #base: MachineSnapshot | undefined;
+  /** Commands behind the base that throw: one, between its throw and its being passed over. */
+  readonly #failures = new Map<number, PaxlogError>();
+
+  constructor(machine: Machine<State, Command, Reply, Question, Answer>, snapshot?: MachineSnapshot) {
+    this.machine = machine;
+    this.#commands = machine.commands ?? (jsonCodec as Codec<Command>);
+    this.#base = snapshot;
+    this.#state = this.#restored();
+    this.#position = snapshot?.position ?? 0;
+  }
+
+  /** Everything below is applied. */
+  get position(): number {
+    return this.#position;
+  }
+
+  encode(command: Command): Uint8Array {
+    return this.#commands.encode(command);
+  }
+
+  apply(record: CommandRecord): Applied<Reply> {
+    const { position, time, value } = record;
+    assert(position >= this.#position, () => `the command at ${position} comes after ${this.#position}`);
+    const { name } = this.machine;
+    const facts = { machine: name, position };
+    let command: Command;
+    try {
+      command = this.#commands.decode(value);
+    } catch (cause) {
+      this.#position = position + 1;
+      const message = `the record at ${position} is no command of the machine ${name}: ${reasonOf(cause)}`;
+      return { kind: "malformed", error: new PaxlogError("COMMAND_MALFORMED", message, { cause, facts }) };
+    }
+    const failure = this.#failures.get(position);
+    if (failure !== undefined) {
+      this.#position = position + 1;
+      // The next one that throws must not lead back behind this one again.
+      this.snapshot();
+      return { kind: "failed", error: failure, resumeFrom: this.#position };
+    }
+    try {
+      const reply = this.machine.apply(this.#state, command, contextOf(position, time));
+      if (isThenable(reply)) throw new TypeError("apply returned a promise: what it does must be done when it returns");
+      this.#position = position + 1;
+      return { kind: "reply", reply };
+    } catch (cause) {
+      const error = this.#failure(position, cause);
+      this.#failures.set(position, error);
+      this.#state = this.#restored();
+      this.#position = this.#base?.position ?? 0;
+      return { kind: "failed", error, resumeFrom: this.#position };
+    }
+  }
+
+  /** @throws PaxlogError MACHINE_FAILED where the machine answers no questions, or threw. */
+  ask(question: Question): Answer {
+    const { machine } = this;
+    const facts = { machine: machine.name };
+    if (machine.ask === undefined) {
+      throw new PaxlogError("MACHINE_FAILED", `the machine ${machine.name} answers no questions`, { facts });
+    }
+    try {
+      return machine.ask(this.#state, question);
+    } catch (cause) {
+      const message = `the machine ${machine.name} threw at a question: ${reasonOf(cause)}`;
+      throw new PaxlogError("MACHINE_FAILED", message, { cause, facts });
+    }
+  }
+
+  /** The state as it is now, and from now on where a failing command leads back to. */
+  snapshot(): MachineSnapshot {
+    const { name, version } = this.machine;
+    const pieces = [...this.machine.save(this.#state)].map((piece) => Uint8Array.from(piece));
+    this.#base = { name, version, position: this.#position, pieces };
+    this.#failures.clear();
+    return this.#base;
+  }
+
+  #restored(): State {
+    const base = this.#base;
+    if (base === undefined) return this.machine.create();
+    assert(base.name === this.machine.name, `a snapshot of ${base.name} is no state of ${this.machine.name}`);
+    return this.machine.load(base.pieces, base.version);
+  }
+
+  #failure(position: number, cause: unknown): PaxlogError {
+    const { name } = this.machine;
+    const message =
+      `the machine ${name} threw at the command at ${position} (${reasonOf(cause)}): ` +
+      "nothing of the command was done, on any replica; mend the machine under a new version";
+    return new PaxlogError("MACHINE_FAILED", message, { cause, facts: { machine: name, position } });
+  }
+}
+
+function contextOf(position: number, time: number): ApplyContext {
+  let random: (() => number) | undefined;
+  return {
+    position,
+    time,
+    random: () => {
+      random ??= randomOf(position);
+      return random();
+    },
+  };
+}
+
+const isThenable = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
+
+const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
