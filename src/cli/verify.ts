@@ -73,6 +73,7 @@ function summaryOf(result: Verification, dir: string, proved: boolean): string[]
     `  read     ${counted(segments, "segment")}, ${counted(groups, "group")}, ${grouped(bytes)} bytes, ${counted(indexes, "sound index file")}`,
     `  holds    ${counted(entries, "entry").replace("entrys", "entries")}, ${counted(records, "record")}`,
     `  begin    ${placeText(result.begin)}`,
+    `  snapshot ${result.snapshot === undefined ? "none" : `${placeText(result.snapshot)}, root hash ${result.snapshot.rootHash}`}`,
     `  decided  ${placeText(result.decided)}`,
     `  end      ${placeText(result.end)}`,
     `  faults   ${faults.damaged} damaged, ${faults.mended} mended at the next start, ${faults.torn} torn`,

@@ -20,8 +20,14 @@ export interface ChainOptions {
   readonly before: { readonly sequence: number; readonly ballot: Ballot };
   /** What the entries below `begin` amount to; undefined where that is not known. */
   readonly state: LogState | undefined;
-  /** Told of each decided entry in order, with what all before it amount to, as long as nothing is missing. */
-  readonly onDecided?: ((entry: Entry, state: LogState | undefined) => void) | undefined;
+  /** A slot to be told of when everything below it was proved. */
+  readonly landmark?: Landmark | undefined;
+}
+
+export interface Landmark {
+  readonly slot: Slot;
+  /** `state` is what the entries below amount to, where it is known. Returns the state to go on with. */
+  reached(at: LogBase, state: LogState | undefined): LogState | undefined;
 }
 
 /** A place in a segment, for faults. */
@@ -37,7 +43,7 @@ export interface At {
  */
 export class LogChain {
   readonly #onFault: OnFault;
-  readonly #onDecided: ChainOptions["onDecided"];
+  #landmark: Landmark | undefined;
   readonly #parts: EntryParts;
   /** [decidedEnd, end); undefined behind a gap, until something says where it is. */
   #log: Log | undefined;
@@ -50,9 +56,9 @@ export class LogChain {
   entryCount = 0;
   recordCount = 0;
 
-  constructor({ hashing, onFault, begin, before, state, onDecided }: ChainOptions) {
+  constructor({ hashing, onFault, begin, before, state, landmark }: ChainOptions) {
     this.#onFault = onFault;
-    this.#onDecided = onDecided;
+    this.#landmark = landmark;
     this.#parts = makeEntryParts(hashing);
     this.#log = new Log(begin, [], 0);
     this.#state = state;
@@ -145,6 +151,7 @@ export class LogChain {
     this.decidedEnd = maxSlot(this.decidedEnd, minSlot(hint, log.acceptedEnd));
     for (let slot = before; slot < minSlot(this.decidedEnd, log.acceptedEnd); slot = (slot + 1) as Slot) {
       const entry = log.at(slot)!;
+      this.#pass(slot);
       if (this.#state !== undefined && this.#state.end === slot) {
         const fault = this.#state.apply(entry, this.#parts);
         if (fault !== undefined) {
@@ -152,9 +159,17 @@ export class LogChain {
           this.#state = undefined;
         }
       }
-      this.#onDecided?.(entry, this.#state);
     }
+    this.#pass(this.decidedEnd);
     log.dropBelow(this.decidedEnd);
+  }
+
+  #pass(slot: Slot): void {
+    const landmark = this.#landmark;
+    if (landmark?.slot !== slot) return;
+    this.#landmark = undefined;
+    const at = this.#at(slot);
+    if (at !== undefined) this.#state = landmark.reached(at, this.#state?.end === slot ? this.#state : undefined);
   }
 
   /** Makes the log end where the group begins; where the two do not meet, the log goes on from the group. */

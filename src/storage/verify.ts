@@ -1,18 +1,19 @@
 import type { Hashing } from "../base/hashing.ts";
-import type { Uid } from "../base/types.ts";
+import { firstSlot, type Hash, maxSlot, type Uid } from "../base/types.ts";
 import { compareBallots, noBallot, showBallot } from "../core/ballot.ts";
-import type { LogBase } from "../core/durable.ts";
+import type { Genesis, LogBase } from "../core/durable.ts";
 import type { SegmentHeader } from "../format/segment.ts";
 import type { Superblock } from "../format/superblock.ts";
 import { emptySnapshot, LogState } from "../sequencer/log-state.ts";
 import type { DamageReason } from "./damage.ts";
 import type { Disk } from "./disk.ts";
 import type { Fault, FaultVerdict, OnFault } from "./fault.ts";
-import { indexPath, logDirectory } from "./paths.ts";
-import { LogChain } from "./verify-chain.ts";
+import { indexPath, logDirectory, manifestPath } from "./paths.ts";
+import { type Landmark, LogChain } from "./verify-chain.ts";
 import { verifyIndex } from "./verify-index.ts";
 import { SegmentScan } from "./verify-segment.ts";
 import { type FoundSegment, findSegments } from "./verify-segments.ts";
+import { differsFrom, type ProvedSnapshot, verifySnapshot } from "./verify-snapshot.ts";
 import { verifySuperblock } from "./verify-superblock.ts";
 
 export interface VerifyOptions {
@@ -31,6 +32,8 @@ export interface Verification {
   readonly begin: LogBase | undefined;
   readonly decided: LogBase | undefined;
   readonly end: LogBase | undefined;
+  /** The newest snapshot, every byte of it proved, and against the log where that is whole below it; undefined where there is none. */
+  readonly snapshot: (LogBase & { readonly rootHash: Hash }) | undefined;
   readonly segments: number;
   /** Sound ones: a segment is indexed after it was closed. */
   readonly indexes: number;
@@ -65,17 +68,20 @@ class Verifier {
   run(): Verification {
     const { disk, dir, hashing } = this.#options;
     const superblock = verifySuperblock(disk, dir, hashing, this.#fault)?.superblock;
+    const told = { ...this.#options, onFault: this.#fault };
+    const snapshot = superblock === undefined ? undefined : verifySnapshot(told, superblock);
     const segments = findSegments({ ...this.#options, superblock, onFault: this.#fault });
     try {
       const first = segments.find(({ header }) => header !== undefined)?.header;
       const begin = superblock?.logBegin ?? first?.begin;
-      const chain = begin === undefined ? undefined : this.#chain(begin, superblock, first);
+      const chain = begin === undefined ? undefined : this.#chain(begin, superblock, first, snapshot);
       if (chain !== undefined) this.#followChain(chain, segments, superblock);
       this.#verifyIndexes(segments);
       return {
         name: superblock?.identity.name,
         clusterId: superblock?.state.genesis?.clusterId ?? first?.clusterId ?? "",
         begin,
+        snapshot: snapshot === undefined ? undefined : { ...snapshot.base, rootHash: snapshot.rootHash },
         decided: chain?.decided,
         end: chain?.end,
         segments: segments.filter(({ tag }) => tag !== undefined).length,
@@ -100,7 +106,12 @@ class Verifier {
     this.#fault({ file, offset, verdict: "damaged", reason, text });
   }
 
-  #chain(begin: LogBase, superblock: Superblock | undefined, first: SegmentHeader | undefined): LogChain {
+  #chain(
+    begin: LogBase,
+    superblock: Superblock | undefined,
+    first: SegmentHeader | undefined,
+    snapshot: ProvedSnapshot | undefined,
+  ): LogChain {
     const isWhole = begin.slot === emptySnapshot.end;
     return new LogChain({
       hashing: this.#options.hashing,
@@ -111,7 +122,21 @@ class Verifier {
         ballot: superblock?.beginBallot ?? first?.ballot ?? noBallot,
       },
       state: isWhole ? new LogState() : undefined,
+      landmark: snapshot === undefined ? undefined : this.#landmark(snapshot, superblock?.state.genesis),
     });
+  }
+
+  /** Where the log below it is whole, the snapshot must be what it amounts to; where it is not, the snapshot stands for it. */
+  #landmark(snapshot: ProvedSnapshot, genesis: Genesis | undefined): Landmark {
+    return {
+      slot: snapshot.slot,
+      reached: (at, state) => {
+        const difference = differsFrom(snapshot, at, state, genesis);
+        const file = manifestPath(this.#options.dir, snapshot.slot);
+        if (difference !== undefined) this.#damaged(file, 0, "SNAPSHOT_DAMAGED", difference);
+        return state ?? new LogState(snapshot.state);
+      },
+    };
   }
 
   #followChain(chain: LogChain, segments: readonly FoundSegment[], superblock: Superblock | undefined): void {
@@ -158,7 +183,9 @@ class Verifier {
   /** The log may be ahead of the superblock by a REPLACE that was promised; the superblock is never ahead of the log. */
   #compare(chain: LogChain, superblock: Superblock, last: string): void {
     const { promised, acceptedBallot } = superblock.state;
-    chain.raiseDecided(superblock.decidedEnd, { file: last, offset: 0 });
+    // What a snapshot accounts for is decided, whatever hints say.
+    const decidedEnd = maxSlot(superblock.decidedEnd, superblock.snapshot?.slot ?? firstSlot);
+    chain.raiseDecided(decidedEnd, { file: last, offset: 0 });
     if (chain.end === undefined) return;
     if (superblock.durableSequence > chain.sequence) {
       const text = `groups up to ${superblock.durableSequence} were durable, the log ends with group ${chain.sequence}`;

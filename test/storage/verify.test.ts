@@ -5,9 +5,12 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
 import type { Slot, Uid } from "../../src/base/types.ts";
+import { makeEntryParts } from "../../src/format/entry-parts.ts";
 import { groupHeaderBytes } from "../../src/format/group.ts";
 import { sealPage } from "../../src/format/index-page.ts";
 import { segmentHeaderBytes } from "../../src/format/segment.ts";
+import { encodeSnapshot } from "../../src/format/snapshot-state.ts";
+import { LogState } from "../../src/sequencer/log-state.ts";
 import type { Fault } from "../../src/storage/fault.ts";
 import { buildIndex } from "../../src/storage/index-builder.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
@@ -203,6 +206,62 @@ describe("the index of a segment", () => {
       return undefined;
     });
     expect(told(directory)).toEqual([`${index} @ 4096 INDEX_DAMAGED mended`]);
+  });
+});
+
+describe("the newest snapshot", () => {
+  /** A log with a snapshot of what its entries amount to, or of what `change` makes of that. */
+  function snapped(directory: TestDirectory, change = (state: LogState) => state): Scribe {
+    const store = openStore(directory.data);
+    const scribe = new Scribe();
+    const commit = (write: Parameters<typeof store.submit>[0]) => {
+      store.submit(write);
+      commitAll(store);
+    };
+    commit(scribe.genesis(store.recovered.identity.nodeUid));
+    commit(scribe.promise(1));
+    commit(scribe.append(5));
+    scribe.decide(6);
+    commit(scribe.append(3));
+    const state = new LogState();
+    for (const entry of scribe.entries.slice(0, 5)) state.apply(entry, makeEntryParts(hashing));
+    const content = encodeSnapshot(change(state).save(), scribe.state.genesis!);
+    store.submitBackground({ kind: "snapshot", base: scribe.baseAt(6), content });
+    while (store.hasBackground) store.advance();
+    store.close();
+    return scribe;
+  }
+
+  test("is proved by its hashes and against the log below it", () => {
+    using directory = new TestDirectory();
+    const scribe = snapped(directory);
+    expect(verified(directory)).toMatchObject({ faults: [], result: { snapshot: scribe.baseAt(6) } });
+  });
+
+  test.each([
+    ["a chunk", "snapshots/6/0000", 50],
+    ["the manifest", "snapshots/6/manifest", 50],
+  ])("a change of %s is damage", (_name, file, at) => {
+    using directory = new TestDirectory();
+    snapped(directory);
+    directory.change(file, flip(at));
+    expect(told(directory)).toEqual([`${file} @ 0 SNAPSHOT_DAMAGED damaged`]);
+  });
+
+  test("one that is missing is damage", () => {
+    using directory = new TestDirectory();
+    snapped(directory);
+    rmSync(directory.file("snapshots/6/0000"));
+    expect(told(directory)).toEqual(["snapshots/6/0000 @ - SNAPSHOT_MISSING damaged"]);
+  });
+
+  test("one that is whole and says something else than the log is damage", () => {
+    using directory = new TestDirectory();
+    snapped(directory, (state) => {
+      state.fence = 7;
+      return state;
+    });
+    expect(told(directory)).toEqual(["snapshots/6/manifest @ 0 SNAPSHOT_DAMAGED damaged"]);
   });
 });
 
