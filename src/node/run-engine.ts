@@ -175,6 +175,7 @@ class EngineThread {
       reader,
       decidedEnd: () => replica.visibleEnd,
       build: (job) => this.#post({ kind: "buildIndex", job }),
+      onWritten: (generation) => this.#storage.indexWritten(generation),
       note: (text) => this.#note(text),
       onDamaged: (cause) => this.#engine?.stop(toPaxlogError(cause, "DAMAGED")),
     });

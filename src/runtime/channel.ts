@@ -66,7 +66,13 @@ export interface CloseStorageMessage {
   readonly kind: "close";
 }
 
-export type ToStorage = SubmitMessage | BackgroundMessage | CloseStorageMessage;
+/** The index of a segment was written, by neither of the two. */
+export interface IndexWrittenMessage {
+  readonly kind: "indexWritten";
+  readonly generation: number;
+}
+
+export type ToStorage = SubmitMessage | BackgroundMessage | IndexWrittenMessage | CloseStorageMessage;
 
 /** The directory is open and recovered: the first message of the storage thread. */
 export interface OpenedMessage {

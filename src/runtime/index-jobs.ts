@@ -9,6 +9,8 @@ export interface IndexJobsOptions {
   readonly decidedEnd: () => Slot;
   /** Has an index built on another thread; `built` or `failed` follows. */
   readonly build: (job: IndexJob) => void;
+  /** An index was written: for whoever counts the directory's bytes. */
+  readonly onWritten: (generation: number) => void;
   /** For people. */
   readonly note: (text: string) => void;
   /** What cannot be read, though it was durable. */
@@ -34,6 +36,7 @@ export class IndexJobs {
   built(indexed: IndexedSegment): void {
     this.#running = undefined;
     this.#options.reader.indexed(indexed);
+    this.#options.onWritten(indexed.generation);
     this.#next();
   }
 

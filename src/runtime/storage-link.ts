@@ -117,6 +117,11 @@ export class StorageLink {
     this.#arena.reclaim(memoryBegin);
   }
 
+  /** Tells the owner of the directory that the index of a segment was written there. */
+  indexWritten(generation: number): void {
+    this.#post({ kind: "indexWritten", generation }, []);
+  }
+
   /** Resolves when what was submitted is written, the directory is marked as cleanly closed, and its lock is free. */
   close(): Promise<void> {
     return new Promise((resolve) => {

@@ -57,6 +57,9 @@ export class StorageThread {
       case "background":
         this.#options.store.submitBackground(message.write);
         return;
+      case "indexWritten":
+        this.#options.store.noteIndex(message.generation);
+        return;
       case "close":
         this.#closing = true;
         return;

@@ -49,7 +49,10 @@ export function makeOpenNodeStore(options: {
       if (job === undefined) return;
       try {
         const build = buildIndex({ disk, dir: storeDir, hashing, job });
-        for (let step = build.next(); ; step = build.next()) if (step.done === true) return reader.indexed(step.value);
+        let step = build.next();
+        while (step.done !== true) step = build.next();
+        reader.indexed(step.value);
+        store.noteIndex(job.generation);
       } catch (cause) {
         if (simulated.crashed) throw cause;
         reader.indexFailed(job.generation);

@@ -13,8 +13,9 @@ import type { Commit } from "./commit.ts";
 import { noCounts, type StoreCounters } from "./counters.ts";
 import { openingFailed, storageFailed } from "./damage.ts";
 import { formatDirectory } from "./directory.ts";
+import type { Disk } from "./disk.ts";
 import { LogWriter } from "./log.ts";
-import { superblockPath } from "./paths.ts";
+import { indexPath, superblockPath } from "./paths.ts";
 import type { GroupPlace } from "./places.ts";
 import type { ReaderStart } from "./reader.ts";
 import { recoveredState } from "./recovered-state.ts";
@@ -38,6 +39,7 @@ export class Store {
   readonly layout: readonly GroupPlace[];
   readonly readerStart: ReaderStart;
   readonly counters: StoreCounters;
+  readonly #disk: Disk;
   readonly #dir: string;
   readonly #hashing: Hashing;
   readonly #superblocks: SuperblockStore;
@@ -86,6 +88,7 @@ export class Store {
     superblocks: SuperblockStore,
     log: RecoveredLog,
   ) {
+    this.#disk = options.disk;
     this.#dir = options.dir;
     this.#hashing = options.hashing;
     const { disk, dir, hashing, segmentBytes } = options;
@@ -141,14 +144,8 @@ export class Store {
       segments: this.#log.segments,
       writeSuperblock: (change) => this.#writeSuperblock(change),
     };
-    this.#background = new Background({
-      disk,
-      dir,
-      hashing,
-      space: this.#space,
-      host,
-      headSlot: sequencer.retained.head.slot,
-    });
+    const headSlot = sequencer.retained.head.slot;
+    this.#background = new Background({ disk, dir, hashing, space: this.#space, host, headSlot });
   }
 
   /** Whether something waits for `commit`. */
@@ -201,6 +198,17 @@ export class Store {
   submitBackground(write: BackgroundWrite): void {
     this.#check();
     this.#background.submit(write);
+  }
+
+  /** Another thread wrote the index of this segment: its bytes count from now on. It goes where the segment was trimmed meanwhile. */
+  noteIndex(generation: number): void {
+    this.#check();
+    this.#guarded(() => {
+      const path = indexPath(this.#dir, generation);
+      if (!this.#disk.exists(path)) return;
+      if (generation < this.#superblocks.current.beginGeneration) this.#disk.remove(path);
+      else this.#disk.open(path, "read").close();
+    });
   }
 
   /**

@@ -16,6 +16,7 @@ function jobsOver(looks: (() => undefined)[]): { readonly damages: unknown[]; lo
     reader,
     decidedEnd: () => 1 as Slot,
     build: () => {},
+    onWritten: () => {},
     note: () => {},
     onDamaged: (cause) => damages.push(cause),
   });

@@ -133,6 +133,26 @@ describe("opening a log with indexes", () => {
     expect(entriesOf(directory, log)).toEqual(hashesOf(scribe.entries));
   });
 
+  test("counts the bytes of an index that another thread wrote, and removes one whose segment is gone", () => {
+    using directory = new TestDirectory();
+    const disk = new NodeDisk();
+    const store = openStore(directory.data, disk);
+    const used = store.counters.used.log;
+    const write = (generation: number): void => {
+      const file = disk.create(indexPath(directory.data, generation));
+      file.write(0, [new Uint8Array(5000)]);
+      file.close();
+      store.noteIndex(generation);
+    };
+    write(1);
+    expect(store.counters.used.log).toBe(used + 5000);
+    store.noteIndex(1);
+    expect(store.counters.used.log).toBe(used + 5000);
+    write(0);
+    expect(disk.exists(indexPath(directory.data, 0))).toBe(false);
+    store.close();
+  });
+
   test("removes what is left of an index that was being written, and one without a segment", () => {
     using directory = new TestDirectory();
     writtenLog(directory);

@@ -2,6 +2,7 @@
 // as with none. Method: random logs in small segments, held against the plain array of their entries.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { limits } from "../../src/base/limits.ts";
 import type { Position, Slot } from "../../src/base/types.ts";
 import { nextPositionOf } from "../../src/core/entry.ts";
 import type { QueryItem } from "../../src/core/guards.ts";
@@ -183,6 +184,42 @@ describe("a reader with indexes", () => {
       }),
       { numRuns: 30, endOnFailure: true, interruptAfterTimeLimit: 20_000 },
     );
+  });
+
+  test("finds entries in every table of an index that needs several, and between them", { timeout: 60_000 }, () => {
+    using directory = new TestDirectory();
+    const bench = new Bench(directory.data);
+    const { scribe } = bench;
+    // Each entry bears a tag of its own and so many others that a table holds five of them.
+    const perEntry = Math.floor(limits.indexTablePostings / 5) - 2;
+    const filling = guardsWith(
+      [],
+      Array.from({ length: perEntry }, (_, index) => `filling ${index}`),
+    );
+    for (let entry = 1; entry <= 12; entry += 1) {
+      scribe.guards = () => Uint8Array.from([...filling, ...guardsWith(["t"], [`own ${entry}`])]);
+      bench.append(1, 100);
+      scribe.guards = () => new Uint8Array(0);
+      bench.append(1, 50_000);
+    }
+    bench.append(2, 1_000_000);
+    scribe.decide(scribe.end);
+    bench.append(1, 40);
+    expect(bench.index().length).toBeGreaterThan(0);
+    for (const items of [
+      [{ types: ["t"], tags: [] }],
+      [
+        { types: [], tags: ["own 7"] },
+        { types: ["t"], tags: ["own 11"] },
+      ],
+    ]) {
+      for (const direction of ["forward", "backward"] as const) {
+        const range = { from: 1 as Slot, end: scribe.end, direction };
+        const found = searchAll(bench.reader, queryOf(...items), range);
+        expect(found.slots).toEqual(truth(scribe.entries, queryOf(...items), range));
+      }
+    }
+    bench.close();
   });
 
   test("reads on without an index that is damaged or gone, says so, and wants it built again", () => {
