@@ -217,4 +217,30 @@ describeEveryWay((subject) => {
       expect(notices[0]).toMatchObject({ kind: "begun", freshness: "local" });
     });
   });
+
+  describe("a log that was trimmed", () => {
+    test("begins at its head: what is below is an error with the head in it, and a read backward ends there", async () => {
+      const { log, other } = subject;
+      const tag = newTag();
+      const { from } = await letters(log, tag);
+      const { head } = await log.trim(from + 3);
+      expect(head).toBe(from + 3);
+      const query = { tags: [tag] };
+      for (const options of [
+        { from: from + 2 },
+        { from: 1, query },
+        { from: 1, follow: true },
+        { from: 1, direction: "backward" as const },
+      ]) {
+        expect(await failureOf(texts(other, options))).toMatchObject({ code: "POSITION_BELOW_HEAD", facts: { head } });
+      }
+      expect(await texts(other, {})).toBe("defgh");
+      expect(await texts(other, { from: "head", limit: 2 })).toBe("de");
+      expect(await texts(other, { from: { tail: -1_000_000 } })).toBe("defgh");
+      expect(await texts(other, { from: { time: 0 }, query })).toBe("defgh");
+      expect(await texts(other, { direction: "backward" })).toBe("hgfed");
+      expect(await texts(other, { direction: "backward", query })).toBe("hgfed");
+      expect(await other.tail()).toMatchObject({ head, tail: from + 8 });
+    });
+  });
 });

@@ -41,10 +41,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test("its programs are the three ways of use, and guards; none is longer than a screen", () => {
+test("its programs are the three ways of use, guards and queries; none is longer than a screen", () => {
   expect(programs.map((program) => program.match(/(open|connect)\(.*?[),]/)![0])).toEqual([
     'open({ dir: "./data" })',
     'open({ dir: "./a",',
+    'connect("127.0.0.1:7100")',
     'connect("127.0.0.1:7100")',
     'connect("127.0.0.1:7100")',
   ]);
@@ -78,6 +79,8 @@ test("the programs that connect run against a node", { timeout: 120_000 }, async
     const addresses = { "127.0.0.1:7100": (await node.line(0)).address as string };
     expect(await outputOf(programs[2]!, addresses)).toEqual(["1 2", "1 one", "2 two"]);
     expect(await outputOf(programs[3]!, addresses)).toEqual(["STREAM_REVISION_MISMATCH none 3"]);
+    const found = ["the last one of the cart: 6", "added: 3", "7"];
+    expect(await outputOf(programs[4]!, addresses)).toEqual(found);
   } finally {
     await node.stop();
   }
