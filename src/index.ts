@@ -46,6 +46,6 @@ export {
   type ReplyOf,
 } from "./machine/machine.ts";
 export type { MachineSnapshot } from "./machine/replica.ts";
-export type { Layout } from "./node/config.ts";
+export type { Layout, RetentionOptions } from "./node/config.ts";
 export { type EmbeddedLog, type OpenOptions, open } from "./node/open.ts";
 export type { NodeEnd } from "./node/threads.ts";

@@ -64,6 +64,8 @@ export const limits = {
   /** A leader orders a snapshot after so many entries, or so many bytes of them: what a restart reads behind it. */
   snapshotEntries: 256 * 1024,
   snapshotBytes: 256 * MiB,
+  /** How often a leader looks whether its retention policy lets go of something. */
+  retentionMs: 5_000,
   /** Holds of the log at once. */
   holdsMax: 1024,
   holdOwnerBytesMax: 256,

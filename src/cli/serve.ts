@@ -17,6 +17,9 @@ interface ServeOptions {
   readonly insecure?: true;
   readonly segmentSize?: number;
   readonly quota?: number;
+  readonly retainAge?: number;
+  readonly retainBytes?: number;
+  readonly retainRecords?: number;
   readonly hashing?: "auto" | "native" | "portable";
   readonly layout?: Layout;
   readonly withParent?: true;
@@ -46,6 +49,13 @@ export function serveCommand(): Command {
       "what the directory may take in all: above it appends are refused (NO_SPACE) until there is room again",
       wholeNumber({ min: 1 }),
     )
+    .option("--retain-age <seconds>", "trim records that are older", wholeNumber({ min: 1 }))
+    .option(
+      "--retain-bytes <bytes>",
+      "trim the oldest records of a log that takes more on a disk",
+      wholeNumber({ min: 1 }),
+    )
+    .option("--retain-records <count>", "trim all but so many records", wholeNumber({ min: 1 }))
     .addOption(
       new Option("--hashing <which>", "checksum code to use").choices(["auto", "native", "portable"]).default("auto"),
     )
@@ -62,8 +72,12 @@ export function serveCommand(): Command {
       `
 Prints one line once it listens: {"id","pid","address","dir"}. Stops cleanly at SIGTERM or SIGINT.
 
+Without a --retain option everything is kept. The leader trims by its own, so give all nodes the same; whole segments go, so up to one
+more than asked for is kept, and nothing goes that a hold keeps (paxlog hold).
+
 Examples:
   $ paxlog serve --dir ./data
+  $ paxlog serve --dir ./data --retain-age 604800 --retain-bytes 100000000000
   $ paxlog serve --dir ./a --node a --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7101
   $ paxlog serve --dir ./r --node r --nonvoter --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7104`,
     )
@@ -104,8 +118,20 @@ function configOf(options: ServeOptions): NodeConfig {
     insecure: options.insecure === true,
     ...(options.segmentSize === undefined ? {} : { segmentBytes: options.segmentSize }),
     ...(options.quota === undefined ? {} : { quotaBytes: options.quota }),
+    ...retentionOf(options),
     hashing: options.hashing ?? "auto",
     ...(options.layout === undefined ? {} : { layout: options.layout }),
+  };
+}
+
+function retentionOf({ retainAge, retainBytes, retainRecords }: ServeOptions): Pick<NodeConfig, "retention"> {
+  if (retainAge === undefined && retainBytes === undefined && retainRecords === undefined) return {};
+  return {
+    retention: {
+      ...(retainAge === undefined ? {} : { ageMs: retainAge * 1000 }),
+      ...(retainBytes === undefined ? {} : { bytes: retainBytes }),
+      ...(retainRecords === undefined ? {} : { records: retainRecords }),
+    },
   };
 }
 

@@ -3,6 +3,7 @@ import { isLoopback, parseAddress } from "../base/address.ts";
 import { defined } from "../base/assert.ts";
 import { type ErrorCode, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
+import type { RetentionPolicy } from "../runtime/retention.ts";
 
 /** How to start a node. */
 export interface NodeConfig {
@@ -22,6 +23,11 @@ export interface NodeConfig {
   readonly segmentBytes?: number;
   /** What the directory may take in all, in bytes: above it the node does as on a full disk. No limit but the disk's by default. */
   readonly quotaBytes?: number;
+  /**
+   * How much of the log is kept; everything unless it is given. The leader trims by its own policy, so give all nodes the same. Whole
+   * segments go, so up to one more than asked for is kept.
+   */
+  readonly retention?: RetentionOptions;
   /** Which checksum code to use; "auto" takes the addon where it loads. */
   readonly hashing?: "auto" | "native" | "portable";
   /**
@@ -38,6 +44,15 @@ export interface NodeConfig {
   readonly threads?: boolean;
   /** A copy of the module `paxlog/worker`, where a bundler put one. */
   readonly workerUrl?: string | URL;
+}
+
+/** What any part lets go of goes, but nothing that a hold keeps. */
+export interface RetentionOptions {
+  /** Records older than this, in milliseconds of log time. */
+  readonly ageMs?: number;
+  /** What the log takes on a node's disk. */
+  readonly bytes?: number;
+  readonly records?: number;
 }
 
 export type Layout = "compact" | "spread";
@@ -61,6 +76,7 @@ export interface CheckedConfig {
   readonly segmentBytes: number;
   /** undefined: as much as there is. */
   readonly quotaBytes: number | undefined;
+  readonly retention: RetentionPolicy | undefined;
   readonly hashing: "auto" | "native" | "portable";
   readonly layout: Layout;
   readonly indexing: boolean;
@@ -122,6 +138,7 @@ export function checkConfig(
     faults.push(invalid(`the segment size must be a multiple of ${limits.blockBytes} bytes, is ${segmentBytes}`));
   }
   checkQuota(config.quotaBytes, segmentBytes, faults);
+  checkRetention(config.retention, faults);
   if (config.cluster !== undefined) checkCluster(config, config.cluster, faults);
   else if (config.nonvoter === true)
     faults.push(invalid("a nonvoter needs the cluster's list: the nodes that it follows"));
@@ -138,6 +155,7 @@ export function checkConfig(
     insecure,
     segmentBytes,
     quotaBytes: config.quotaBytes,
+    retention: retentionOf(config.retention),
     hashing: config.hashing ?? "auto",
     layout: layoutOf(config, cores),
     indexing: config.indexing ?? true,
@@ -150,6 +168,19 @@ function checkQuota(quotaBytes: number | undefined, segmentBytes: number, faults
   faults.push(
     invalid(`the quota must be ${least} bytes or more, ${limits.quotaSegmentsMin} segments, is ${quotaBytes}`),
   );
+}
+
+function checkRetention(retention: RetentionOptions | undefined, faults: Fault[]): void {
+  for (const [name, value] of Object.entries(retention ?? {})) {
+    if (value === undefined || (Number.isSafeInteger(value) && value >= 1)) continue;
+    faults.push(invalid(`retention.${name} must be a whole number from 1 on, is ${String(value)}`));
+  }
+}
+
+function retentionOf(retention: RetentionOptions | undefined): RetentionPolicy | undefined {
+  const { ageMs, bytes, records } = retention ?? {};
+  const isNone = ageMs === undefined && bytes === undefined && records === undefined;
+  return isNone ? undefined : { ageMs, bytes, records };
 }
 
 function layoutOf(config: NodeConfig, cores: number): Layout {

@@ -155,6 +155,8 @@ class EngineThread {
       entryParts: makeEntryParts(hashing),
       storage: this.#storage,
       snapshots: new SnapshotExchange(new SnapshotFiles(new NodeDisk(), config.dir, hashing)),
+      retention:
+        config.retention === undefined ? undefined : { policy: config.retention, segmentBytes: config.segmentBytes },
       clock: systemClock,
       facts: {
         name: config.name,

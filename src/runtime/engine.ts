@@ -34,6 +34,7 @@ import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
 import { type ControlAnswer, type ControlProposal, Proposer, type SessionAnswer } from "./proposer.ts";
 import { retainResult } from "./retaining.ts";
+import { type RetentionPolicy, trimFor } from "./retention.ts";
 import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
 import type { StorageLink } from "./storage-link.ts";
@@ -48,6 +49,8 @@ export interface EngineOptions {
   readonly snapshots: SnapshotExchange;
   readonly clock: Clock;
   readonly facts: NodeFacts;
+  /** How much of the log this node keeps while it leads; undefined: everything. */
+  readonly retention?: { readonly policy: RetentionPolicy; readonly segmentBytes: number } | undefined;
   /** Told once, when the node must not go on. Everything was rejected by then. */
   readonly onStop: (error: PaxlogError) => void;
 }
@@ -62,6 +65,8 @@ export class Engine implements LogBackend {
   readonly #history: History;
   readonly #storage: StorageLink;
   readonly #snapshots: SnapshotExchange;
+  readonly #retention: EngineOptions["retention"];
+  #retentionDueMs = 0;
   readonly #clock: Clock;
   readonly #facts: NodeFacts;
   readonly #onStop: (error: PaxlogError) => void;
@@ -97,6 +102,7 @@ export class Engine implements LogBackend {
     this.#history = options.history;
     this.#storage = options.storage;
     this.#snapshots = options.snapshots;
+    this.#retention = options.retention;
     this.#clock = options.clock;
     this.#facts = options.facts;
     this.#onStop = options.onStop;
@@ -328,7 +334,26 @@ export class Engine implements LogBackend {
     if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));
     else tick();
     this.#reads.tick(this.#clock.monotonicMs());
+    this.#applyRetention();
     this.#storage.reclaim(this.#replica.log.memoryBegin);
+  }
+
+  /** What the policy lets go of becomes a TRIM entry, which every node obeys. If it fails there is another time. */
+  #applyRetention(): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#retention === undefined || !this.#leads || nowMs < this.#retentionDueMs) return;
+    this.#retentionDueMs = nowMs + limits.retentionMs;
+    const { policy, segmentBytes } = this.#retention;
+    const visible = this.#visible;
+    const log = {
+      head: visible.headPlace,
+      tail: visible.tail,
+      segmentBegins: this.#history.segmentBegins,
+      segmentBytes,
+      positionOfTime: (time: number) => this.positionOfTime(time),
+    };
+    const to = trimFor(policy, log, this.#clock.wallMs());
+    if (to !== undefined) this.#request({ kind: "trim", to }).catch(() => {});
   }
 
   #turn(): void {

@@ -1,6 +1,7 @@
 import { assert, defined } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { maxSlot, minSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
+import type { LogHead } from "../core/durable.ts";
 import type { SendEntriesEffect } from "../core/effect.ts";
 import type { Entry } from "../core/entry.ts";
 import type { Log } from "../core/log.ts";
@@ -52,6 +53,11 @@ export class History {
     }
   }
 
+  /** Where the segments on the disk begin, oldest first. */
+  get segmentBegins(): readonly LogHead[] {
+    return this.#reader.segmentBegins;
+  }
+
   /** Entries in order from the one that holds `from` on, below `visibleEnd`, as many as fit `bytesMax`, at least one. */
   entriesFrom(from: Position, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
     return this.entriesAt(this.slotOf(from, visibleEnd), visibleEnd, bytesMax);
@@ -66,7 +72,7 @@ export class History {
   /** Entries in order, the last of which is the one before `end`, about as many as fit `bytesMax`, at least one; from memory or from disk. */
   entriesBefore(end: Slot, bytesMax: number): readonly Entry[] {
     const last = this.entryAt((end - 1) as Slot);
-    const floor = this.inMemory(last.slot) ? this.#log.memoryBegin : (1 as Slot);
+    const floor = this.inMemory(last.slot) ? this.#log.memoryBegin : this.#reader.beginSlot;
     // Entries near each other are mostly alike in size.
     for (let count = Math.ceil(bytesMax / last.bytes.length); count > 1; count = Math.floor(count / 2)) {
       const begin = maxSlot(floor, (end - Math.min(count, limits.searchEntriesMax)) as Slot);

@@ -10,7 +10,7 @@ import {
   type Slot,
   slotPlus,
 } from "../base/types.ts";
-import type { LogBase } from "../core/durable.ts";
+import type { LogBase, LogHead } from "../core/durable.ts";
 import { type Entry, nextPositionOf } from "../core/entry.ts";
 import type { QueryHashes } from "../format/batch-match.ts";
 import { decodeEntry } from "../format/entry.ts";
@@ -26,7 +26,7 @@ import { MemoryPostings } from "./memory-postings.ts";
 import { IndexDamaged } from "./page-cache.ts";
 import { scanPlaces } from "./place-scan.ts";
 import type { GroupPlace } from "./places.ts";
-import { endOf, type KnownSegment, placeOf, SegmentDirectory } from "./segment-directory.ts";
+import { beginOf, beginPositionOf, endOf, type KnownSegment, placeOf, SegmentDirectory } from "./segment-directory.ts";
 import { type SegmentFile, SegmentFiles } from "./segment-files.ts";
 import type { SegmentIndex } from "./segment-index.ts";
 
@@ -133,6 +133,16 @@ export class LogReader {
     this.#files.close();
     this.#resumes.clear();
     this.#begin = begin;
+  }
+
+  /** Nothing below it is on the disk. */
+  get beginSlot(): Slot {
+    return this.#begin.slot;
+  }
+
+  /** Where the segments begin in which entries stand, oldest first. */
+  get segmentBegins(): LogHead[] {
+    return this.#directory.segments.map((segment) => ({ position: beginPositionOf(segment), slot: beginOf(segment) }));
   }
 
   // ---- Indexes

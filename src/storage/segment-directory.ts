@@ -15,7 +15,7 @@ export const beginOf = ({ content }: KnownSegment): Slot =>
   content.kind === "indexed" ? content.begin.slot : content.places.at(0).firstSlot;
 export const endOf = ({ content }: KnownSegment): Slot =>
   content.kind === "indexed" ? content.end.slot : content.places.endSlot;
-const beginPositionOf = ({ content }: KnownSegment): Position =>
+export const beginPositionOf = ({ content }: KnownSegment): Position =>
   content.kind === "indexed" ? content.begin.position : content.places.at(0).firstPosition;
 
 /** The group that holds the entry of `slot`; undefined where an index says where it lies. */
