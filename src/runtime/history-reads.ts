@@ -37,13 +37,14 @@ export class HistoryReads {
     const slot = this.#history.slotOf(step.from, visible.end);
     if (step.direction === "backward") return this.#backward(step, visible, slot, collected);
     return step.query === undefined
-      ? this.#forward(visible, slot, collected)
+      ? this.#forward(step.from, visible, slot, collected)
       : this.#forwardMatching(step.query, visible, slot, collected);
   }
 
-  #forward(visible: Visible, from: Slot, collected: Collected): ReadPiece {
+  #forward(position: Position, visible: Visible, from: Slot, collected: Collected): ReadPiece {
     let slot = from;
-    // Entries without records (control entries) make no batch: go on until there is one, or the end.
+    // Entries without records (control entries) make no batch. There may be very many of them where a place was remembered; the
+    // record itself is found at once, so this runs twice at most.
     while (slot < visible.end && collected.isEmpty && !collected.isFull) {
       const entries = this.#history.entriesAt(slot, visible.end, collected.bytesLeft);
       assert(entries.length > 0, () => `slot ${slot} is visible, so it is in memory or in a segment`);
@@ -51,8 +52,9 @@ export class HistoryReads {
         if (collected.add(entry) === "full") break;
         slot = slotPlus(entry.slot, 1);
       }
+      if (collected.isEmpty && !collected.isFull) slot = this.#history.slotOfRecord(position, visible.end);
     }
-    return this.#goingOn(collected, collected.reached ?? visible.tail, slot, from);
+    return this.#goingOn(collected, collected.reached ?? position, slot, from);
   }
 
   #forwardMatching(query: Query, visible: Visible, from: Slot, collected: Collected): ReadPiece {

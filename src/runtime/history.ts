@@ -92,12 +92,15 @@ export class History {
     return this.inMemory(slot) ? this.#log.positionAt(slot) : this.entryAt(slot).firstPosition;
   }
 
-  /** The slot of the entry that holds the record at `position`, or a later one if what lies between has no records. */
+  /** The slot of the entry that holds the record at `position`, or of one before it with nothing but entries without records between. */
   slotOf(position: Position, visibleEnd: Slot): Slot {
-    const slot =
-      this.#log.slotOfPosition(position, visibleEnd) ??
-      this.#resumes.get(position) ??
-      this.#reader.slotOfPosition(position);
+    const slot = this.#log.slotOfPosition(position, visibleEnd) ?? this.#resumes.get(position);
+    return slot ?? this.slotOfRecord(position, visibleEnd);
+  }
+
+  /** The slot of the entry that holds the record at `position`, found anew: it skips any number of entries without records. */
+  slotOfRecord(position: Position, visibleEnd: Slot): Slot {
+    const slot = this.#log.slotOfPosition(position, visibleEnd) ?? this.#reader.slotOfPosition(position);
     return defined(slot, `the slot of position ${position}`);
   }
 
