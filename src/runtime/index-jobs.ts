@@ -42,7 +42,7 @@ export class IndexJobs {
 
   failed(generation: number, reason: string): void {
     this.#running = undefined;
-    this.#options.reader.indexFailed(generation);
+    if (!this.#options.reader.indexFailed(generation)) return;
     this.#options.note(
       `the index of segment ${generation} was not built: ${reason}. Reads of it take longer until the next start`,
     );

@@ -160,9 +160,10 @@ export class LogReader {
     this.#memory.dropBelow(end.slot);
   }
 
-  /** The index of a job could not be built. It is tried again after the next start. */
-  indexFailed(generation: number): void {
+  /** The index of a job could not be built; it is tried again after the next start. False where its segment was trimmed meanwhile. */
+  indexFailed(generation: number): boolean {
     this.#planner.settle(generation);
+    return this.#directory.segments.some((segment) => segment.generation === generation);
   }
 
   // ---- Reading

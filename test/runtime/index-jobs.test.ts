@@ -47,3 +47,24 @@ test("one that is still wanted at the next look is damage", () => {
   look();
   expect(damages).toHaveLength(1);
 });
+
+test("an index that could not be built is told of, unless its segment was trimmed meanwhile", () => {
+  const notes: string[] = [];
+  const known = new Set([2]);
+  const reader = {
+    nextIndexJob: () => undefined,
+    indexFailed: (generation: number) => known.has(generation),
+  } as unknown as LogReader;
+  const jobs = new IndexJobs({
+    reader,
+    decidedEnd: () => 1 as Slot,
+    build: () => {},
+    onWritten: () => {},
+    note: (text) => notes.push(text),
+    onDamaged: () => {},
+  });
+  jobs.failed(1, "it is gone");
+  jobs.failed(2, "the disk is full");
+  jobs.stop();
+  expect(notes).toEqual([expect.stringContaining("segment 2 was not built: the disk is full")]);
+});
