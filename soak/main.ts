@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
 import { runHistory } from "./history.ts";
+import { runKills } from "./kills.ts";
 import { strikes } from "./nemesis.ts";
 import { runRace } from "./race.ts";
 import { runReaders } from "./readers.ts";
@@ -79,6 +80,15 @@ command(
     const { seconds, readers } = flags;
     const plan = { seconds, readers, writers: 3, nonvoters: 1, keepRecords: 4000, trimMs: 3000, rate: 300 };
     report(await runReaders(contextOf(flags), { ...plan, strikes, calmMs: 3000, outageMs: 4000 }));
+  });
+
+command(
+  "kills",
+  "one node snapshots and trims, and is killed over and over; what was acknowledged and not trimmed is there each time",
+)
+  .option("--kills <count>", "how often", whole, 200)
+  .action(async (flags: CommonFlags & { kills: number }) => {
+    report(await runKills(contextOf(flags), { kills: flags.kills, keepRecords: 60, valueBytes: 60_000 }));
   });
 
 await program.parseAsync();

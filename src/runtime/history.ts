@@ -1,4 +1,5 @@
 import { assert, defined } from "../base/assert.ts";
+import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { maxSlot, minSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
 import type { LogHead } from "../core/durable.ts";
@@ -9,7 +10,6 @@ import type { EntriesMessage } from "../core/message.ts";
 import type { QueryHashes } from "../format/batch-match.ts";
 import { guardsOf } from "../format/entry.ts";
 import type { CandidateRange, Candidates } from "../storage/candidates.ts";
-import { DiskError } from "../storage/disk.ts";
 import type { LogReader } from "../storage/reader.ts";
 
 /**
@@ -48,7 +48,7 @@ export class History {
     try {
       return this.entriesAt(fromSlot, end, limits.fetchEntryBytes);
     } catch (cause) {
-      if (cause instanceof DiskError && cause.errno === "ENOENT") return [];
+      if (cause instanceof PaxlogError && cause.code === "POSITION_BELOW_HEAD") return [];
       throw cause;
     }
   }

@@ -1,6 +1,6 @@
+import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Slot } from "../base/types.ts";
-import { DiskError } from "../storage/disk.ts";
 import type { IndexedSegment, IndexJob } from "../storage/index-builder.ts";
 import type { LogReader } from "../storage/reader.ts";
 
@@ -59,7 +59,7 @@ export class IndexJobs {
       this.#running = reader.nextIndexJob(decidedEnd());
     } catch (cause) {
       // The segment may have been trimmed, and the word of it be on its way: the next look will know.
-      const mayBeTrimmed = !this.#missed && cause instanceof DiskError && cause.errno === "ENOENT";
+      const mayBeTrimmed = !this.#missed && cause instanceof PaxlogError && cause.code === "POSITION_BELOW_HEAD";
       this.#missed = true;
       if (!mayBeTrimmed) onDamaged(cause);
       return;

@@ -27,7 +27,7 @@ import { IndexDamaged } from "./page-cache.ts";
 import { scanPlaces } from "./place-scan.ts";
 import type { GroupPlace } from "./places.ts";
 import { beginOf, beginPositionOf, endOf, type KnownSegment, placeOf, SegmentDirectory } from "./segment-directory.ts";
-import { type SegmentFile, SegmentFiles } from "./segment-files.ts";
+import { isRecycled, type SegmentFile, SegmentFiles, trimmedMeanwhile } from "./segment-files.ts";
 import type { SegmentIndex } from "./segment-index.ts";
 
 /** Where reading goes on inside of a group: the entry of `slot` lies at `offset`, behind an entry with this hash. */
@@ -376,7 +376,9 @@ export class LogReader {
     this.#resumes.set(slot, resume);
   }
 
-  #fail({ file }: SegmentFile, offset: number, reason: string): never {
+  #fail(segment: SegmentFile, offset: number, reason: string): never {
+    const { file, tag } = segment;
+    if (isRecycled(segment, this.#hashing)) throw trimmedMeanwhile(tag.generation);
     throw damaged("GROUP_ROTTEN", `what was durable in ${file.path} at ${offset} is damaged: ${reason}`, {
       file: file.path,
       offset,

@@ -1,3 +1,4 @@
+import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes } from "../format/segment.ts";
@@ -113,7 +114,7 @@ export class SegmentFiles {
   }
 
   #openSegment(generation: number): SegmentFile {
-    const file = this.#disk.open(segmentPath(this.#dir, generation), "read");
+    const file = openedSegment(this.#disk, this.#dir, generation);
     try {
       const decoded = decodeSegmentHeader(readSound(file, 0, segmentHeaderBytes), this.#hashing);
       if (decoded.kind === "ok" && decoded.header.generation === generation) return { file, tag: decoded.header };
@@ -132,6 +133,30 @@ export class SegmentFiles {
       file.close();
       throw error;
     }
+  }
+}
+
+/**
+ * Whether what a reader has open is another segment by now: its own was trimmed, and its file serves again. The new header comes before
+ * any other byte, so whoever finds old bytes under the old header has read what was written.
+ */
+export function isRecycled({ file, tag }: SegmentFile, hashing: Hashing): boolean {
+  const decoded = decodeSegmentHeader(readSound(file, 0, segmentHeaderBytes), hashing);
+  return decoded.kind === "ok" && decoded.header.nonce !== tag.nonce;
+}
+
+/** The segment was trimmed a moment ago, and whoever asks for it will hear of that next. */
+export function trimmedMeanwhile(generation: number): PaxlogError {
+  const message = `segment ${generation} is not there any more: it was trimmed while it was to be read`;
+  return new PaxlogError("POSITION_BELOW_HEAD", message, { facts: { segment: generation } });
+}
+
+function openedSegment(disk: Disk, dir: string, generation: number): DiskFile {
+  try {
+    return disk.open(segmentPath(dir, generation), "read");
+  } catch (cause) {
+    if (cause instanceof DiskError && cause.errno === "ENOENT") throw trimmedMeanwhile(generation);
+    throw cause;
   }
 }
 

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import type { Slot } from "../../src/base/types.ts";
 import { IndexJobs } from "../../src/runtime/index-jobs.ts";
-import { DiskError } from "../../src/storage/disk.ts";
 import type { LogReader } from "../../src/storage/reader.ts";
+import { trimmedMeanwhile } from "../../src/storage/segment-files.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -30,7 +30,7 @@ function jobsOver(looks: (() => undefined)[]): { readonly damages: unknown[]; lo
 }
 
 const gone = (): never => {
-  throw new DiskError("ENOENT", "open", "log/00000022.log");
+  throw trimmedMeanwhile(22);
 };
 const fine = (): undefined => undefined;
 

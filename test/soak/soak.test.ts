@@ -3,6 +3,7 @@
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { runHistory } from "../../soak/history.ts";
+import { runKills } from "../../soak/kills.ts";
 import { Ledger, tagOfNumber, textOf, writtenOf } from "../../soak/ledger.ts";
 import { runRace } from "../../soak/race.ts";
 import { runReaders } from "../../soak/readers.ts";
@@ -79,4 +80,10 @@ test("the recorder sees what is not where it was acknowledged, what is there twi
   await expect(settled(["one/1 0"])).rejects.toThrow(/acknowledged at 2, and is at no position/);
   await expect(settled(["one/1 0", "one/2 0", "one/2 0"])).rejects.toThrow(/at positions 2 and 3/);
   await expect(settled(["one/1 0", "one/2 0", "two/1 0"])).rejects.toThrow(/nobody appended "two\/1 0"/);
+});
+
+test("a node that is killed while it snapshots and trims keeps what it acknowledged", { timeout }, async () => {
+  const { kills, appended } = await runKills(context, { kills: 3, keepRecords: 30, valueBytes: 40_000 });
+  expect(kills).toBe(3);
+  expect(appended).toBeGreaterThan(10);
 });

@@ -193,6 +193,14 @@ describe("a trim", () => {
     // The reader is told last: until then it reads on in a file that has another name.
     settle(opened);
     expect(hashesOf(reader.read(1 as Slot, 2 as Slot, 1))).toEqual(hashesOf(scribe.entries.slice(0, 1)));
+    // Then its file is the next segment, and the next but one: what is read there is not taken for damage.
+    for (let round = 0; round < 6; round += 1) fill(opened, scribe);
+    expect(() => reader.read(1 as Slot, 2 as Slot, 1)).toThrow(
+      expect.objectContaining({ code: "POSITION_BELOW_HEAD" }),
+    );
+    const late = new LogReader(disk, directory.data, hashing, opened.layout, opened.readerStart);
+    expect(() => late.read(1 as Slot, 2 as Slot, 1)).toThrow(expect.objectContaining({ code: "POSITION_BELOW_HEAD" }));
+    late.close();
     reader.close();
     opened.close();
   });
