@@ -240,7 +240,7 @@ class Dictionary {
     const last = wanted.length - 1;
     for (let number = 0; number < this.length; number += 1) {
       const [begin, end] = [this.#begins[number]!, this.#ends[number]!];
-      if (end - begin !== wanted.length || this.#bytes[end - 1] !== wanted[last]) continue;
+      if (end - begin !== wanted.length || (last >= 0 && this.#bytes[end - 1] !== wanted[last])) continue;
       if (this.#bytes.compare(wanted, 0, wanted.length, begin, end) === 0) into.add(number);
     }
   }

@@ -1,6 +1,6 @@
 // Goal: a node whose disk fails stops by name, tells its callers what is not known, and comes back with everything that was
 // acknowledged. Method: the system's limit on file sizes makes real writes of a real process fail.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -33,23 +33,18 @@ function serveLimited(dir: string, fileBytesMax: number) {
     String(2 * segmentBytes),
     "--json",
   ];
-  const child = spawn("sh", [
-    "-c",
-    `ulimit -f ${fileBytesMax / 512}; exec "$@"`,
-    "sh",
-    process.execPath,
-    main,
-    ...flags,
-  ]);
+  const child = spawn(process.execPath, [main, ...flags]);
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     stderr += text;
   });
   const exited = new Promise<number | null>((resolve) => child.on("close", resolve));
   const address = new Promise<string>((resolve) => {
-    createInterface({ input: child.stdout }).once("line", (line) =>
-      resolve((JSON.parse(line) as { address: string }).address),
-    );
+    createInterface({ input: child.stdout }).once("line", (line) => {
+      // From now on: what the node reserves at its start is as large as a segment.
+      execFileSync("prlimit", ["--pid", String(child.pid), `--fsize=${fileBytesMax}`]);
+      resolve((JSON.parse(line) as { address: string }).address);
+    });
   });
   return { address, exited, stderr: () => stderr };
 }

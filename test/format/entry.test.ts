@@ -139,7 +139,7 @@ describe("an entry", () => {
 
   test.each<[string, (bytes: Uint8Array) => void, string]>([
     ["an unknown version", (bytes) => viewOf(bytes).setUint8(48, 2), "version 2"],
-    ["an unknown kind", (bytes) => viewOf(bytes).setUint8(49, 9), "kind 9"],
+    ["an unknown kind", (bytes) => viewOf(bytes).setUint8(49, 99), "kind 99"],
     ["a used reserved field", (bytes) => viewOf(bytes).setUint16(50, 1, true), "reserved"],
     ["another log", (bytes) => viewOf(bytes).setUint32(52, 2, true), "log 2"],
     ["slot 0", (bytes) => writeU64(viewOf(bytes), 56, 0), "count from 1"],
