@@ -149,6 +149,8 @@ export const limits = {
   indexTablePostings: 256 * 1024,
   /** How often it is looked whether a segment can be indexed; and how long the worker that does it waits for another one. */
   indexPollMs: 200,
+  /** While the log grows no index is built for so many times as long as the last one took. */
+  indexRestFactor: 20,
   indexWorkerIdleMs: 10_000,
   /** Between two pieces of an index that is built on the thread of the node's owner. */
   indexPauseMs: 40,

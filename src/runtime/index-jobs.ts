@@ -17,17 +17,25 @@ export interface IndexJobsOptions {
   readonly onDamaged: (cause: unknown) => void;
 }
 
-/** Sees to it that closed segments get their indexes, one at a time, in the background. */
+/**
+ * Sees to it that closed segments get their indexes, one at a time, in the background: one after the other while the log is calm, and
+ * for a small part of the time while it grows. Until it has its index a segment is searched entry by entry.
+ */
 export class IndexJobs {
   readonly #options: IndexJobsOptions;
   readonly #timer: NodeJS.Timeout;
   #running: IndexJob | undefined;
+  #beganMs = 0;
+  /** Until then only a calm log gets its next index. */
+  #restUntilMs = 0;
+  /** The log's decided end at the last look: where it has not moved nobody is held up. */
+  #endBefore = 0 as Slot;
   /** A segment was not there at the last look. */
   #missed = false;
 
   constructor(options: IndexJobsOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#next(), limits.indexPollMs);
+    this.#timer = setInterval(() => this.#look(), limits.indexPollMs);
     // A log that nothing else holds open does not wait for its indexes.
     this.#timer.unref();
     options.reader.onIndexDamaged = (cause) => options.note(`${cause.message}; it is built again`);
@@ -37,7 +45,10 @@ export class IndexJobs {
     this.#running = undefined;
     this.#options.reader.indexed(indexed);
     this.#options.onWritten(indexed.generation);
-    this.#next();
+    // What is built is read from the disk that appends are synced to: under load they come first, and the indexes later.
+    const now = performance.now();
+    this.#restUntilMs = now + limits.indexRestFactor * (now - this.#beganMs);
+    if (this.#options.decidedEnd() === this.#endBefore) this.#next();
   }
 
   failed(generation: number, reason: string): void {
@@ -52,8 +63,16 @@ export class IndexJobs {
     clearInterval(this.#timer);
   }
 
+  #look(): void {
+    const end = this.#options.decidedEnd();
+    const isCalm = end === this.#endBefore;
+    this.#endBefore = end;
+    if (isCalm || performance.now() >= this.#restUntilMs) this.#next();
+  }
+
   #next(): void {
     if (this.#running !== undefined) return;
+    this.#beganMs = performance.now();
     const { reader, decidedEnd, build, onDamaged } = this.#options;
     try {
       this.#running = reader.nextIndexJob(decidedEnd());

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import type { Slot } from "../../src/base/types.ts";
 import { IndexJobs } from "../../src/runtime/index-jobs.ts";
+import type { IndexedSegment, IndexJob } from "../../src/storage/index-builder.ts";
 import type { LogReader } from "../../src/storage/reader.ts";
 import { trimmedMeanwhile } from "../../src/storage/segment-files.ts";
 
@@ -67,4 +68,41 @@ test("an index that could not be built is told of, unless its segment was trimme
   jobs.failed(2, "the disk is full");
   jobs.stop();
   expect(notes).toEqual([expect.stringContaining("segment 2 was not built: the disk is full")]);
+});
+
+test("while the log grows an index is built a small part of the time, and one after the other when it is calm", () => {
+  let end = 1;
+  let grows = true;
+  const begun: number[] = [];
+  const job = (generation: number) => ({ generation }) as IndexJob;
+  const reader = {
+    nextIndexJob: () => job(begun.length + 1),
+    indexed: () => {},
+  } as unknown as LogReader;
+  const jobs = new IndexJobs({
+    reader,
+    decidedEnd: () => end as Slot,
+    build: ({ generation }) => {
+      begun.push(Math.round(performance.now()));
+      setTimeout(() => jobs.built({ generation } as IndexedSegment), 100);
+    },
+    onWritten: () => {},
+    note: () => {},
+    onDamaged: () => {},
+  });
+  const pass = (milliseconds: number) => {
+    for (let passed = 0; passed < milliseconds; passed += 50) {
+      if (grows) end += 1;
+      vi.advanceTimersByTime(50);
+    }
+  };
+  pass(10_000);
+  const pauses = begun.slice(1).map((at, index) => at - begun[index]!);
+  expect(begun.length).toBeGreaterThanOrEqual(4);
+  for (const each of pauses) expect(each).toBeGreaterThanOrEqual(100 * limits.indexRestFactor);
+  const before = begun.length;
+  grows = false;
+  pass(2_000);
+  expect(begun.length - before).toBeGreaterThanOrEqual(10);
+  jobs.stop();
 });
