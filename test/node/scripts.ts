@@ -9,12 +9,11 @@ export interface ScriptResult {
   readonly tookMs: number;
 }
 
-/** Runs a program of its own that has `open` and `connect`, to its own end; `before` goes in front of the command. */
-export function runScript(program: string, args: readonly string[] = [], before = ""): Promise<ScriptResult> {
+/** Runs a program of its own that has `open` and `connect`, to its own end. */
+export function runScript(program: string, args: readonly string[] = []): Promise<ScriptResult> {
   const text = `import { connect, open } from ${JSON.stringify(library)};\n${program}`;
-  const command = `${before} exec "$@"`;
-  const node = [process.execPath, "--input-type=module", "-e", text, "--", ...args];
-  const child = spawn("sh", ["-c", command, "sh", ...node], { stdio: ["ignore", "pipe", "pipe"] });
+  const flags = ["--input-type=module", "-e", text, "--", ...args];
+  const child = spawn(process.execPath, flags, { stdio: ["ignore", "pipe", "pipe"] });
   const began = performance.now();
   const timer = setTimeout(() => child.kill("SIGKILL"), 55_000);
   let [stdout, stderr] = ["", ""];
