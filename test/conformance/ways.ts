@@ -1,10 +1,10 @@
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { connect as Connect, Log, open as Open, OpenOptions } from "../../src/index.ts";
 import type { NodeConfig, RunningNode, startNode as StartNode } from "../../src/node/node.ts";
+import { freePorts } from "../cluster/ports.ts";
 
 // Workers run built files only, and classes of another copy would not be those that callers see: all of it is the built package.
 const dist = new URL("../../dist/", import.meta.url);
@@ -98,18 +98,3 @@ async function startEmbeddedCluster(): Promise<RunningLog> {
 }
 
 const makeDir = (): string => mkdtempSync(join(tmpdir(), "paxlog-conformance-"));
-
-/** Held all at once, so that no port is given twice. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve) => {
-          server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}

@@ -6,6 +6,7 @@ import type { PaxlogError } from "../../src/base/errors.ts";
 import { connect } from "../../src/client/connect.ts";
 import type { RunningNode, startNode as StartNode } from "../../src/node/node.ts";
 import { makeTempDir, type TempDir } from "../cluster/harness.ts";
+import { freePorts } from "../cluster/ports.ts";
 
 const built = "../../dist/node/node.js";
 const { startNode } = (await import(built)) as { startNode: typeof StartNode };
@@ -67,10 +68,8 @@ test("a directory is opened once, in one process too", { timeout: 30_000 }, asyn
 });
 
 test("three nodes in one process form a cluster; one that stops is no harm", { timeout: 30_000 }, async () => {
-  const cluster = [1, 2, 3].map((number) => ({
-    name: `n${number}`,
-    peerAddress: `127.0.0.1:${31_200 + number + (process.pid % 500) * 3}`,
-  }));
+  const ports = await freePorts(3);
+  const cluster = ports.map((port, index) => ({ name: `n${index + 1}`, peerAddress: `127.0.0.1:${port}` }));
   const started = await Promise.all(
     cluster.map(({ name }) => start({ dir: join(temp.path, name), name, cluster, listen: "127.0.0.1:0" })),
   );

@@ -7,6 +7,7 @@ import type { PaxlogError } from "../../src/base/errors.ts";
 import type { EmbeddedLog, open as Open, OpenOptions } from "../../src/node/open.ts";
 import { collect, text } from "../client/fixture.ts";
 import { makeTempDir, type TempDir } from "../cluster/harness.ts";
+import { freePorts } from "../cluster/ports.ts";
 import { runScript } from "./scripts.ts";
 
 const built = "../../dist/node/open.js";
@@ -163,8 +164,8 @@ describe.each([true, false])("with threads: %s", { timeout: 60_000 }, (threads) 
 
 describe("as nodes of a cluster", { timeout: 60_000 }, () => {
   test("three in one process: any of them appends and reads, and goes on when another is closed", async () => {
-    const base = 31_800 + (process.pid % 400) * 3;
-    const cluster = { a: `127.0.0.1:${base}`, b: `127.0.0.1:${base + 1}`, c: `127.0.0.1:${base + 2}` };
+    const [a, b, c] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    const cluster = { a: a!, b: b!, c: c! };
     const nodes = await Promise.all(
       ["a", "b", "c"].map((node) => open({ dir: join(temp.path, node), node, cluster, listen: "127.0.0.1:0" })),
     );

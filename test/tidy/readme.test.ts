@@ -8,6 +8,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Running } from "../cluster/harness.ts";
+import { freePorts } from "../cluster/ports.ts";
 
 const run = promisify(execFile);
 const root = new URL("../../", import.meta.url);
@@ -57,16 +58,17 @@ test("the program that opens a log of its own runs", { timeout: 60_000 }, async 
 });
 
 test("the program that is a node of a cluster runs, with two nodes beside it", { timeout: 120_000 }, async () => {
-  const base = 34_000 + (process.pid % 400) * 4;
-  const members = ["a", "b", "c"].map((name, index) => ({ name, address: `127.0.0.1:${base + index}` }));
+  const addresses = (await freePorts(4)).map((port) => `127.0.0.1:${port}`);
+  const members = ["a", "b", "c"].map((name, index) => ({ name, address: addresses[index]! }));
   const list = members.map(({ name, address }) => `${name}=${address}`).join(",");
   const others = ["b", "c"].map((name) => {
-    const flags = ["--dir", join(directory, name), "--node", name, "--cluster", list];
+    const flags = ["--dir", mkdtempSync(join(directory, `${name}-`)), "--node", name, "--cluster", list];
     return new Running(["serve", ...flags, "--listen", "127.0.0.1:0", "--json"]);
   });
   try {
-    const addresses = Object.fromEntries(members.map(({ address }, index) => [`127.0.0.1:720${index + 1}`, address]));
-    const lines = await outputOf(programs[1]!, { ...addresses, "127.0.0.1:7101": `127.0.0.1:${base + 3}` });
+    await Promise.all(others.map((other) => other.line(0)));
+    const peers = Object.fromEntries(members.map(({ address }, index) => [`127.0.0.1:720${index + 1}`, address]));
+    const lines = await outputOf(programs[1]!, { ...peers, "127.0.0.1:7101": addresses[3]! });
     expect(lines).toEqual(["1 { head: 1, tail: 2, freshness: 'linearizable' }"]);
   } finally {
     await Promise.all(others.map((other) => other.stop("SIGKILL")));

@@ -14,7 +14,8 @@ import { decodeEnvelope, encodeEnvelope } from "../../src/format/peer-message.ts
 import { loadHashing } from "../../src/native/hashing.ts";
 import { GrpcPeerNetwork } from "../../src/transport/grpc-peer-network.ts";
 import { peerServicePaths } from "../../src/transport/peer-service.ts";
-import { entriesOf, freePort, makeNodes, oneOfEach, TestNode, zeroHash } from "./peer-nodes.ts";
+import { freePorts } from "../cluster/ports.ts";
+import { entriesOf, makeNodes, oneOfEach, TestNode, zeroHash } from "./peer-nodes.ts";
 import { until } from "./test-client.ts";
 
 const hashing = await loadHashing();
@@ -265,7 +266,7 @@ describe("refusals", () => {
     const members = ["b", "c", "d"].map((name) => ({ name, peerAddress: a.hello().peerAddress }));
     const stranger = new TestNode(2, [
       members[0]!,
-      { name: "c", peerAddress: `127.0.0.1:${await freePort()}` },
+      { name: "c", peerAddress: `127.0.0.1:${(await freePorts(1))[0]}` },
       members[2]!,
     ]);
     await stranger.start();

@@ -1,4 +1,3 @@
-import * as net from "node:net";
 import type { Hash, NodeId, Position, Slot, Uid } from "../../src/base/types.ts";
 import type { Entry } from "../../src/core/entry.ts";
 import type { HelloMessage, Message } from "../../src/core/message.ts";
@@ -6,6 +5,7 @@ import { makeEntryMaker } from "../../src/format/entry.ts";
 import { loadHashing } from "../../src/native/hashing.ts";
 import { GrpcPeerNetwork } from "../../src/transport/grpc-peer-network.ts";
 import type { PeerHandlers } from "../../src/transport/peer-network.ts";
+import { freePorts } from "../cluster/ports.ts";
 
 const hashing = await loadHashing();
 
@@ -105,19 +105,9 @@ export class TestNode {
   }
 }
 
-export async function freePort(): Promise<number> {
-  const server = net.createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as net.AddressInfo;
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return port;
-}
-
 export async function makeNodes(count: number): Promise<TestNode[]> {
-  const members: { name: string; peerAddress: string }[] = [];
-  for (let index = 0; index < count; index++) {
-    members.push({ name: "abcdefg"[index]!, peerAddress: `127.0.0.1:${await freePort()}` });
-  }
+  const ports = await freePorts(count);
+  const members = ports.map((port, index) => ({ name: "abcdefg"[index]!, peerAddress: `127.0.0.1:${port}` }));
   return members.map((_, index) => new TestNode(index + 1, members));
 }
 
