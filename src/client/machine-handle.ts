@@ -123,7 +123,7 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
       onNotice: ({ next }) => this.#advance(next),
     });
     for await (const { position, time, value } of read) {
-      const applied = this.#replica.apply({ position, time, value });
+      const applied = this.#replica.apply({ position, time, session: 0, value });
       if (applied.kind === "failed" && applied.resumeFrom <= position) {
         this.#applied = applied.resumeFrom;
         return;

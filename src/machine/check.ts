@@ -86,7 +86,8 @@ class Run<State, Command, Reply, Question, Answer> {
       position += 1 + Math.floor(3 * this.#random());
       time += Math.floor(4 * this.#random());
       const command = this.#check.command(this.#random, index);
-      this.#step({ position, time, value: this.#codec.encode(command) }, index);
+      const session = Math.floor(4 * this.#random());
+      this.#step({ position, time, session, value: this.#codec.encode(command) }, index);
       if (index % comparePeriod === comparePeriod - 1 || index === count - 1) this.#compareStates(index);
     }
   }

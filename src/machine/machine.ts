@@ -7,6 +7,8 @@ export interface ApplyContext {
   readonly position: number;
   /** The log's time for it, in milliseconds since 1970; never smaller at a later position. */
   readonly time: number;
+  /** The session in which the command was appended; 0: none. Nobody else can append in its name. */
+  readonly session: number;
   /** Drawn from the position: each command has numbers of its own, alike on all replicas. */
   random(): number;
 }
@@ -15,6 +17,22 @@ export interface ApplyContext {
 export interface Codec<Value> {
   encode(value: Value): Uint8Array;
   decode(bytes: Uint8Array): Value;
+}
+
+/** One thing that happened to a state. */
+export interface MachineChange {
+  /** Of the record that made it. */
+  readonly position: number;
+  readonly time: number;
+  /** As the machine writes its changes. */
+  readonly change: Uint8Array;
+}
+
+/** How what a machine says and is asked crosses a network; only where it runs on nodes. JSON unless given. */
+export interface MachineCodecs<Reply, Question, Answer> {
+  readonly replies?: Codec<Reply>;
+  readonly questions?: Codec<Question>;
+  readonly answers?: Codec<Answer>;
 }
 
 /**
@@ -36,12 +54,24 @@ export interface Machine<State, Command, Reply, Question = never, Answer = never
   apply(state: State, command: Command, at: ApplyContext): Reply;
   /** Answers without a change. */
   ask?(state: Readonly<State>, question: Question): Answer;
+  /**
+   * A session that was opened with `announceEnd` ended, at this place in the log: what is bound to `at.session` goes. May be told of a
+   * session that it never saw, and more than once.
+   */
+  ended?(state: State, at: ApplyContext): void;
+  /**
+   * What happened, from a position on, to what the question is about; oldest first, at most `max`. The state holds what it takes:
+   * a bounded record of the last changes (ChangeLog). undefined where it does not reach back to `from`.
+   */
+  changes?(state: Readonly<State>, question: Question, from: number, max: number): readonly MachineChange[] | undefined;
   /** The state as bytes: the same for the same commands, in pieces of any size. */
   save(state: State): Iterable<Uint8Array>;
   /** The state that `save` of this or an older version gave. Throws for what it cannot read. */
   load(pieces: Iterable<Uint8Array>, version: number): State;
-  /** How commands stand in the log; JSON unless given. Replies, questions and answers never leave the program. */
+  /** How commands stand in the log; JSON unless given. */
   readonly commands?: Codec<Command>;
+  /** In a program replies, questions and answers never leave it. */
+  readonly codecs?: MachineCodecs<Reply, Question, Answer>;
 }
 
 /** A machine of any types, for those that only pass it on. */

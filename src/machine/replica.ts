@@ -8,6 +8,8 @@ import { randomOf } from "./random.ts";
 export interface CommandRecord {
   readonly position: number;
   readonly time: number;
+  /** In which it was appended; 0: none. */
+  readonly session: number;
   readonly value: Uint8Array;
 }
 
@@ -60,7 +62,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   }
 
   apply(record: CommandRecord): Applied<Reply> {
-    const { position, time, value } = record;
+    const { position, value } = record;
     assert(position >= this.#position, () => `the command at ${position} comes after ${this.#position}`);
     const { name } = this.machine;
     const facts = { machine: name, position };
@@ -80,7 +82,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       return { kind: "failed", error: failure, resumeFrom: this.#position };
     }
     try {
-      const reply = this.machine.apply(this.#state, command, contextOf(position, time));
+      const reply = this.machine.apply(this.#state, command, contextOf(record));
       if (isThenable(reply)) throw new TypeError("apply returned a promise: what it does must be done when it returns");
       this.#position = position + 1;
       return { kind: "reply", reply };
@@ -133,11 +135,12 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   }
 }
 
-function contextOf(position: number, time: number): ApplyContext {
+function contextOf({ position, time, session }: Omit<CommandRecord, "value">): ApplyContext {
   let random: (() => number) | undefined;
   return {
     position,
     time,
+    session,
     random: () => {
       random ??= randomOf(position);
       return random();

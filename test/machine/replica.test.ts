@@ -7,6 +7,7 @@ import { type BankCommand, bank } from "./bank.ts";
 const record = (position: number, command: BankCommand | "not JSON"): CommandRecord => ({
   position,
   time: 1000 + position,
+  session: 0,
   value: Buffer.from(command === "not JSON" ? command : JSON.stringify(command)),
 });
 const deposit = (to: string, amount: number) => ({ op: "deposit", to, amount }) as const;
@@ -74,7 +75,8 @@ test("chance is drawn from the position: the same on every replica, another at a
 });
 
 test("an apply that returns a promise, and a question to a machine without any, are MACHINE_FAILED", () => {
-  const late = new MachineReplica({ ...bank, apply: async () => ({ ok: false }) as const });
+  const { codecs: _codecs, ...plain } = bank;
+  const late = new MachineReplica({ ...plain, apply: async () => ({ ok: false }) as const });
   expect(late.apply(record(1, deposit("ada", 1)))).toMatchObject({ kind: "failed", error: { code: "MACHINE_FAILED" } });
   const { ask: _, ...mute } = bank;
   expect(() => new MachineReplica(mute).ask("total")).toThrow(expect.objectContaining({ code: "MACHINE_FAILED" }));
