@@ -62,6 +62,9 @@ export class Context {
   /** The promise found at start: a ballot led by this incarnation is greater (P10). */
   readonly promisedAtStart: Ballot;
 
+  /** As the last tick said. */
+  diskFull = false;
+
   constructor(options: ReplicaOptions) {
     const { recovered, members } = options;
     this.options = options;

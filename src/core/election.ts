@@ -29,9 +29,17 @@ export interface RoundInputs {
   /** Age of the own oldest unfinished sync or lag of the own loop, whichever is larger, and T. */
   readonly slowMs: number;
   readonly roundMs: number;
-  /** Followers in sync: one of them must be twice as fast before a slow leader gives way. */
+  /** The own disk has no room for another segment. */
+  readonly diskFull: boolean;
+  /** Followers in sync: one of them must be twice as fast before a slow leader gives way, or have room before a full one does. */
   readonly synced: ReadonlySet<NodeId>;
 }
+
+/**
+ * What a leader knows of the room on the voters' disks. "elsewhere": its own is full, and it gives way to a follower that has room.
+ * "none": no quorum can be made of those that have room, so what is appended would end in their reserves.
+ */
+export type DiskRoom = "enough" | "elsewhere" | "none";
 
 /** What the last heartbeat reply of a peer said. */
 export interface PeerReport {
@@ -42,13 +50,13 @@ export interface PeerReport {
 }
 
 const lossesBeforeLift = 2;
-/** A slow leader gives way at most once in so many rounds: an overloaded machine must not rotate leaders. */
-const slowPauseRounds = 10;
+/** A leader gives way at most once in so many rounds: an overloaded machine must not rotate leaders. */
+const pauseRounds = 10;
 /**
  * ... and says so for this long, while it lasts. Rounds are staggered: the last follower hears of it up to a round late and is
  * unhappy a round later, and only then does a follower hear nobody who is happy (rule 3).
  */
-const slowReportRounds = 3;
+const reportRounds = 3;
 /** Rounds that the promise of a leader-elect may take to be durable: nobody else can lead meanwhile. */
 const promiseRoundsMax = 5;
 
@@ -74,9 +82,9 @@ export class Election {
   #nLargest: number;
   /** Rounds in a row in which a voter was seen shut out by a larger promise. */
   #shutOutRounds = 0;
-  /** The round until which a leader that gave way for slowness takes nothing over again. */
+  /** The round until which a leader that gave way takes nothing over again. */
   #yieldUntilRound = 0;
-  /** ... and until which it says that it is not happy, while it is slow. */
+  /** ... and until which it says that it is not happy, while it has reason to. */
   #reportUntilRound = 0;
 
   constructor(self: NodeId, quorums: Quorums, promised: Ballot) {
@@ -157,13 +165,23 @@ export class Election {
     return this.#replies.size === this.#quorums.voterCount - (this.#stands ? 1 : 0);
   }
 
-  /** Rules 1 to 4, the ballot lift and the giving way of a slow leader. */
+  /** Of those that were heard, whose disks have room; `synced` are the followers that could take over. */
+  diskRoom(diskFull: boolean, synced: ReadonlySet<NodeId>): DiskRoom {
+    const heard = [...new Map([...this.#previous, ...this.#replies])];
+    const isRoomy = ([peer, reply]: readonly [NodeId, HeartbeatReplyMessage]): boolean =>
+      !reply.diskFull && synced.has(peer);
+    if (diskFull) return heard.some(isRoomy) ? "elsewhere" : "none";
+    const full = heard.filter(([, reply]) => reply.diskFull).length;
+    return full > 0 && 1 + heard.length - full < this.#quorums.accept ? "none" : "enough";
+  }
+
+  /** Rules 1 to 4, the ballot lift and the giving way of a leader that is slow, or whose disk is full. */
   endRound(inputs: RoundInputs): void {
     this.#unfit = inputs.unfit;
     this.noteBallot(inputs.promised);
     this.#adoptLargest();
     this.#judge(inputs);
-    this.#giveWayIfSlow(inputs);
+    this.#giveWay(inputs);
     const mayTry = !this.#unfit && !inputs.late && !inputs.promisedInRound && this.#round > this.#yieldUntilRound;
     if (this.#stands && !this.#happy && mayTry && this.#mayTakeOver()) this.takeBallot();
     // Rule 4. It is never taken as one's own unless this incarnation took it (P10).
@@ -227,19 +245,15 @@ export class Election {
     return 1 + this.#replies.size >= this.#quorums.prepare;
   }
 
-  /** A leader-elect has synced nobody yet: any peer that is faster will do, but only after a longer wait. */
-  #giveWayIfSlow(inputs: RoundInputs): void {
-    const { accepting, slowMs, roundMs, synced } = inputs;
-    if (!this.leadsOwn || !this.#happy || slowMs <= (accepting ? roundMs : promiseRoundsMax * roundMs)) return;
+  #giveWay(inputs: RoundInputs): void {
+    if (!this.leadsOwn || !this.#happy) return;
     const begins = this.#round > this.#yieldUntilRound;
     if (!begins && this.#round >= this.#reportUntilRound) return;
-    const isFaster = ([peer, reply]: readonly [NodeId, HeartbeatReplyMessage]): boolean =>
-      (!accepting || synced.has(peer)) && Math.max(reply.oldestSyncMs, reply.loopLagMs) * 2 <= slowMs;
-    if (![...this.#replies].some(isFaster)) return;
+    if (![...this.#replies].some(([peer, reply]) => isBetterOff(peer, reply, inputs))) return;
     this.#happy = false;
     if (!begins) return;
-    this.#yieldUntilRound = this.#round + slowPauseRounds;
-    this.#reportUntilRound = this.#round + slowReportRounds;
+    this.#yieldUntilRound = this.#round + pauseRounds;
+    this.#reportUntilRound = this.#round + reportRounds;
   }
 
   /** Otherwise a voter that promised a dead candidate would stay shut out. */
@@ -251,4 +265,16 @@ export class Election {
     this.#shutOutRounds = leading && shutOut ? this.#shutOutRounds + 1 : 0;
     if (this.#shutOutRounds >= lossesBeforeLift) this.takeBallot();
   }
+}
+
+/**
+ * Whether a leader has reason to give way to this peer: it is slow, and the peer twice as fast; or its disk is full, and the peer's is
+ * not. A leader-elect has synced nobody yet: any peer will do, but only after a longer wait, and it writes nothing.
+ */
+function isBetterOff(peer: NodeId, reply: HeartbeatReplyMessage, inputs: RoundInputs): boolean {
+  const { accepting, slowMs, roundMs, diskFull, synced } = inputs;
+  if (accepting && !synced.has(peer)) return false;
+  if (accepting && diskFull && !reply.diskFull) return true;
+  const isSlow = slowMs > (accepting ? roundMs : promiseRoundsMax * roundMs);
+  return isSlow && Math.max(reply.oldestSyncMs, reply.loopLagMs) * 2 <= slowMs;
 }

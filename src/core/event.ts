@@ -28,6 +28,8 @@ export interface TickEvent {
   readonly monotonicMs: number;
   /** How long the engine's loop was late for this tick. */
   readonly loopLagMs: number;
+  /** The disk has no room for another segment. */
+  readonly diskFull: boolean;
 }
 
 export interface ReceiveEvent {

@@ -107,6 +107,8 @@ export interface HeartbeatReplyMessage {
   /** Age of the oldest unfinished sync, and lag of the engine's loop, in milliseconds. */
   readonly oldestSyncMs: number;
   readonly loopLagMs: number;
+  /** Of the sender: it had better not lead. */
+  readonly diskFull: boolean;
   readonly clientAddress: string;
 }
 

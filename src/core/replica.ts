@@ -3,7 +3,7 @@ import type { NodeId, Slot } from "../base/types.ts";
 import { type Ballot, compareBallots, sameBallot } from "./ballot.ts";
 import { Context } from "./context.ts";
 import type { Effect } from "./effect.ts";
-import { Election } from "./election.ts";
+import { type DiskRoom, Election } from "./election.ts";
 import type { DurableEvent, Event, InstalledEvent, LinkEvent, ReceiveEvent, TickEvent } from "./event.ts";
 import { Follower } from "./follower.ts";
 import { Following } from "./following.ts";
@@ -43,6 +43,7 @@ export class Replica {
   #unfitBelow = 0 as Slot;
   #ticksInRound = 0;
   #loopLagMsMax = 0;
+  #diskRoom: DiskRoom = "enough";
   #promisedAtRoundBegin: Ballot;
   #toldLeader: NodeId | undefined;
   #toldSelf = false;
@@ -91,6 +92,11 @@ export class Replica {
     return this.#leader?.replication?.room ?? { slots: 0, bytes: 0 };
   }
 
+  /** Whether what is proposed finds room on disks, as of the last tick; only of use on a leader. */
+  get diskRoom(): DiskRoom {
+    return this.#diskRoom;
+  }
+
   get acceptsProposals(): boolean {
     const { slots, bytes } = this.room;
     return slots > 0 && bytes > 0;
@@ -129,6 +135,10 @@ export class Replica {
       peers,
       nonvoters: this.#nonvoters.views(),
     };
+  }
+
+  get #synced(): ReadonlySet<NodeId> {
+    return this.#leader?.replication?.synced ?? new Set();
   }
 
   #dispatch(event: Event): void {
@@ -192,6 +202,8 @@ export class Replica {
     const ctx = this.#ctx;
     ctx.ticks += 1;
     ctx.noteTime(event.monotonicMs);
+    ctx.diskFull = event.diskFull;
+    this.#diskRoom = this.#election.diskRoom(event.diskFull, this.#synced);
     ctx.wallOffsetMs = event.wallMs - event.monotonicMs;
     this.#ticksInRound += 1;
     this.#loopLagMsMax = Math.max(this.#loopLagMsMax, event.loopLagMs);
@@ -221,7 +233,8 @@ export class Replica {
       late: loopLagMs > roundMs / 2,
       slowMs: Math.max(ctx.oldestSyncMs, loopLagMs),
       roundMs,
-      synced: this.#leader?.replication?.synced ?? new Set(),
+      diskFull: ctx.diskFull,
+      synced: this.#synced,
     });
     this.#followElection();
     this.#promisedAtRoundBegin = ctx.promising;
@@ -446,6 +459,7 @@ export class Replica {
     const { flushedEnd, visibleEnd, oldestSyncMs } = ctx;
     const { clientAddress } = ctx.options;
     const loopLagMs = this.#loopLagMsMax;
+    const { diskFull } = ctx;
     return {
       kind: "heartbeatReply",
       round,
@@ -456,6 +470,7 @@ export class Replica {
       visibleEnd,
       oldestSyncMs,
       loopLagMs,
+      diskFull,
       clientAddress,
     };
   }

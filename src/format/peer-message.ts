@@ -406,6 +406,7 @@ function heartbeatReplyOf(body: paxlog.v1.HeartbeatReply.$Properties): Message {
     visibleEnd: slotOf(body.visibleEnd, "visibleEnd"),
     oldestSyncMs: milliseconds(body.oldestSyncMs, "oldestSyncMs"),
     loopLagMs: milliseconds(body.loopLagMs, "loopLagMs"),
+    diskFull: body.diskFull ?? false,
     clientAddress: addressOf(body.clientAddress),
   };
 }

@@ -27,9 +27,17 @@ export function overloaded(name: string): PaxlogError {
   );
 }
 
-/** The leader's disk or quota is full. What makes room goes on: trims, holds, votes, reads. */
+/** The leader's disk is full and a follower's is not: it leads in a moment. */
+export function givesWay(name: string): PaxlogError {
+  return new PaxlogError(
+    "NOT_LEADER",
+    `the disk of node ${name} is full and it gives its leadership up; try again shortly`,
+  );
+}
+
+/** The disk or quota of the leader is full, or those of so many nodes that no majority has room. What makes room goes on: trims, holds, votes, reads. */
 export function noSpace(name: string): PaxlogError {
-  const message = `the disk of node ${name}, or its quota, is full: trim the log or make room, and appends go on without more ado`;
+  const message = `the disk of node ${name}, or its quota, is full, or those of too many others: trim the log or make room, and appends go on without more ado`;
   return new PaxlogError("NO_SPACE", message, { facts: { node: name } });
 }
 

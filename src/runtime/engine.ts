@@ -124,7 +124,7 @@ export class Engine implements LogBackend {
       name: options.facts.name,
       nextRequestId: () => this.#requestId(),
       notLeader: () => this.#notLeader(),
-      isDiskFull: () => options.storage.space === "full",
+      diskRoom: () => this.#replica.diskRoom,
     });
     this.#reads = new LinearReads(() => this.#requestId());
     this.#self = options.replica.view.nodeId;
@@ -328,7 +328,8 @@ export class Engine implements LogBackend {
     const loopLagMs = Math.round(lagMs);
     const tick = () => {
       const [wallMs, monotonicMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
-      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs });
+      const diskFull = this.#storage.space === "full";
+      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs, diskFull });
     };
     // After a pause what waits in the sockets comes first (PROTOCOL 6): one more iteration of the loop reads it.
     if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));

@@ -1,6 +1,7 @@
 import { assert, assertNever, defined } from "../base/assert.ts";
 import { type PaxlogError, withOutcome } from "../base/errors.ts";
 import type { AppendAnswer } from "../core/effect.ts";
+import type { DiskRoom } from "../core/election.ts";
 import { emptyPayload } from "../core/entry.ts";
 import type { AppendProposal, Proposal } from "../core/event.ts";
 import type { Guards, Refusal } from "../core/guards.ts";
@@ -9,6 +10,7 @@ import { entryHeaderBytes } from "../format/entry.ts";
 import type { AppendOrder, AppendResult, CheckedBatch } from "../transport/backend.ts";
 import {
   fenceRefused,
+  givesWay,
   guardRefused,
   holdBelowHead,
   holdTaken,
@@ -59,7 +61,7 @@ export interface ProposerOptions {
   /** The error that sends callers to the leader. */
   readonly notLeader: () => PaxlogError;
   /** Whether the node's disk is full: then no append is ordered, and everything else is. */
-  readonly isDiskFull: () => boolean;
+  readonly diskRoom: () => DiskRoom;
 }
 
 /**
@@ -199,8 +201,19 @@ export class Proposer {
   }
 
   #spaceRefusal({ kind }: Waiting): PaxlogError | undefined {
-    const { name, isDiskFull } = this.#options;
-    return kind === "append" && isDiskFull() ? noSpace(name) : undefined;
+    if (kind !== "append") return undefined;
+    const { name, diskRoom } = this.#options;
+    const room = diskRoom();
+    switch (room) {
+      case "enough":
+        return undefined;
+      case "elsewhere":
+        return givesWay(name);
+      case "none":
+        return noSpace(name);
+      default:
+        return assertNever(room);
+    }
   }
 
   #failWaiting(error: PaxlogError): void {

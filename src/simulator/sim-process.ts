@@ -107,7 +107,13 @@ export class SimProcess {
       drift: options.drift,
       onTurn: () => this.#turn(),
       onTick: (loopLagMs) =>
-        this.#push({ kind: "tick", wallMs: this.#wallMs(), monotonicMs: this.#monotonicMs, loopLagMs }),
+        this.#push({
+          kind: "tick",
+          wallMs: this.#wallMs(),
+          monotonicMs: this.#monotonicMs,
+          loopLagMs,
+          diskFull: false,
+        }),
     });
   }
 

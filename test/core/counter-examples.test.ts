@@ -153,6 +153,7 @@ function roundWithPuppets(cluster: TestCluster, node: TestNode, reply: { happy: 
         visibleEnd: reply.visibleEnd as Slot,
         oldestSyncMs: 0,
         loopLagMs: 0,
+        diskFull: false,
         clientAddress: "",
       };
       cluster.inject({ from: peer.id, to: node.id, stream: wire.stream, message });

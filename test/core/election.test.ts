@@ -15,6 +15,7 @@ const calm: RoundInputs = {
   accepting: true,
   late: false,
   slowMs: 0,
+  diskFull: false,
   roundMs: 200,
   synced: new Set(),
 };
@@ -23,6 +24,7 @@ interface Said {
   readonly ballot?: Ballot;
   readonly leader: Ballot;
   readonly happy: boolean;
+  readonly diskFull?: boolean;
 }
 
 /** One round in which these peers reply. */
@@ -40,6 +42,7 @@ function round(election: Election, replies: Readonly<Record<number, Said>>, inpu
       visibleEnd: 1 as Slot,
       oldestSyncMs: 0,
       loopLagMs: 0,
+      diskFull: said.diskFull ?? false,
       clientAddress: "",
     });
   }

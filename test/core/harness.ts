@@ -204,6 +204,8 @@ export class TestCluster {
   wires: Wire[] = [];
   /** Directed links that lose everything: "from>to". */
   readonly cut = new Set<string>();
+  /** Nodes whose disks have no room. */
+  readonly diskFull = new Set<number>();
   /** Messages that a test loses on the way. */
   loses: (wire: Wire) => boolean = () => false;
   readonly #voterCount: number;
@@ -287,7 +289,13 @@ export class TestCluster {
 
   tick(id: number, count = 1): void {
     for (let done = 0; done < count; done += 1)
-      this.step(id, { kind: "tick", wallMs: this.wallMs, monotonicMs: this.wallMs, loopLagMs: 0 });
+      this.step(id, {
+        kind: "tick",
+        wallMs: this.wallMs,
+        monotonicMs: this.wallMs,
+        loopLagMs: 0,
+        diskFull: this.diskFull.has(id),
+      });
   }
 
   /** Rounds for everybody, at rest after each tick. */

@@ -270,6 +270,7 @@ describe("a ballot that was given up", () => {
             visibleEnd: 1 as Slot,
             oldestSyncMs: 0,
             loopLagMs: 0,
+            diskFull: false,
             clientAddress: "",
           };
           cluster.inject({ from: neighbour.id, to: old.id, stream: wire.stream, message });

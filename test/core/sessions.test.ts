@@ -215,7 +215,13 @@ test("the log's time follows the clock that its leader had when it took its ball
   };
   const [first] = cluster.propose(1, "a");
   cluster.settle();
-  cluster.step(1, { kind: "tick", wallMs: cluster.wallMs + 1_000_000, monotonicMs: cluster.wallMs, loopLagMs: 0 });
+  cluster.step(1, {
+    kind: "tick",
+    wallMs: cluster.wallMs + 1_000_000,
+    monotonicMs: cluster.wallMs,
+    loopLagMs: 0,
+    diskFull: false,
+  });
   cluster.wallMs += 50;
   const [second] = cluster.propose(1, "b");
   cluster.settle();

@@ -104,6 +104,7 @@ const messages: { readonly [K in MessageKind]: fc.Arbitrary<Extract<Message, { k
     visibleEnd: slot,
     oldestSyncMs: age,
     loopLagMs: age,
+    diskFull: fc.boolean(),
     clientAddress: name,
   }),
   prepare: fc.record({

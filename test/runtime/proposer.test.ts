@@ -26,7 +26,7 @@ beforeEach(() => {
       return requestId;
     },
     notLeader: () => new PaxlogError("NOT_LEADER", "b leads", { facts: { leader: "b:1" } }),
-    isDiskFull: () => false,
+    diskRoom: () => "enough",
   });
 });
 

@@ -165,6 +165,7 @@ export function oneOfEach(): Message[] {
       visibleEnd: slot,
       oldestSyncMs: 1.5,
       loopLagMs: 0,
+      diskFull: false,
       clientAddress: "h:2",
     },
     { kind: "prepare", n, decidedEnd: slot, acceptedBallot: n, acceptedEnd: slot },

@@ -1,0 +1,72 @@
+// Goal: the leadership moves away from a disk that is full, to one that is not, and nobody fills what keeps the cluster alive
+// (docs/protocol.md, section 6; rule "full").
+import { expect, test } from "vitest";
+import { electedCluster } from "./harness.ts";
+
+// However the rounds of the nodes lie to each other.
+test.each([[[0, 0, 0]], [[0, 3, 6]], [[6, 3, 0]], [[2, 7, 4]]])(
+  "a leader whose disk is full gives way to a follower that has room, once (%j)",
+  (offsets) => {
+    const cluster = electedCluster(3);
+    const full = cluster.leader;
+    offsets.forEach((ticks, index) => {
+      cluster.tick(index + 1, ticks);
+      cluster.settle();
+    });
+    const [before] = cluster.propose(full.id, "a");
+    cluster.diskFull.add(full.id);
+    cluster.tick(full.id);
+    expect(full.replica.diskRoom).toBe("elsewhere");
+    cluster.run(12);
+    const next = cluster.leader;
+    expect(next).not.toBe(full);
+    expect(full.answers.get(before!)?.kind).toBe("acknowledged");
+    const [after] = cluster.propose(next.id, "b");
+    cluster.run(30);
+    expect(next.answers.get(after!)?.kind).toBe("acknowledged");
+    expect(cluster.leader).toBe(next);
+    expect(next.replica.diskRoom).toBe("enough");
+    expect(full.logText).toBe("a b");
+  },
+);
+
+test("where all disks are full the leader stays, for reads, votes and trims, and has no room for more", () => {
+  const cluster = electedCluster(3);
+  const { leader } = cluster;
+  for (const node of cluster.nodes) cluster.diskFull.add(node.id);
+  cluster.run(20);
+  expect(cluster.leader).toBe(leader);
+  expect(leader.replica.diskRoom).toBe("none");
+  cluster.diskFull.clear();
+  cluster.run(2);
+  expect(leader.replica.diskRoom).toBe("enough");
+});
+
+test("a leader with room stops appends when only a minority has any, and goes on with one full follower", () => {
+  const cluster = electedCluster(3);
+  const { leader } = cluster;
+  const [one, other] = cluster.nodes.filter((node) => node !== leader);
+  cluster.diskFull.add(one!.id);
+  cluster.run(12);
+  expect(leader.replica.diskRoom).toBe("enough");
+  cluster.diskFull.add(other!.id);
+  cluster.run(12);
+  expect(cluster.leader).toBe(leader);
+  expect(leader.replica.diskRoom).toBe("none");
+  // Without the other one, what is appended would be on the full disk.
+  cluster.diskFull.delete(other!.id);
+  cluster.crash(other!.id);
+  cluster.run(12);
+  expect(leader.replica.diskRoom).toBe("none");
+});
+
+test("a full node still leads where nobody else can", () => {
+  const cluster = electedCluster(3);
+  const dead = cluster.leader;
+  const [full, other] = cluster.nodes.filter((node) => node !== dead);
+  cluster.diskFull.add(full!.id);
+  cluster.diskFull.add(other!.id);
+  cluster.crash(dead.id);
+  cluster.run(12);
+  expect(cluster.leader).not.toBe(dead);
+});
