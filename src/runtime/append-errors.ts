@@ -35,7 +35,10 @@ export function givesWay(name: string): PaxlogError {
   );
 }
 
-/** The disk or quota of the leader is full, or those of so many nodes that no majority has room. What makes room goes on: trims, holds, votes, reads. */
+/**
+ * The disk or quota of the leader is full, or those of so many nodes that no majority has room. What makes room goes on: trims, holds,
+ * votes, reads.
+ */
 export function noSpace(name: string): PaxlogError {
   const message = `the disk of node ${name}, or its quota, is full, or those of too many others: trim the log or make room, and appends go on without more ado`;
   return new PaxlogError("NO_SPACE", message, { facts: { node: name } });
