@@ -69,6 +69,19 @@ export const errorCodes = [
   "MACHINE_DIFFERS",
   "NONDETERMINISTIC",
   "REPLY_GONE",
+  "MACHINE_UNKNOWN",
+  "MACHINE_STOPPED",
+  "REPLY_TOO_LARGE",
+  "CHANGES_GONE",
+  "COUNTER_OUT_OF_RANGE",
+  "OBJECTS_FULL",
+  "SPACE_FULL",
+  "TRANSACTION_TOO_LARGE",
+  "SESSION_REQUIRED",
+  "PROCEDURE_UNKNOWN",
+  "PROCEDURE_FAILED",
+  "LEASE_TAKEN",
+  "LEASE_LOST",
   // The node and its directory.
   "DIRECTORY_IN_USE",
   "DIRECTORY_UNUSABLE",
@@ -108,6 +121,7 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "OVERLOADED",
   "NO_SPACE",
   "SESSION_OVERFLOW",
+  "MACHINE_STOPPED",
   "DEADLINE_EXCEEDED",
 ]);
 
