@@ -23,6 +23,9 @@ export const limits = {
   /** Replies that a handle remembers while own commands are under way. */
   machineRepliesMax: 262_144,
 
+  /** What a machine on a node says to one command: part of the state that every replica keeps. */
+  replyBytesMax: 64 * KiB,
+
   /** Time to live of a session whose opener names none, in log time. */
   sessionTtlMsDefault: 60_000,
   /** What one append may demand: more would hold up the appends behind it while it is judged. */

@@ -191,13 +191,13 @@ export const statusResponseCodec: Codec<NodeStatus> = {
 const appendField = 1;
 const batchField = 2;
 
-function appendRequestPieces({ logId, batch, crc32c, guards }: AppendRequest): Uint8Array[] {
+export function appendRequestPieces({ logId, batch, crc32c, guards }: AppendRequest): Uint8Array[] {
   const fields = { logId, crc32c: crc32c ?? null, guards: guards === undefined ? null : guardsBody(guards) };
   const rest = wire.AppendRequest.encode(fields).finish();
   return [rest, bytesFieldHead(batchField, batch.length), batch];
 }
 
-function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendRequest {
+export function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendRequest {
   const { logId, batch, crc32c, guards } = body;
   return {
     logId: logId || defaultLogId,
@@ -207,7 +207,7 @@ function appendRequestOf(body: paxlog.v1.AppendRequest.$Properties): AppendReque
   };
 }
 
-function appendResponseOf(body: paxlog.v1.AppendResponse.$Properties): AppendResponse {
+export function appendResponseOf(body: paxlog.v1.AppendResponse.$Properties): AppendResponse {
   return {
     firstPosition: safeNumber(body.firstPosition, "first_position"),
     recordCount: body.recordCount ?? 0,

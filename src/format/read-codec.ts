@@ -236,21 +236,22 @@ interface FreshnessBody {
   readonly atLeast?: WireNumber;
 }
 
-function freshnessBody(freshness: Freshness): { readonly freshness: number; readonly atLeast?: number } {
+export function freshnessBody(freshness: Freshness): { readonly freshness: number; readonly atLeast?: number } {
   if (freshness === "linearizable") return { freshness: 0 };
   if (freshness === "local") return { freshness: freshnessNumbers.local };
   return { freshness: freshnessNumbers.atLeast, atLeast: freshness.atLeast };
 }
 
 /** A freshness that this version does not know is refused: answering with a weaker one would be a lie. */
-function freshnessOf({ freshness, atLeast }: FreshnessBody): Freshness {
+export function freshnessOf({ freshness, atLeast }: FreshnessBody): Freshness {
   const kind = freshnessKindOf(freshness) ?? "linearizable";
   return kind === "atLeast" ? { atLeast: safeNumber(atLeast, "at_least") } : kind;
 }
 
-const freshnessNumber = (kind: FreshnessKind | undefined): number => (kind === undefined ? 0 : freshnessNumbers[kind]);
+export const freshnessNumber = (kind: FreshnessKind | undefined): number =>
+  kind === undefined ? 0 : freshnessNumbers[kind];
 
-function freshnessKindOf(value: number | Absent): FreshnessKind | undefined {
+export function freshnessKindOf(value: number | Absent): FreshnessKind | undefined {
   if (value === undefined || value === null || value === 0) return undefined;
   const kind = (Object.keys(freshnessNumbers) as FreshnessKind[]).find((each) => freshnessNumbers[each] === value);
   return kind ?? malformed(`freshness ${value} is unknown`);

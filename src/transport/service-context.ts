@@ -9,10 +9,13 @@ import { encodeErrorDetails, errorDetailsTrailer, grpcStatusOf } from "../format
 import type { Decoded } from "../format/wire-value.ts";
 import { loadBatchTools } from "../native/batch-tools.ts";
 import type { LogBackend } from "./backend.ts";
+import type { ObjectBackend } from "./object-backend.ts";
 
 /** What every call is served with. */
 export interface ServiceContext {
   readonly backend: LogBackend;
+  /** The machines of the node; undefined where none are served. */
+  readonly objects?: ObjectBackend | undefined;
   readonly hashing: Hashing;
   /** The addon's where `hashing` is. */
   readonly scanBatch: BatchTools["scanBatch"];

@@ -22,6 +22,7 @@ const levels: Readonly<Record<string, number>> = {
   client: 3,
   testing: 3,
   runtime: 4,
+  objects: 4,
   node: 5,
   simulator: 5,
   cli: 6,
