@@ -123,6 +123,8 @@ export const limits = {
   superblockCopyBytes: 4 * KiB,
   /** A snapshot is written, sent and checked in pieces of this size; all nodes must have the same. */
   snapshotChunkBytes: 1 * MiB,
+  /** The bytes of a snapshot are made so many at a time on the engine's loop: about a millisecond. */
+  snapshotEncodeBytes: 256 * KiB,
   /** Sessions with their answers, the window of postings and what is around them. */
   snapshotBytesMax: 192 * MiB,
   /** ... and written in pieces of this size, each of which may make one group wait. */

@@ -15,7 +15,6 @@ import type {
   WriteSnapshotEffect,
 } from "../core/effect.ts";
 import type { Message } from "../core/message.ts";
-import { encodeSnapshot } from "../format/snapshot-state.ts";
 import { type BackgroundWrite, flattenWrite, type StoreWrite } from "../storage/write.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 
@@ -26,6 +25,7 @@ export interface EffectTargets {
   submit(writes: readonly StoreWrite[], accepts: boolean): void;
   /** What becomes durable when there is time. */
   submitBackground(write: BackgroundWrite): void;
+  writeSnapshot(effect: WriteSnapshotEffect): void;
   /** Entries from segments for a peer that is far behind. */
   readEntries(effect: SendEntriesEffect): Extract<Message, { kind: "entries" }>;
   /** A chunk, or a Meta of the newest snapshot. */
@@ -88,7 +88,7 @@ function carryOutOne(effect: Effect, targets: EffectTargets): void {
     case "retained":
       return targets.retained(effect);
     case "writeSnapshot":
-      return targets.submitBackground(snapshotWrite(effect));
+      return targets.writeSnapshot(effect);
     case "receiveSnapshot":
       return targets.submitBackground({ ...effect, kind: "receive" });
     case "sendSnapshot":
@@ -116,12 +116,6 @@ function sendSnapshot(effect: SendSnapshotEffect, targets: EffectTargets): void 
   const message = targets.readSnapshot(effect);
   if (message !== undefined) sendBounded(targets.network, [effect.to], message);
 }
-
-const snapshotWrite = ({ base, state, configuration }: WriteSnapshotEffect): BackgroundWrite => ({
-  kind: "snapshot",
-  base,
-  content: encodeSnapshot(state, configuration),
-});
 
 /**
  * A peer that does not take its bytes gets no more of them: to the protocol that is a lost message, which it survives, and

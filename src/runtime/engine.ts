@@ -35,6 +35,7 @@ import { LinearReads } from "./linear-reads.ts";
 import { type ControlAnswer, type ControlProposal, Proposer, type SessionAnswer } from "./proposer.ts";
 import { retainResult } from "./retaining.ts";
 import { type RetentionPolicy, trimFor } from "./retention.ts";
+import { SnapshotEncoder } from "./snapshot-encoder.ts";
 import type { SnapshotExchange } from "./snapshot-exchange.ts";
 import { type NodeFacts, statusOf } from "./status.ts";
 import type { StorageLink } from "./storage-link.ts";
@@ -85,6 +86,7 @@ export class Engine implements LogBackend {
 
   readonly #proposer: Proposer;
   readonly #reads: LinearReads;
+  readonly #encoder: SnapshotEncoder;
   readonly #searches: HistorySearches;
   #lastRequestId = 0;
 
@@ -108,13 +110,15 @@ export class Engine implements LogBackend {
     this.#onStop = options.onStop;
     const { log, view } = options.replica;
     this.#visible = new VisibleLog(log, view, options.history, options.entryParts.checksum);
+    const later = (piece: () => void) => void setImmediate(() => this.#stopped === undefined && piece());
+    this.#encoder = new SnapshotEncoder(later, (write) => this.#storage.submitBackground(write));
     this.#searches = new HistorySearches({
       history: options.history,
       parts: options.entryParts,
       visibleEnd: () => this.#visible.end,
       tail: () => this.#visible.tail,
       head: () => this.#visible.headPlace,
-      later: (piece) => setImmediate(() => this.#stopped === undefined && piece()),
+      later,
       done: (searchId, match) =>
         this.#push({ kind: "searched", searchId, monotonicMs: this.#clock.monotonicMs(), match }),
       failed: (cause) => this.stop(toPaxlogError(cause, "DAMAGED")),
@@ -156,6 +160,7 @@ export class Engine implements LogBackend {
       network: new LateDecides(network),
       submit: (writes, accepts) => this.#storage.submit(writes, accepts && this.#hurries),
       submitBackground: (write) => this.#storage.submitBackground(write),
+      writeSnapshot: (effect) => this.#encoder.add(effect),
       readEntries: (effect) => this.#readEntries(effect),
       readSnapshot: (effect) => this.#snapshots.answer(effect),
       answer: (requestId, answer) => this.#proposer.answer(requestId, answer),

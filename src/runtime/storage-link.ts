@@ -102,7 +102,8 @@ export class StorageLink {
   /** Written when there is time: behind what was submitted before, and nothing that is submitted later waits for it. */
   submitBackground(write: BackgroundWrite): void {
     this.#handOver();
-    this.#post({ kind: "background", write }, []);
+    const content = write.kind === "snapshot" ? write.content.buffer : undefined;
+    this.#post({ kind: "background", write }, content instanceof ArrayBuffer ? [content] : []);
   }
 
   #handOver(): void {

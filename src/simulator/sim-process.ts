@@ -5,8 +5,10 @@ import type { Event, Proposal } from "../core/event.ts";
 import { carryOut, type EffectTargets } from "../runtime/effects.ts";
 import { History } from "../runtime/history.ts";
 import { HistorySearches } from "../runtime/history-searches.ts";
+import { SnapshotEncoder } from "../runtime/snapshot-encoder.ts";
 import { SnapshotExchange } from "../runtime/snapshot-exchange.ts";
 import { LogSequencer } from "../sequencer/sequencer.ts";
+import type { BackgroundWrite } from "../storage/write.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import type { CheckedNode } from "./checks.ts";
 import { describeEffect, describeEvent, isChatter, isChatterEffect } from "./describe.ts";
@@ -259,6 +261,10 @@ export class SimProcess {
   #targets(effects: readonly Effect[]): EffectTargets {
     const network = this.#network!;
     const { clients, coverage } = this.#world;
+    const submitBackground = (write: BackgroundWrite): void => {
+      this.store.submitBackground(write);
+      this.#storage.submit([]);
+    };
     return {
       network: {
         ...network,
@@ -276,8 +282,11 @@ export class SimProcess {
       },
       submitBackground: (write) => {
         this.#spendEffect();
-        this.store.submitBackground(write);
-        this.#storage.submit([]);
+        submitBackground(write);
+      },
+      writeSnapshot: (effect) => {
+        this.#spendEffect();
+        new SnapshotEncoder((work) => work(), submitBackground).add(effect);
       },
       readEntries: (effect) => {
         coverage.count("entriesFromSegments");

@@ -31,6 +31,7 @@ function recorder(buffered: ReadonlyMap<NodeId, number> = new Map()) {
       submitted.push([...writes]);
     },
     submitBackground: (write) => done.push(`background ${write.kind}`),
+    writeSnapshot: () => done.push("snapshot"),
     readEntries: ({ requestId, fromSlot, visibleEnd }) => {
       done.push(`read from ${fromSlot}`);
       return { kind: "entries", requestId, fromSlot, entries: [], visibleEnd };
