@@ -154,6 +154,8 @@ export const limits = {
   indexTablePostings: 256 * 1024,
   /** How often it is looked whether a segment can be indexed; and how long the worker that does it waits for another one. */
   indexPollMs: 200,
+  /** A segment was trimmed before the word of it comes; one that is not there for so long is lost. */
+  segmentMissingMs: 60_000,
   /** While the log grows no index is built for so many times as long as the last one took. */
   indexRestFactor: 20,
   indexWorkerIdleMs: 10_000,

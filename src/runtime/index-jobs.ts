@@ -30,8 +30,8 @@ export class IndexJobs {
   #restUntilMs = 0;
   /** The log's decided end at the last look: where it has not moved nobody is held up. */
   #endBefore = 0 as Slot;
-  /** A segment was not there at the last look. */
-  #missed = false;
+  /** Since when the next segment is not there. */
+  #missingSinceMs: number | undefined;
 
   constructor(options: IndexJobsOptions) {
     this.#options = options;
@@ -77,13 +77,13 @@ export class IndexJobs {
     try {
       this.#running = reader.nextIndexJob(decidedEnd());
     } catch (cause) {
-      // The segment may have been trimmed, and the word of it be on its way: the next look will know.
-      const mayBeTrimmed = !this.#missed && cause instanceof PaxlogError && cause.code === "POSITION_BELOW_HEAD";
-      this.#missed = true;
-      if (!mayBeTrimmed) onDamaged(cause);
+      // The segment may have been trimmed, and the word of it be on its way: a later look will know.
+      this.#missingSinceMs ??= this.#beganMs;
+      const isMissing = cause instanceof PaxlogError && cause.code === "POSITION_BELOW_HEAD";
+      if (!isMissing || this.#beganMs - this.#missingSinceMs >= limits.segmentMissingMs) onDamaged(cause);
       return;
     }
-    this.#missed = false;
+    this.#missingSinceMs = undefined;
     if (this.#running !== undefined) build(this.#running);
   }
 }
