@@ -60,19 +60,21 @@ export function checkToken(token: number): number {
 }
 
 /** How to open or take up a session, with nothing left open. A ttl of 0: as the log likes. Throws INVALID_ARGUMENT. */
-export function checkedSession({ ttlMs = 0, resume, signal }: SessionOptions): CheckedSession {
+export function checkedSession({ ttlMs = 0, announceEnd = false, resume, signal }: SessionOptions): CheckedSession {
   const check = new GuardCheck();
+  check.flag(announceEnd, "announceEnd");
   if (ttlMs !== 0) check.whole(ttlMs, 1, "ttlMs");
   if (resume !== undefined) {
     check.whole(resume?.id, 1, "resume.id");
     check.whole(resume?.nextSerial, 1, "resume.nextSerial");
   }
   check.end();
-  return { ttlMs, resume, signal };
+  return { ttlMs, announceEnd, resume, signal };
 }
 
 export interface CheckedSession extends Required<SessionOptions> {
   readonly ttlMs: number;
+  readonly announceEnd: boolean;
 }
 
 const expectations: ReadonlySet<unknown> = new Set(["any", "noStream", "streamExists"]);
@@ -84,6 +86,10 @@ class GuardCheck {
   whole(value: number, min: number, name: string): number {
     if (!Number.isSafeInteger(value) || value < min) this.#faults.push(`${name} must be a whole number from ${min}`);
     return value;
+  }
+
+  flag(value: boolean, name: string): void {
+    if (typeof value !== "boolean") this.#faults.push(`${name} must be true or false`);
   }
 
   position(value: number, name: string): Position {

@@ -3,6 +3,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
+import type { SessionTerms } from "../format/session-codec.ts";
 import type { Machine } from "../machine/machine.ts";
 import { cancelled, pause, retryDelay } from "./abort.ts";
 import { appendEncoded, appendRecords } from "./append-calls.ts";
@@ -86,14 +87,14 @@ export class ClientLog implements Log {
   }
 
   async session(options: SessionOptions = {}): Promise<Session> {
-    const { ttlMs, resume, signal } = checkedSession(options);
+    const { resume, signal, ...terms } = checkedSession(options);
     if (this.#sessions.size + this.#openingCount >= limits.clientSessionsMax) {
       const message = `${limits.clientSessionsMax} sessions are open: close one, or connect once more`;
       throw new PaxlogError("OVERLOADED", message, { facts: { limit: limits.clientSessionsMax } });
     }
     this.#openingCount += 1;
     try {
-      const granted = resume === undefined ? await this.#open(ttlMs, signal) : await this.#resume(resume, signal);
+      const granted = resume === undefined ? await this.#open(terms, signal) : await this.#resume(resume, signal);
       if (this.#closed !== undefined) throw closedError("none", endOfLog(this.#closing.signal));
       const session = new ClientSession(this.#context, this.#leader, granted, () => this.#sessions.delete(session));
       this.#sessions.add(session);
@@ -179,8 +180,8 @@ export class ClientLog implements Log {
   }
 
   /** Where the answer is lost another one is opened: the log forgets the first when nobody gives a sign of life for it. */
-  async #open(ttlMs: number, signal: AbortSignal | undefined): Promise<GrantedSession> {
-    const opened = await this.#leader.ask((link, bounds) => link.openSession(ttlMs, bounds), signal);
+  async #open(terms: SessionTerms, signal: AbortSignal | undefined): Promise<GrantedSession> {
+    const opened = await this.#leader.ask((link, bounds) => link.openSession(terms, bounds), signal);
     return { id: opened.session, ttlMs: opened.ttlMs, nextSerial: 1 };
   }
 

@@ -185,6 +185,11 @@ export interface Fence {
 export interface SessionOptions extends CallOptions {
   /** How long the log remembers the session without a sign of life; 60 s by default. Counted by the time of the log. */
   readonly ttlMs?: number | undefined;
+  /**
+   * Have the log say when the session ends, however it does: by a record of type "$session" in a batch of the session, at the place
+   * from which on it is over. Machines learn of it there. False by default, and without a meaning for a session that is resumed.
+   */
+  readonly announceEnd?: boolean | undefined;
   /** Goes on with a session that was opened before, as its `state` was. */
   readonly resume?: SessionState | undefined;
 }

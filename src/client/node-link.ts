@@ -9,7 +9,7 @@ import type {
   ReadResponse,
 } from "../format/api-codec.ts";
 import type { DropHoldResponse, PutHoldRequest, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
-import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
+import type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 import type { CallEnd } from "./call.ts";
 
 /**
@@ -27,7 +27,7 @@ export interface NodeLink {
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
   status(bounds: AskBounds): Promise<NodeStatus>;
   /** All of these are taken by the leader alone; each may be asked again where its fate is not known. */
-  openSession(ttlMs: number, bounds: AskBounds): Promise<OpenSessionResponse>;
+  openSession(terms: SessionTerms, bounds: AskBounds): Promise<OpenSessionResponse>;
   keepSession(session: number, bounds: AskBounds): Promise<KeepSessionResponse>;
   closeSession(session: number, bounds: AskBounds): Promise<unknown>;
   fence(token: number, bounds: AskBounds): Promise<FenceResponse>;

@@ -38,6 +38,7 @@ import {
   type OpenSessionResponse,
   openSessionRequestCodec,
   openSessionResponseCodec,
+  type SessionTerms,
 } from "../format/session-codec.ts";
 import { type Channel, unaryCall, unreadable } from "./call.ts";
 import type { AppendCall, AppendCallHandlers, AskBounds, NodeLink, ReadCall } from "./node-link.ts";
@@ -92,8 +93,8 @@ export class ServiceLink implements NodeLink {
     return this.#ask(clusterServicePaths.status, statusRequestCodec.encode({}), statusResponseCodec, bounds);
   }
 
-  openSession(ttlMs: number, bounds: AskBounds): Promise<OpenSessionResponse> {
-    const request = openSessionRequestCodec.encode({ logId: defaultLogId, ttlMs });
+  openSession(terms: SessionTerms, bounds: AskBounds): Promise<OpenSessionResponse> {
+    const request = openSessionRequestCodec.encode({ logId: defaultLogId, ...terms });
     return this.#ask(logServicePaths.openSession, request, openSessionResponseCodec, bounds);
   }
 

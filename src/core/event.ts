@@ -84,6 +84,8 @@ export interface OpenSessionProposal {
   readonly requestId: number;
   /** The session expires when so much log time has passed since its last entry. Brought within the limits. */
   readonly ttlMs: number;
+  /** Its end, whatever brings it, is a batch of one record in the log (protocol 14). */
+  readonly announceEnd?: boolean | undefined;
 }
 
 /** Counts as an entry of the session: it does not expire for another ttl. */

@@ -54,7 +54,7 @@ export class OrderingTurn {
   }
 
   control({ entry }: ControlVerdict): void {
-    const { payload, kind, firstPosition, time, session, serial, batchChecksum } = entry;
+    const { payload, kind, firstPosition, recordCount, time, session, serial, batchChecksum } = entry;
     this.#add(
       {
         slot: this.#nextSlot,
@@ -62,12 +62,12 @@ export class OrderingTurn {
         floor: this.#ctx.decidedEnd,
         kind,
         firstPosition,
-        recordCount: 0,
+        recordCount,
         time,
         session,
         serial,
         batchChecksum,
-        guardLength: 0,
+        guardLength: payload.guards.length,
         prevHash: this.#prevHash,
       },
       payload,

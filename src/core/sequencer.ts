@@ -73,7 +73,10 @@ export type Verdict =
   /** Depends on older entries: ask the history, and come again with what it says. */
   | { readonly kind: "unseen"; readonly query: HistoryQuery };
 
-/** An entry without records is ordered; `answer` is said when it is decided, if anybody asked. */
+/**
+ * An entry is ordered that the sequencer made: one without records, or the batch that announces a session's end. `answer` is said when
+ * it is decided, if anybody asked.
+ */
 export interface ControlVerdict {
   readonly kind: "control";
   readonly entry: ControlEntry;
@@ -81,7 +84,9 @@ export interface ControlVerdict {
 }
 
 export interface ControlEntry {
-  readonly kind: Exclude<EntryKind, "batch">;
+  readonly kind: EntryKind;
+  /** 0, but for a batch. */
+  readonly recordCount: number;
   readonly session: number;
   readonly serial: number;
   readonly firstPosition: Position;
@@ -107,12 +112,17 @@ export interface HistoryAnswer {
   readonly match: Position | 0;
 }
 
+/** What ended a session. */
+export type SessionEnd = "closed" | "expired";
+
 /** What the sequencer asks of an entry's bytes; passed in, since it knows nothing of formats. */
 export interface EntryParts {
   batchOf(entry: Entry): Uint8Array;
   /** Its hashes of types and tags, 8 bytes each. */
   guardsOf(entry: Entry): Uint8Array;
   checksum(bytes: Uint8Array): number;
+  /** The batch that announces the end of a session, in one record: always the same bytes for the same end. */
+  sessionEnd(session: number, end: SessionEnd): Payload;
   /** Position of the first or last record of the entry within [from, end) that matches; 0 where none does. */
   match(entry: Entry, query: Pick<HistoryQuery, "query" | "from" | "end" | "want">): Position | 0;
 }
@@ -138,6 +148,8 @@ export interface SessionSnapshot {
   readonly expiresAt: number;
   /** Whether there were outcomes older than those that are kept. */
   readonly forgotten: boolean;
+  /** Whether a batch says when it ends. */
+  readonly announceEnd: boolean;
   /** By serial, ascending. */
   readonly outcomes: readonly SessionOutcome[];
 }

@@ -10,7 +10,12 @@ export interface OpenSessionRequest {
   readonly logId: number;
   /** 0: as the log likes. */
   readonly ttlMs: number;
+  /** Whether a record of type "$session" says when it ends. */
+  readonly announceEnd: boolean;
 }
+
+/** What a session is to be. */
+export type SessionTerms = Omit<OpenSessionRequest, "logId">;
 
 export interface OpenSessionResponse {
   readonly session: number;
@@ -45,7 +50,8 @@ export const openSessionRequestCodec: Codec<OpenSessionRequest> = {
   decode: (bytes) =>
     decoding(() => {
       const body = wire.OpenSessionRequest.decode(bytes);
-      return { logId: body.logId || defaultLogId, ttlMs: safeNumber(body.ttlMs, "ttl_ms") };
+      const ttlMs = safeNumber(body.ttlMs, "ttl_ms");
+      return { logId: body.logId || defaultLogId, ttlMs, announceEnd: body.announceEnd ?? false };
     }),
 };
 

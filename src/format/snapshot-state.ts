@@ -18,12 +18,13 @@
  *       96     4  configId
  *      100     4  members, then for each: nodeId u32 | nodeUid 16 | name
  *                 holds u32, then for each: position u64 | slot u64 | expiresAt u64 | name | owner
- *                 sessions u32, then for each: id u64 | ttlMs u64 | expiresAt u64 | forgotten u32 | outcomes u32, then for each:
+ *                 sessions u32, then for each: id u64 | ttlMs u64 | expiresAt u64 | flags u32 | outcomes u32, then for each:
  *                   serial u64 | slot u64 | firstPosition u64 | time u64 | recordCount u32 | guard u8 | 0 u8 | index u16
  *                   and where guard is not 0: actual u64 | tail u64
  *
- * Texts are UTF-8 with their length in front, u16. The window of recent types and tags is left out: how far it reaches depends on what
- * a node has been through, and without it the log itself is searched.
+ * A session's flags: 1 = there were older outcomes, 2 = its end is announced. Texts are UTF-8 with their length in front, u16. The
+ * window of recent types and tags is left out: how far it reaches depends on what a node has been through, and without it the log
+ * itself is searched.
  */
 import { assert } from "../base/assert.ts";
 import { readU64, toHex, viewOf, writeHex, writeU64 } from "../base/bytes.ts";
@@ -44,6 +45,8 @@ const guardNumbers: Readonly<Record<Refusal["guard"], number>> = {
   condition: 3,
   stream: 4,
 };
+/** Of a session. Stored: never renumber. */
+const flags = { forgotten: 1, announceEnd: 2 } as const;
 const guardOfNumber = Object.fromEntries(Object.entries(guardNumbers).map(([guard, number]) => [number, guard]));
 
 /** Who the members are; addresses are no part of it, since each node has its own of them. */
@@ -162,17 +165,22 @@ function readHold(reader: Reader): Hold {
   return { at, expiresAt: reader.u64(), name: reader.text(), owner: reader.text() };
 }
 
-function writeSession(writer: Writer, { id, ttlMs, expiresAt, forgotten, outcomes }: SessionSnapshot): void {
+function writeSession(
+  writer: Writer,
+  { id, ttlMs, expiresAt, forgotten, announceEnd, outcomes }: SessionSnapshot,
+): void {
   for (const value of [id, ttlMs, expiresAt]) writer.u64(value);
-  writer.u32(forgotten ? 1 : 0);
+  writer.u32((forgotten ? flags.forgotten : 0) | (announceEnd ? flags.announceEnd : 0));
   writer.u32(outcomes.length);
   for (const outcome of outcomes) writeOutcome(writer, outcome);
 }
 
 function readSession(reader: Reader): SessionSnapshot {
   const [id, ttlMs, expiresAt] = [reader.from(1), reader.from(1), reader.u64()];
-  const forgotten = reader.u32() === 1;
-  return { id, ttlMs, expiresAt, forgotten, outcomes: readMany(reader, readOutcome) };
+  const set = reader.u32();
+  if ((set & ~(flags.forgotten | flags.announceEnd)) !== 0) throw new Malformed(`a session with the flags ${set}`);
+  const [forgotten, announceEnd] = [(set & flags.forgotten) !== 0, (set & flags.announceEnd) !== 0];
+  return { id, ttlMs, expiresAt, forgotten, announceEnd, outcomes: readMany(reader, readOutcome) };
 }
 
 function writeOutcome(writer: Writer, outcome: SessionOutcome): void {

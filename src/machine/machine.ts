@@ -92,6 +92,15 @@ export const defineMachine = <State, Command, Reply, Question = never, Answer = 
 /** The type of the records that are its commands. */
 export const recordTypeOf = (machine: Pick<AnyMachine, "name">): string => `$${machine.name}`;
 
+/**
+ * The type of the record that says that a session ended. It stands in a batch of that session, which no client can send in another's
+ * name.
+ */
+export const sessionEndType = "$session";
+
+/** What the log itself calls its records: no machine may have these names. */
+const reservedNames: ReadonlySet<string> = new Set(["session", "machine-hash", "activation"]);
+
 const legalName = /^[a-z0-9._-]{1,64}$/;
 
 /** What is wrong with a machine's name or version, if anything is. */
@@ -99,6 +108,7 @@ export function faultOfMachine({ name, version }: Pick<AnyMachine, "name" | "ver
   if (typeof name !== "string" || !legalName.test(name)) {
     return `a machine's name must have 1 to 64 characters of a-z, 0-9, ".", "_" and "-", not ${JSON.stringify(name)}`;
   }
+  if (reservedNames.has(name)) return `no machine may be named ${name}: records of type "$${name}" are the log's own`;
   if (!Number.isSafeInteger(version) || version < 1) return `the version of ${name} must be a whole number from 1`;
   return undefined;
 }

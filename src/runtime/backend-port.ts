@@ -17,6 +17,7 @@ import type {
   ReadStep,
   RetainRequest,
   RetainResult,
+  SessionTerms,
   StoredBatch,
   Watched,
 } from "../transport/backend.ts";
@@ -49,7 +50,7 @@ export type PortRequest =
   | { readonly kind: "read"; readonly requestId: number; readonly step: ReadStep }
   | { readonly kind: "positionOfTime"; readonly requestId: number; readonly time: number }
   | { readonly kind: "status"; readonly requestId: number }
-  | { readonly kind: "openSession"; readonly requestId: number; readonly ttlMs: number }
+  | { readonly kind: "openSession"; readonly requestId: number; readonly terms: SessionTerms }
   | { readonly kind: "keepSession"; readonly requestId: number; readonly session: number }
   | { readonly kind: "closeSession"; readonly requestId: number; readonly session: number }
   | { readonly kind: "fence"; readonly requestId: number; readonly token: number }

@@ -17,6 +17,7 @@ import type {
   ReadStep,
   RetainRequest,
   RetainResult,
+  SessionTerms,
   Watch,
   Watched,
 } from "../transport/backend.ts";
@@ -137,8 +138,8 @@ export class BackendProxy implements LogBackend {
     this.#credit.whenRoom(callback);
   }
 
-  async openSession(ttlMs: number): Promise<OpenSessionResponse> {
-    const answer = await this.#order((requestId) => ({ kind: "openSession", requestId, ttlMs }), "openSession");
+  async openSession(terms: SessionTerms): Promise<OpenSessionResponse> {
+    const answer = await this.#order((requestId) => ({ kind: "openSession", requestId, terms }), "openSession");
     return answer.opened;
   }
 

@@ -175,7 +175,7 @@ export class BackendServer {
       case "openSession":
         return this.#answerWith(
           requestId,
-          this.#backend.openSession(request.ttlMs).then((opened) => ({ kind: "openSession", requestId, opened })),
+          this.#backend.openSession(request.terms).then((opened) => ({ kind: "openSession", requestId, opened })),
         );
       case "keepSession":
         return this.#answerWith(

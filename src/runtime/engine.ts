@@ -21,6 +21,7 @@ import type {
   ReadStep,
   RetainRequest,
   RetainResult,
+  SessionTerms,
   Watch,
   Watched,
 } from "../transport/backend.ts";
@@ -201,9 +202,9 @@ export class Engine implements LogBackend {
     this.#proposer.whenRoom(callback);
   }
 
-  async openSession(ttlMs: number): Promise<OpenSessionResponse> {
-    const { session, ttlMs: granted, time } = await this.#session({ kind: "openSession", ttlMs });
-    return { session, ttlMs: granted, time };
+  async openSession(terms: SessionTerms): Promise<OpenSessionResponse> {
+    const { session, ttlMs, time } = await this.#session({ kind: "openSession", ...terms });
+    return { session, ttlMs, time };
   }
 
   async keepSession(session: number): Promise<KeepSessionResponse> {

@@ -14,6 +14,7 @@ import type {
   ReadStep,
   RetainRequest,
   RetainResult,
+  SessionTerms,
   Watch,
   Watched,
 } from "../transport/backend.ts";
@@ -42,8 +43,8 @@ export class GateBackend implements LogBackend {
     queueMicrotask(() => done({ kind: "failed", error }));
   }
 
-  openSession(ttlMs: number): Promise<OpenSessionResponse> {
-    return this.#backend?.openSession(ttlMs) ?? Promise.reject(starting());
+  openSession(terms: SessionTerms): Promise<OpenSessionResponse> {
+    return this.#backend?.openSession(terms) ?? Promise.reject(starting());
   }
 
   keepSession(session: number): Promise<KeepSessionResponse> {

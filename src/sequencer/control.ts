@@ -2,8 +2,8 @@
  * What control entries hold (docs/formats.md). Little-endian; every field that a payload does not use is 0.
  *
  *   session   24 bytes: op u8 | guard u8 | index u16 | 0 u32 | a u64 | b u64
- *             open: a = ttl in ms; the session's id is the entry's slot, and its header names none
- *             keep, close, expire: the header names the session
+ *             open: a = ttl in ms, b = 1 where its end is announced; the session's id is the entry's slot, and its header names none
+ *             keep, close, expire: the header names the session; one whose end is announced ends by a batch instead
  *             refused: the header names session and serial, a = actual, b = tail
  *   fence      8 bytes: token u64
  *   tick       nothing: its time is all it says
@@ -25,7 +25,7 @@ const guardNumbers: Readonly<Record<Refusal["guard"], number>> = {
 };
 
 export type SessionControl =
-  | { readonly op: "open"; readonly ttlMs: number }
+  | { readonly op: "open"; readonly ttlMs: number; readonly announceEnd: boolean }
   | { readonly op: "keep" | "close" | "expire" }
   | { readonly op: "refused"; readonly refusal: Refusal };
 
@@ -36,7 +36,10 @@ export function encodeSession(control: SessionControl): Uint8Array {
   const bytes = new Uint8Array(sessionBytes);
   const view = viewOf(bytes);
   view.setUint8(0, sessionOps[control.op]);
-  if (control.op === "open") writeU64(view, 8, control.ttlMs);
+  if (control.op === "open") {
+    writeU64(view, 8, control.ttlMs);
+    writeU64(view, 16, control.announceEnd ? 1 : 0);
+  }
   if (control.op === "refused") {
     const { guard, index, actual, tail } = control.refusal;
     view.setUint8(1, guardNumbers[guard]);
@@ -57,7 +60,7 @@ export function decodeSession(bytes: Uint8Array): SessionControl | undefined {
     case undefined:
       return undefined;
     case "open":
-      return a > 0 ? { op, ttlMs: a } : undefined;
+      return a > 0 && (b === 0 || b === 1) ? { op, ttlMs: a, announceEnd: b === 1 } : undefined;
     case "refused": {
       const guard = nameOf(guardNumbers, view.getUint8(1));
       if (guard === undefined || a < 0 || b < 1) return undefined;

@@ -1,9 +1,10 @@
 import { assertNever } from "../base/assert.ts";
+import { equalBytes } from "../base/bytes.ts";
 import { limits } from "../base/limits.ts";
 import { firstPosition, firstSlot, type Position, type Slot, slotPlus } from "../base/types.ts";
-import { type Entry, type EntryHeader, nextPositionOf } from "../core/entry.ts";
+import { type Entry, type EntryHeader, nextPositionOf, type Payload } from "../core/entry.ts";
 import { everythingRetained } from "../core/retained.ts";
-import type { EntryParts, SequencerSnapshot, TagWindowSnapshot } from "../core/sequencer.ts";
+import type { EntryParts, SequencerSnapshot, SessionEnd, TagWindowSnapshot } from "../core/sequencer.ts";
 import { decodeFence, decodeSession } from "./control.ts";
 import { RetainedState } from "./retained-state.ts";
 import { Sessions } from "./sessions.ts";
@@ -60,7 +61,7 @@ export class LogState {
   apply(entry: Entry, parts: EntryParts, undo?: UndoLog): string | undefined {
     if (entry.slot !== this.end) return `slot ${entry.slot} comes in the place of ${this.end}`;
     const plain = entry.kind === "batch" && entry.session === 0 && entry.guardLength === 0;
-    const fault = plain ? undefined : this.#take(entry, parts.guardsOf(entry), parts.batchOf(entry), undo);
+    const fault = plain ? undefined : this.#take(entry, payloadOf(entry, parts), parts, undo);
     this.end = slotPlus(entry.slot, 1);
     this.nextPosition = nextPositionOf(entry);
     this.time = entry.time;
@@ -68,25 +69,23 @@ export class LogState {
   }
 
   /** As `apply`, for an entry that is being made here and is no plain batch. */
-  take(facts: EntryFacts, guards: Uint8Array, content: Uint8Array, undo: UndoLog): string | undefined {
-    const fault = this.#take(facts, guards, content, undo);
+  take(facts: EntryFacts, payload: Payload, parts: EntryParts, undo: UndoLog): string | undefined {
+    const fault = this.#take(facts, payload, parts, undo);
     this.end = slotPlus(facts.slot, 1);
     this.nextPosition = (facts.firstPosition + facts.recordCount) as Position;
     this.time = facts.time;
     return fault;
   }
 
-  #take(facts: EntryFacts, guards: Uint8Array, content: Uint8Array, undo: UndoLog | undefined): string | undefined {
-    const { slot, kind, session, serial, time, recordCount } = facts;
+  #take(facts: EntryFacts, payload: Payload, parts: EntryParts, undo: UndoLog | undefined): string | undefined {
+    const { slot, kind } = facts;
+    const content = payload.batch;
     switch (kind) {
-      case "batch":
-        if (guards.length > 0) this.window.add(guards, facts.firstPosition, recordCount);
-        if (session === 0) return undefined;
-        return this.sessions.take(
-          session,
-          { serial, slot, firstPosition: facts.firstPosition, recordCount, time, refusal: undefined },
-          undo,
-        );
+      case "batch": {
+        const { firstPosition, recordCount } = facts;
+        if (payload.guards.length > 0) this.window.add(payload.guards, firstPosition, recordCount);
+        return facts.session === 0 ? undefined : this.#takeOfSession(facts, payload, parts, undo);
+      }
       case "session":
         return this.#takeSession(facts, content, undo);
       case "fence":
@@ -107,19 +106,36 @@ export class LogState {
     }
   }
 
+  /** A request of a session; without a serial its end, which is no client's. */
+  #takeOfSession(
+    facts: EntryFacts,
+    payload: Payload,
+    parts: EntryParts,
+    undo: UndoLog | undefined,
+  ): string | undefined {
+    const { slot, session, serial, time, firstPosition, recordCount } = facts;
+    if (serial > 0) {
+      const outcome = { serial, slot, firstPosition, recordCount, time, refusal: undefined };
+      return this.sessions.take(session, outcome, undo);
+    }
+    const end = sessionEnds.find((each) => samePayload(payload, parts.sessionEnd(session, each)));
+    if (end === undefined) return `a batch of session ${session} has no serial and does not say that it ended`;
+    return this.sessions.end(session, { slot, time, end, isAnnounced: true }, undo);
+  }
+
   #takeSession(facts: EntryFacts, content: Uint8Array, undo: UndoLog | undefined): string | undefined {
     const control = decodeSession(content);
     if (control === undefined) return "a session entry that this version does not know";
     const { slot, session, serial, time, firstPosition } = facts;
     switch (control.op) {
       case "open":
-        return this.sessions.open(slot, control.ttlMs, time, undo);
+        return this.sessions.open(slot, control, time, undo);
       case "keep":
         return this.sessions.keep(slot, session, time, undo);
       case "close":
-        return this.sessions.close(slot, session, undo);
+        return this.sessions.end(session, { slot, time, end: "closed", isAnnounced: false }, undo);
       case "expire":
-        return this.sessions.expire(slot, session, time, undo);
+        return this.sessions.end(session, { slot, time, end: "expired", isAnnounced: false }, undo);
       case "refused": {
         const { refusal } = control;
         return this.sessions.take(session, { serial, slot, firstPosition, recordCount: 0, time, refusal }, undo);
@@ -141,6 +157,15 @@ export class LogState {
     return undefined;
   }
 }
+
+const sessionEnds: readonly SessionEnd[] = ["closed", "expired"];
+
+const payloadOf = (entry: Entry, parts: EntryParts): Payload => ({
+  batch: parts.batchOf(entry),
+  guards: parts.guardsOf(entry),
+});
+
+const samePayload = (a: Payload, b: Payload): boolean => equalBytes(a.batch, b.batch) && equalBytes(a.guards, b.guards);
 
 /** Knows nothing of what is before `coveredFrom`. */
 export function emptyWindow(coveredFrom: Position): TagWindowSnapshot {

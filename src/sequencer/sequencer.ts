@@ -2,8 +2,8 @@ import { assert, assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import { type Position, positionPlus, type Slot, slotPlus } from "../base/types.ts";
 import type { AppendAnswer, AppendFailure } from "../core/effect.ts";
-import { type EntryHeader, emptyPayload } from "../core/entry.ts";
-import type { AppendProposal, FenceProposal, Proposal } from "../core/event.ts";
+import { type EntryHeader, type EntryKind, emptyPayload } from "../core/entry.ts";
+import type { AppendProposal, FenceProposal, OpenSessionProposal, Proposal } from "../core/event.ts";
 import type { SessionRequest } from "../core/guards.ts";
 import type { Retained, SnapshotControl } from "../core/retained.ts";
 import type {
@@ -16,6 +16,7 @@ import type {
   Sequencer,
   SequencerBegin,
   SequencerSnapshot,
+  SessionEnd,
   SessionOutcome,
   Verdict,
 } from "../core/sequencer.ts";
@@ -137,11 +138,11 @@ export class LogSequencer implements Sequencer {
           ? this.#orderPlain(proposal, at)
           : this.#orderGuarded(proposal, proposal.guards.session, at, seen);
       case "openSession":
-        return this.#open(proposal.ttlMs, at);
+        return this.#open(proposal, at);
       case "keepSession":
-        return this.#ofSession(proposal.session, { op: "keep" }, at);
+        return this.#ofSession(proposal.session, (id) => this.#sessionEntry(id, 0, { op: "keep" }, at));
       case "closeSession":
-        return this.#ofSession(proposal.session, { op: "close" }, at);
+        return this.#ofSession(proposal.session, (id) => this.#endSession(id, "closed", at));
       case "fence":
         return this.#fence(proposal, at);
       case "trim":
@@ -166,7 +167,7 @@ export class LogSequencer implements Sequencer {
     }
     if (sessions.count === 0) return undefined;
     const session = sessions.expired(time);
-    if (session !== undefined) return this.#sessionEntry(session, 0, { op: "expire" }, at);
+    if (session !== undefined) return this.#endSession(session, "expired", at);
     if (time < last + limits.tickEntryMs) return undefined;
     return this.#control({ kind: "tick", session: 0, serial: 0, content: emptyPayload.batch }, at);
   }
@@ -213,13 +214,14 @@ export class LogSequencer implements Sequencer {
   }
 
   #orderInSession(proposal: AppendProposal, { id, serial }: SessionRequest, at: OrderAt): Verdict {
+    assert(serial >= 1, "serials begin at 1: a batch without one is the end of its session");
     const { slot } = at;
     const { payload, recordCount } = proposal;
     const firstPosition = this.#state.nextPosition;
     const time = this.#time(at);
     const guardLength = payload.guards.length;
     const facts = { slot, kind: "batch", firstPosition, recordCount, time, session: id, serial, guardLength } as const;
-    const fault = this.#state.take(facts, payload.guards, payload.batch, this.#overlay);
+    const fault = this.#state.take(facts, payload, this.#parts, this.#overlay);
     assert(fault === undefined, () => `what was judged cannot be ordered: ${fault}`);
     return { kind: "ordered", firstPosition, time };
   }
@@ -248,18 +250,27 @@ export class LogSequencer implements Sequencer {
 
   // ---- Control entries
 
-  #open(ttlMs: number, at: OrderAt): Verdict {
+  #open({ ttlMs, announceEnd = false }: OpenSessionProposal, at: OrderAt): Verdict {
     if (this.#state.sessions.count >= limits.sessionsMax) {
       return { kind: "answered", answer: failed("OVERLOADED", "none") };
     }
-    return this.#sessionEntry(0, 0, { op: "open", ttlMs: sessionTtl(ttlMs) }, at);
+    return this.#sessionEntry(0, 0, { op: "open", ttlMs: sessionTtl(ttlMs), announceEnd }, at);
   }
 
-  #ofSession(id: number, control: SessionControl, at: OrderAt): Verdict {
-    if (this.#state.sessions.ttlOf(id) === undefined) {
-      return { kind: "refused", answer: failed("SESSION_UNKNOWN", "unknown") };
+  #ofSession(id: number, order: (id: number) => Verdict): Verdict {
+    if (this.#state.sessions.ttlOf(id) !== undefined) return order(id);
+    return { kind: "refused", answer: failed("SESSION_UNKNOWN", "unknown") };
+  }
+
+  #endSession(session: number, end: SessionEnd, at: OrderAt): ControlVerdict {
+    const { sessions } = this.#state;
+    if (!sessions.announces(session)) {
+      return this.#sessionEntry(session, 0, { op: end === "closed" ? "close" : "expire" }, at);
     }
-    return this.#sessionEntry(id, 0, control, at);
+    const ttlMs = sessions.ttlOf(session)!;
+    const payload = this.#parts.sessionEnd(session, end);
+    const answer = { kind: "session", session, ttlMs, time: this.#time(at) } as const;
+    return this.#make({ kind: "batch", recordCount: 1, session, serial: 0, payload }, at, answer);
   }
 
   #sessionEntry(
@@ -294,29 +305,29 @@ export class LogSequencer implements Sequencer {
   }
 
   #control(
-    entry: { kind: ControlEntry["kind"]; session: number; serial: number; content: Uint8Array },
+    entry: { kind: Exclude<EntryKind, "batch">; session: number; serial: number; content: Uint8Array },
+    at: OrderAt,
+    answer?: AppendAnswer,
+  ): ControlVerdict {
+    const { kind, session, serial, content } = entry;
+    const payload = { batch: content, guards: emptyPayload.guards };
+    return this.#make({ kind, recordCount: 0, session, serial, payload }, at, answer);
+  }
+
+  /** An entry that no client sent. */
+  #make(
+    entry: Pick<ControlEntry, "kind" | "recordCount" | "session" | "serial" | "payload">,
     at: OrderAt,
     answer: AppendAnswer = failed("LEADER_LOST", "unknown"),
   ): ControlVerdict {
-    const { kind, session, serial, content } = entry;
-    const firstPosition = this.#state.nextPosition;
-    const time = this.#time(at);
-    const facts = {
-      slot: at.slot,
-      kind,
-      firstPosition,
-      recordCount: 0,
-      time,
-      session,
-      serial,
-      guardLength: 0,
-    } as const;
-    const fault = this.#state.take(facts, emptyPayload.guards, content, this.#overlay);
+    const { kind, payload } = entry;
+    const place = { firstPosition: this.#state.nextPosition, time: this.#time(at) };
+    const facts = { ...entry, ...place, slot: at.slot, guardLength: payload.guards.length };
+    const fault = this.#state.take(facts, payload, this.#parts, this.#overlay);
     assert(fault === undefined, () => `a ${kind} entry was judged and cannot be ordered: ${fault}`);
     this.#noteSnapshot(facts);
-    const payload = { batch: content, guards: emptyPayload.guards };
-    const batchChecksum = this.#parts.checksum(content);
-    return { kind: "control", entry: { kind, session, serial, firstPosition, time, payload, batchChecksum }, answer };
+    const batchChecksum = this.#parts.checksum(payload.batch);
+    return { kind: "control", entry: { ...entry, ...place, batchChecksum }, answer };
   }
 
   /**

@@ -1,12 +1,14 @@
 import { assert } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Slot } from "../base/types.ts";
-import type { SessionOutcome, SessionSnapshot } from "../core/sequencer.ts";
+import type { SessionEnd, SessionOutcome, SessionSnapshot } from "../core/sequencer.ts";
 import type { UndoLog } from "./undo.ts";
 
 interface Session {
   readonly id: number;
   readonly ttlMs: number;
+  /** A batch says when it ends: no other entry may end it. */
+  readonly announceEnd: boolean;
   /** Log time from which on it may be expired. Moves with each of its entries. */
   expiresAt: number;
   /** By serial, ascending: the last limits.sessionWindow of them. */
@@ -15,6 +17,14 @@ interface Session {
   forgotten: boolean;
   /** Of the outcomes, those in undecided slots. */
   inFlight: number;
+}
+
+/** How an entry ends a session. */
+export interface EndFacts {
+  readonly slot: Slot;
+  readonly time: number;
+  readonly end: SessionEnd;
+  readonly isAnnounced: boolean;
 }
 
 /** What a request's serial says, before anything else is looked at. */
@@ -36,8 +46,8 @@ export class Sessions {
 
   static load(snapshots: readonly SessionSnapshot[]): Sessions {
     const sessions = new Sessions();
-    for (const { id, ttlMs, expiresAt, forgotten, outcomes } of snapshots) {
-      sessions.#sessions.set(id, { id, ttlMs, expiresAt, forgotten, outcomes: [...outcomes], inFlight: 0 });
+    for (const { outcomes, ...session } of snapshots) {
+      sessions.#sessions.set(session.id, { ...session, outcomes: [...outcomes], inFlight: 0 });
     }
     return sessions;
   }
@@ -46,13 +56,7 @@ export class Sessions {
   save(): SessionSnapshot[] {
     return [...this.#sessions.values()]
       .sort((a, b) => a.id - b.id)
-      .map(({ id, ttlMs, expiresAt, forgotten, outcomes }) => ({
-        id,
-        ttlMs,
-        expiresAt,
-        forgotten,
-        outcomes: [...outcomes],
-      }));
+      .map(({ inFlight: _, outcomes, ...session }) => ({ ...session, outcomes: [...outcomes] }));
   }
 
   get count(): number {
@@ -61,6 +65,11 @@ export class Sessions {
 
   ttlOf(id: number): number | undefined {
     return this.#sessions.get(id)?.ttlMs;
+  }
+
+  /** Whether a batch must say that it ends. */
+  announces(id: number): boolean {
+    return this.#sessions.get(id)?.announceEnd ?? false;
   }
 
   /** A session that may be expired at this log time, if there is one. */
@@ -84,9 +93,15 @@ export class Sessions {
 
   // ---- What entries do. Each returns what is wrong with the entry, if anything is, and changes nothing then.
 
-  open(id: Slot, ttlMs: number, time: number, undo: UndoLog | undefined): string | undefined {
+  open(
+    id: Slot,
+    { ttlMs, announceEnd }: { readonly ttlMs: number; readonly announceEnd: boolean },
+    time: number,
+    undo: UndoLog | undefined,
+  ): string | undefined {
     if (this.#sessions.has(id)) return `session ${id} is opened twice`;
-    this.#sessions.set(id, { id, ttlMs, expiresAt: time + ttlMs, outcomes: [], forgotten: false, inFlight: 0 });
+    const expiresAt = time + ttlMs;
+    this.#sessions.set(id, { id, ttlMs, announceEnd, expiresAt, outcomes: [], forgotten: false, inFlight: 0 });
     undo?.add(id, () => this.#sessions.delete(id));
     return undefined;
   }
@@ -102,19 +117,16 @@ export class Sessions {
     return undefined;
   }
 
-  close(slot: Slot, id: number, undo: UndoLog | undefined): string | undefined {
+  /** By an entry of this time, which says so in a record where the session asks for it, and only there. */
+  end(id: number, { slot, time, end, isAnnounced }: EndFacts, undo: UndoLog | undefined): string | undefined {
     const session = this.#sessions.get(id);
     if (session === undefined) return `session ${id} is not open`;
+    const { announceEnd, expiresAt } = session;
+    if (announceEnd !== isAnnounced) return `the end of session ${id} must ${announceEnd ? "" : "not "}be announced`;
+    if (end === "expired" && time < expiresAt) return `session ${id} expires at ${time}, before its time ${expiresAt}`;
     this.#sessions.delete(id);
     undo?.add(slot, () => this.#sessions.set(id, session));
     return undefined;
-  }
-
-  expire(slot: Slot, id: number, time: number, undo: UndoLog | undefined): string | undefined {
-    const expiresAt = this.#sessions.get(id)?.expiresAt;
-    if (expiresAt !== undefined && time < expiresAt)
-      return `session ${id} expires at ${time}, before its time ${expiresAt}`;
-    return this.close(slot, id, undo);
   }
 
   /** A request of the session stands in the log, as a batch or as a refusal. */

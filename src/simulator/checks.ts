@@ -6,8 +6,9 @@ import type { Entry } from "../core/entry.ts";
 import type { AcceptedMessage, Message, PromiseMessage } from "../core/message.ts";
 import type { Replica, ReplicaView } from "../core/replica.ts";
 import type { Coverage } from "./coverage.ts";
-import { check, type Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Shadow } from "./shadow.ts";
+import { check } from "./violation.ts";
 
 /** What the checks look at of one node. The shadow outlives its crashes. */
 export interface CheckedNode {

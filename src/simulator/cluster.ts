@@ -9,7 +9,7 @@ import { Checks } from "./checks.ts";
 import { fromMs, VirtualClock } from "./clock.ts";
 import { Coverage } from "./coverage.ts";
 import { isLabelled, numberOf } from "./labelled-batch.ts";
-import { check, Ledger } from "./ledger.ts";
+import { Ledger } from "./ledger.ts";
 import { makeOpenNodeStore } from "./node-store.ts";
 import { Random } from "./random.ts";
 import { RequestDesk } from "./request-desk.ts";
@@ -17,6 +17,7 @@ import { SimNetwork } from "./sim-network.ts";
 import { SimNode } from "./sim-node.ts";
 import type { ReplicaPart, SimWorld } from "./sim-world.ts";
 import { Trace, type WatchTrace } from "./trace.ts";
+import { check } from "./violation.ts";
 import { appendOf, Workload, type WorkloadPlan } from "./workload.ts";
 
 export interface ClusterOptions {

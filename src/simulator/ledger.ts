@@ -1,15 +1,8 @@
 import type { Hash, Position, Slot } from "../base/types.ts";
 import type { AppendAnswer } from "../core/effect.ts";
 import { type Entry, nextPositionOf } from "../core/entry.ts";
-
-/** A broken promise of the product, found by a check. */
-export class Violation extends Error {
-  override readonly name = "Violation";
-}
-
-export function check(condition: boolean, describe: () => string): asserts condition {
-  if (!condition) throw new Violation(describe());
-}
+import { type AnnouncedEnd, SessionEnds } from "./session-ends.ts";
+import { check } from "./violation.ts";
 
 interface Append {
   readonly id: number;
@@ -37,6 +30,7 @@ export class Ledger {
   readonly #entries: Entry[] = [];
   readonly #appends = new Map<number, Append>();
   readonly #appendOf: (entry: Entry) => number | undefined;
+  readonly #sessionEnds = new SessionEnds();
   /** Everything below is acknowledged to someone, or was the result of a finished linearizable read. */
   #floor = 1 as Position;
   #acknowledged = 0;
@@ -62,6 +56,11 @@ export class Ledger {
   /** Position that a linearizable read that begins now must reach. */
   get floor(): Position {
     return this.#floor;
+  }
+
+  /** The batches that announce the end of a session. */
+  get announcedEnds(): readonly AnnouncedEnd[] {
+    return this.#sessionEnds.announced;
   }
 
   get acknowledged(): number {
@@ -98,7 +97,8 @@ export class Ledger {
     );
     check(last === undefined || entry.time >= last.time, () => `time goes back at ${describe(entry)}`);
     this.#entries.push(entry);
-    if (entry.kind === "batch") this.#land(entry);
+    const isAnnouncement = this.#sessionEnds.take(entry, this.#nowUs());
+    if (entry.kind === "batch" && !isAnnouncement) this.#land(entry);
     return { isNew: true };
   }
 

@@ -3,11 +3,11 @@ import type { AppendAnswer } from "../core/effect.ts";
 import type { Guards } from "../core/guards.ts";
 import type { LogInput, LogOutput, RecordLabels } from "../linearizability/log-model.ts";
 import { labelledBatch } from "./labelled-batch.ts";
-import { check } from "./ledger.ts";
 import type { Call, LogClientWorld } from "./log-clients.ts";
 import type { Random } from "./random.ts";
 import type { ProposalBody } from "./request-desk.ts";
 import type { SimNode } from "./sim-node.ts";
+import { check } from "./violation.ts";
 
 const tags = ["red", "green", "blue"];
 const types = ["made", "moved"];
@@ -55,6 +55,7 @@ export class LogClient {
     if (draw < 0.25) this.#askTail(done);
     else if (draw < 0.3) this.#askFence(done);
     else if (draw < 0.4 && this.#session === undefined) this.#openSession(done);
+    else if (draw < 0.33 && this.#session !== undefined) this.#closeSession(this.#session, done);
     else this.#append(done);
   }
 
@@ -101,8 +102,23 @@ export class LogClient {
       }
       done();
     };
-    desk.propose(this.#chooseNode(), { kind: "openSession", ttlMs: plan.sessionTtlMs }, end);
+    const announceEnd = this.#random.chance(0.5);
+    desk.propose(this.#chooseNode(), { kind: "openSession", ttlMs: plan.sessionTtlMs, announceEnd }, end);
     clock.after(plan.patienceUs, () => end("lost"));
+  }
+
+  /** Whatever is answered: nothing is asked in its name any more. */
+  #closeSession(session: number, done: () => void): void {
+    const { desk, clock, plan } = this.#world;
+    this.#session = undefined;
+    let isEnded = false;
+    const end = (): void => {
+      if (isEnded) return;
+      isEnded = true;
+      done();
+    };
+    desk.propose(this.#chooseNode(), { kind: "closeSession", session }, end);
+    clock.after(plan.patienceUs, end);
   }
 
   // ---- What changes the log

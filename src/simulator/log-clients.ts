@@ -3,13 +3,15 @@ import { checkLinearizable } from "../linearizability/checker.ts";
 import { explain } from "../linearizability/explain.ts";
 import type { Operation } from "../linearizability/history.ts";
 import { type LogInput, type LogOutput, makeLogModel } from "../linearizability/log-model.ts";
+import { sessionEndType } from "../machine/machine.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
-import { check, type LandedAppend, type Ledger } from "./ledger.ts";
+import type { LandedAppend, Ledger } from "./ledger.ts";
 import { LogClient } from "./log-client.ts";
 import type { Random } from "./random.ts";
 import type { RequestDesk } from "./request-desk.ts";
 import type { SimNode } from "./sim-node.ts";
+import { check } from "./violation.ts";
 
 export interface LogClientsPlan {
   readonly count: number;
@@ -81,7 +83,8 @@ export class LogClients {
   /** Judges what all clients saw. Appends without an outcome have the one that the one history shows. */
   check(): void {
     const { ledger, coverage } = this.#world;
-    const history = [...this.#calls.map((call) => this.#settled(call)), ...this.#appendsOfOthers()];
+    const ends = this.#announcedEnds();
+    const history = [...this.#calls.map((call) => this.#settled(call)), ...this.#appendsOfOthers(), ...ends];
     const model = makeLogModel();
     const verdict = checkLinearizable(model, history, { timeMs: checkMs });
     check(verdict.kind === "linearizable", () => explain(model, verdict));
@@ -89,6 +92,7 @@ export class LogClients {
     for (const { input, result } of this.#calls) {
       coverage.count(`history.${result.kind === "ok" ? result.output.kind : `${input.kind}.${result.kind}`}`);
     }
+    coverage.add("history.sessionEnds", ends.length);
     coverage.add("history.entries", ledger.end - 1);
   }
 
@@ -96,6 +100,16 @@ export class LogClients {
     if (input.kind !== "append" || result.kind !== "unknown") return { client, input, invokedAt, result };
     const landed = this.#world.ledger.landed(number);
     return { client, input, invokedAt, result: landed === undefined ? { kind: "none" } : resultOf(landed) };
+  }
+
+  /** The sequencer's own batches: one that nobody waits for may come at any time. */
+  #announcedEnds(): Operation<LogInput, LogOutput>[] {
+    return this.#world.ledger.announcedEnds.map(({ entry, decidedUs }) => ({
+      client: "sequencer",
+      input: { kind: "append", records: [{ type: sessionEndType, tags: [] }], guards: {} },
+      invokedAt: 0,
+      result: { kind: "ok", output: { kind: "appended", first: entry.firstPosition }, returnedAt: decidedUs },
+    }));
   }
 
   /** The workload appends too: records without labels. */

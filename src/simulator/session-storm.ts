@@ -3,10 +3,11 @@ import type { AppendAnswer } from "../core/effect.ts";
 import type { VirtualClock } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
 import { labelledBatch } from "./labelled-batch.ts";
-import { check, type Ledger } from "./ledger.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Random } from "./random.ts";
 import type { RequestDesk } from "./request-desk.ts";
 import type { SimNode } from "./sim-node.ts";
+import { check } from "./violation.ts";
 
 export interface StormPlan {
   readonly sessions: number;

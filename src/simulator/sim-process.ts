@@ -12,7 +12,6 @@ import type { BackgroundWrite } from "../storage/write.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import type { CheckedNode } from "./checks.ts";
 import { describeEffect, describeEvent, isChatter, isChatterEffect } from "./describe.ts";
-import { Violation } from "./ledger.ts";
 import type { NodeStore } from "./node-store.ts";
 import { Observer } from "./observer.ts";
 import type { Random } from "./random.ts";
@@ -20,6 +19,7 @@ import { type SimDisk, SimulatedCrash } from "./sim-disk.ts";
 import { SimLoop, tickMs } from "./sim-loop.ts";
 import { type DiskConditions, SimStorage } from "./sim-storage.ts";
 import type { ReplicaPart, SimWorld } from "./sim-world.ts";
+import { Violation } from "./violation.ts";
 
 export interface ProcessOptions {
   readonly node: CheckedNode;

@@ -4,7 +4,6 @@ import { fromMs } from "./clock.ts";
 import { Cluster } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
-import { check } from "./ledger.ts";
 import { drawPlan, type Strike } from "./plan.ts";
 import { Random } from "./random.ts";
 import { RunFailure } from "./run.ts";
@@ -12,6 +11,7 @@ import { SessionStorm, type StormPlan } from "./session-storm.ts";
 import { calmNetwork } from "./sim-network.ts";
 import { fastDisk } from "./sim-storage.ts";
 import type { WatchTrace } from "./trace.ts";
+import { check } from "./violation.ts";
 
 export interface StormOptions {
   readonly seed: number;

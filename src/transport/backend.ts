@@ -3,11 +3,11 @@ import type { Position } from "../base/types.ts";
 import type { Guards, Query } from "../core/guards.ts";
 import type { Direction, NodeStatus } from "../format/api-codec.ts";
 import type { DropHoldResponse, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
-import type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
+import type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 import type { AppendCaller } from "./append-caller.ts";
 
 export type { NodeStatus, PeerStatus } from "../format/api-codec.ts";
-export type { FenceResponse, KeepSessionResponse, OpenSessionResponse } from "../format/session-codec.ts";
+export type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 
 /** What the gRPC services need of a node. The engine is one; tests may put another in its place. */
 export interface LogBackend {
@@ -25,8 +25,8 @@ export interface LogBackend {
   hasRoom(): boolean;
   whenRoom(callback: () => void): void;
 
-  /** Opens a session; `ttlMs` is brought within the limits. Resolves once it is durable on a majority, as all of these do. */
-  openSession(ttlMs: number): Promise<OpenSessionResponse>;
+  /** Opens a session; its ttl is brought within the limits. Resolves once it is durable on a majority, as all of these do. */
+  openSession(terms: SessionTerms): Promise<OpenSessionResponse>;
   /** @throws PaxlogError SESSION_UNKNOWN, or what an append may be refused with; so do the next two. */
   keepSession(session: number): Promise<KeepSessionResponse>;
   closeSession(session: number): Promise<void>;

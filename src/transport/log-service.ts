@@ -73,8 +73,9 @@ export function makeLogService(context: ServiceContext) {
     },
     checkTail: unary(context, (call, signal) => checkTail(context, call.request, signal)),
     openSession: unary(context, async (call) => {
-      const { ttlMs } = logRequestOf(openSessionRequestCodec.decode(call.request));
-      return openSessionResponseCodec.encode(await context.backend.openSession(ttlMs || limits.sessionTtlMsDefault));
+      const { ttlMs, announceEnd } = logRequestOf(openSessionRequestCodec.decode(call.request));
+      const terms = { ttlMs: ttlMs || limits.sessionTtlMsDefault, announceEnd };
+      return openSessionResponseCodec.encode(await context.backend.openSession(terms));
     }),
     keepSession: unary(context, async (call) => {
       const { session } = logRequestOf(keepSessionRequestCodec.decode(call.request));

@@ -108,6 +108,17 @@ describeEveryWay((subject) => {
     await two.close();
   });
 
+  test("one whose end is announced ends by a record of the log, another one without", async () => {
+    const { log, other } = subject;
+    const from = await tailOf(log);
+    const silent = await log.session();
+    const session = await other.session({ announceEnd: true });
+    await session.append({ value: "last" });
+    await Promise.all([session.close(), silent.close()]);
+    expect((await recordsFrom(log, from)).map(({ type }) => type)).toEqual([undefined, "$session"]);
+    expect(await failureOf(log.session({ resume: session.state }))).toMatchObject({ code: "SESSION_UNKNOWN" });
+  });
+
   test.runIf(subject.way.hasMore)(
     "a session that nobody keeps expires by the time of the log, idle as the log is",
     {
@@ -116,12 +127,13 @@ describeEveryWay((subject) => {
     async () => {
       const { log } = subject;
       const gone = await subject.another();
-      const session = await gone.session({ ttlMs: 1_000 });
-      await session.append({ value: "x" }, { serial: 1 });
+      const session = await gone.session({ ttlMs: 1_000, announceEnd: true });
+      const { position } = await session.append({ value: "x" }, { serial: 1 });
       const { state } = session;
       // As if its process had died: nothing keeps it any more.
       await gone.close();
-      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      const types = async () => (await recordsFrom(log, position + 1)).map(({ type }) => type);
+      await expect.poll(types, { timeout: 30_000, interval: 100 }).toEqual(["$session"]);
       const tail = await tailOf(log);
       expect(await failureOf(log.session({ resume: state }))).toMatchObject({ code: "SESSION_UNKNOWN" });
       expect(await tailOf(log)).toBe(tail);

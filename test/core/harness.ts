@@ -29,6 +29,10 @@ export const parts: EntryParts = {
   batchOf: (entry) => entry.bytes.subarray(entry.guardLength),
   guardsOf: (entry) => entry.bytes.subarray(0, entry.guardLength),
   checksum: () => 0,
+  sessionEnd: (session, end) => {
+    const text = `!$session ${session} ${end}`;
+    return { batch: Buffer.from(text), guards: guardsOfText(text) };
+  },
   match: (entry, { query, from, end }) => {
     if (entry.kind !== "batch" || entry.firstPosition < from || entry.firstPosition >= end) return 0;
     const words = wordsOf(Buffer.from(parts.batchOf(entry)).toString());

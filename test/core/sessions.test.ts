@@ -227,3 +227,48 @@ test("the log's time follows the clock that its leader had when it took its ball
   cluster.settle();
   expect(time(second!) - time(first!)).toBe(50);
 });
+
+describe("a session whose end is announced", () => {
+  const open = (cluster: TestCluster, ttlMs?: number): number => {
+    const { leader } = cluster;
+    const terms = { ttlMs: ttlMs ?? 60_000, announceEnd: true };
+    const request = cluster.proposeControl(leader.id, { kind: "openSession", ...terms });
+    cluster.settle();
+    const answer = leader.answers.get(request);
+    return answer?.kind === "session" ? answer.session : 0;
+  };
+
+  test("is closed by a record that has the next position, and a repeated close finds it gone", () => {
+    const cluster = electedCluster(3);
+    const { leader } = cluster;
+    const session = open(cluster);
+    expect(answered(cluster, session, 1)).toMatchObject({ kind: "acknowledged", firstPosition: 1 });
+    const requests = [1, 2].map(() => cluster.proposeControl(leader.id, { kind: "closeSession", session }));
+    cluster.propose(leader.id, "behind");
+    cluster.settle();
+    cluster.run(2);
+    expect(leader.answers.get(requests[0]!)).toMatchObject({ kind: "session", session });
+    expect(leader.answers.get(requests[1]!)).toMatchObject({ kind: "failed", code: "SESSION_UNKNOWN" });
+    expect(batches(cluster)).toEqual([
+      "t1",
+      expect.stringMatching(new RegExp(`!\\$session ${session} closed$`)),
+      "behind",
+    ]);
+    expect(answered(cluster, session, 2)).toMatchObject({ code: "SESSION_UNKNOWN" });
+  });
+
+  test("says once that it expired, also where the leader that ordered this is lost before anybody knows", () => {
+    const cluster = electedCluster(3);
+    const old = cluster.leader;
+    const session = open(cluster, 2000);
+    const [follower] = followersOf(cluster);
+    cluster.isolate(old, followersOf(cluster));
+    cluster.run(40);
+    cluster.cut.clear();
+    cluster.run(12);
+    const ends = batches(cluster).filter((text) => text.includes("$session"));
+    expect(ends).toEqual([expect.stringMatching(new RegExp(`!\\$session ${session} expired$`))]);
+    expect(follower!.stops).toEqual([]);
+    expect(answered(cluster, session, 1)).toMatchObject({ code: "SESSION_UNKNOWN" });
+  });
+});

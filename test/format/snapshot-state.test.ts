@@ -31,6 +31,7 @@ const session = fc.record({
   ttlMs: whole,
   expiresAt: whole,
   forgotten: fc.boolean(),
+  announceEnd: fc.boolean(),
   outcomes: fc.array(outcome, { maxLength: 5 }),
 });
 const state = fc
@@ -85,7 +86,14 @@ describe("the content of a snapshot", () => {
     for (let count = 0; count < 200; count += 1) {
       const one = { slot: 1 as Slot, firstPosition: 1 as Position, recordCount: 7, time: 1, refusal: undefined };
       const outcomes = Array.from({ length: count }, (_, index) => ({ ...one, serial: index + 1 }));
-      const sessions = [1, 2].map((id) => ({ id, ttlMs: 1, expiresAt: 1, forgotten: false, outcomes }));
+      const sessions = [1, 2].map((id) => ({
+        id,
+        ttlMs: 1,
+        expiresAt: 1,
+        forgotten: false,
+        announceEnd: false,
+        outcomes,
+      }));
       const made = { ...fc.sample(state, 1)[0]!, sessions };
       expect(decodeSnapshot(encodeSnapshot(made, genesis))).toMatchObject({ kind: "ok", state: made });
     }

@@ -116,7 +116,7 @@ test("a failed guard of an independent append is no concern of those behind it",
 
 test("guards, sessions and the fence go over with their answers", async () => {
   const { memory, proxy } = await overMemory();
-  const { session } = await proxy.openSession(5_000);
+  const { session } = await proxy.openSession({ ttlMs: 5_000, announceEnd: false });
   expect(await proxy.keepSession(session)).toEqual({ ttlMs: 5_000, time: 2_000 });
   const guards = { expectedTail: position(1), fencingToken: 3, session: { id: session, serial: 1 } };
   expect(await appendGuarded(proxy, guards)).toMatchObject({ kind: "acknowledged", firstPosition: 1 });

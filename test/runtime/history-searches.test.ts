@@ -22,7 +22,7 @@ beforeEach(async () => {
   const node = await startLoneNode(temp.dir);
   await node.engine.linearize();
   // An entry without records in front: the head's slot is not that of the first record.
-  await node.engine.openSession(10_000);
+  await node.engine.openSession({ ttlMs: 10_000, announceEnd: false });
   for (let index = 1; index <= count; index += 1) {
     await appendWhenLed(node.engine, [{ value: ".".repeat(8000), tags: [`tenth ${index % 10}`, `own ${index}`] }]);
   }

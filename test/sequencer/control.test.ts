@@ -12,7 +12,8 @@ import {
 describe("the payload of a control entry", () => {
   const tail = (2 ** 40) as Position;
   const controls: SessionControl[] = [
-    { op: "open", ttlMs: 60_000 },
+    { op: "open", ttlMs: 60_000, announceEnd: false },
+    { op: "open", ttlMs: 60_000, announceEnd: true },
     { op: "keep" },
     { op: "close" },
     { op: "expire" },

@@ -2,7 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { type Hash, type NodeId, type Position, position, type Slot, slot } from "../../src/base/types.ts";
 import type { Entry } from "../../src/core/entry.ts";
-import { Ledger, Violation } from "../../src/simulator/ledger.ts";
+import { entryHeaderBytes } from "../../src/format/entry.ts";
+import { encodeSession, type SessionControl } from "../../src/sequencer/control.ts";
+import { Ledger } from "../../src/simulator/ledger.ts";
+import { Violation } from "../../src/simulator/violation.ts";
 
 /** An entry that follows another; the append's number stands in `serial`. */
 function entryAfter(before: Entry | undefined, append: number, change: Partial<Entry> = {}): Entry {
@@ -120,4 +123,45 @@ test("a linearizable read must show what was acknowledged, or read, before it be
   expect(() => ledger.readEnds("n3", ledger.floor, position(3))).toThrow(Violation);
   expect(() => ledger.readEnds("n3", floor, position(2))).toThrow(Violation);
   ledger.readEnds("n3", floor, position(3));
+});
+
+describe("an announced end of a session", () => {
+  const hash = (name: string) => ({ hash: name as Hash });
+  const control = (of: SessionControl, session = 0): Partial<Entry> => ({
+    kind: "session",
+    recordCount: 0,
+    session,
+    serial: 0,
+    bytes: Buffer.concat([Buffer.alloc(entryHeaderBytes), encodeSession(of)]),
+  });
+
+  /** The log of one session, the entries of which are decided in this order. */
+  function decide(announceEnd: boolean, ...changes: Partial<Entry>[]): Ledger {
+    const ledger = new Ledger((entry) => entry.serial);
+    ledger.appendBegins(7);
+    let last: Entry | undefined;
+    for (const [index, change] of [control({ op: "open", ttlMs: 1000, announceEnd }), ...changes].entries()) {
+      last = entryAfter(last, 0, { ...hash(`${index}`), ...change });
+      ledger.decided("n1", last);
+    }
+    return ledger;
+  }
+
+  const request = { session: 1, serial: 7 };
+  const end = { session: 1, serial: 0, recordCount: 1 };
+
+  test("is a batch that nobody appended", () => {
+    expect(decide(true, request, end).announcedEnds).toMatchObject([{ entry: { slot: 3, session: 1 } }]);
+  });
+
+  const broken: [string, boolean, Partial<Entry>[]][] = [
+    ["comes twice", true, [end, end]],
+    ["is followed by a request", true, [end, request]],
+    ["was not asked for", false, [end]],
+    ["is a control entry", true, [control({ op: "expire" }, 1)]],
+    ["is of a session that was never opened", true, [{ ...end, session: 2 }]],
+  ];
+  test.each(broken)("breaks a promise where it %s", (_, announceEnd, changes) => {
+    expect(() => decide(announceEnd, ...changes)).toThrow(Violation);
+  });
 });

@@ -38,6 +38,7 @@ const atLeast: Readonly<Record<string, number>> = {
   "history.refused": 20_000,
   "history.append.unknown": 500,
   "history.repeatedAnswer": 1000,
+  "history.sessionEnds": 500,
   historySearched: 20,
 };
 

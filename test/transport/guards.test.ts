@@ -220,6 +220,7 @@ describe("an AppendStream", () => {
     const { session } = await ask(logServicePaths.openSession, openSessionRequestCodec, openSessionResponseCodec, {
       logId: 1,
       ttlMs: 0,
+      announceEnd: false,
     });
     const once = (serial: number, id = session) => send(guarded({ session: { id, serial } }, `${serial}`));
     for (const serial of [1, 2, 1, 2, 3]) once(serial);
@@ -236,6 +237,7 @@ test("sessions and the fence are served, and their refusals say what was seen", 
   const opened = await ask(logServicePaths.openSession, openSessionRequestCodec, openSessionResponseCodec, {
     logId: 0,
     ttlMs: 0,
+    announceEnd: false,
   });
   expect(opened).toEqual({ session: 1000, ttlMs: limits.sessionTtlMsDefault, time: 1_000 });
   const id = { logId: 1, session: opened.session };

@@ -17,6 +17,7 @@ import type {
   ReadStep,
   RetainRequest,
   RetainResult,
+  SessionTerms,
   StoredBatch,
   Watch,
   Watched,
@@ -80,7 +81,7 @@ export class MemoryBackend implements LogBackend {
     return judged instanceof PaxlogError ? { kind: "failed", error: judged } : { kind: "acknowledged", ...judged };
   }
 
-  async openSession(ttlMs: number): Promise<OpenSessionResponse> {
+  async openSession({ ttlMs }: SessionTerms): Promise<OpenSessionResponse> {
     return this.#log.openSession(ttlMs);
   }
 
