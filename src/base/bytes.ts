@@ -53,3 +53,8 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 export function alignUp(value: number, unit: number): number {
   return Math.ceil(value / unit) * unit;
 }
+
+/** The same bytes as a Buffer, for what Node does with Buffers alone. No copy. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

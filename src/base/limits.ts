@@ -22,6 +22,16 @@ export const limits = {
   machineExecutesMax: 65_536,
   /** Replies that a handle remembers while own commands are under way. */
   machineRepliesMax: 262_144,
+  /** Reply of a machine on a node, as its codec writes it: a value of a built-in machine and what stands around it. */
+  machineReplyBytesMax: 68 * KiB,
+
+  /** Names and keys of the built-in machines, in bytes, and their values. A change of these or of those below is a new version. */
+  objectNameBytesMax: 1024,
+  objectValueBytesMax: 64 * KiB,
+  countersMax: 1024 * 1024,
+  registersMax: 1024 * 1024,
+  /** Names and values of all registers together. */
+  registersBytesMax: 256 * MiB,
 
   /** What a machine on a node says to one command: part of the state that every replica keeps. */
   replyBytesMax: 64 * KiB,
@@ -291,6 +301,11 @@ assert(
 );
 assert(limits.recordBytesMax < limits.batchBytesMax, "a record must fit a batch");
 assert(limits.machineExecutesMax <= limits.machineRepliesMax, "the replies of all that is under way are remembered");
+assert(
+  limits.objectValueBytesMax + 2 * limits.objectNameBytesMax + 256 <= limits.machineReplyBytesMax,
+  "the reply of a built-in machine has room for a value with its name",
+);
+assert(limits.objectValueBytesMax < limits.recordBytesMax, "a value fits a command");
 assert(limits.batchBytesMax <= limits.uncompressedBytesMax, "what fits a batch may be compressed");
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");

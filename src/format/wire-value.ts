@@ -4,6 +4,8 @@
 import { toHex, writeHex } from "../base/bytes.ts";
 import type { Hash, Uid } from "../base/types.ts";
 
+export { asBuffer } from "../base/bytes.ts";
+
 export type Decoded<T> =
   | { readonly kind: "ok"; readonly value: T }
   | { readonly kind: "malformed"; readonly reason: string };
@@ -47,6 +49,14 @@ export function safeNumber(value: WireNumber, what: string): number {
   return number;
 }
 
+/** A signed 64-bit field as a number from -2^53 + 1 to 2^53 - 1. */
+export function safeSigned(value: WireNumber, what: string): number {
+  if (value === undefined || value === null) return 0;
+  const number = typeof value === "number" ? value : (value.high | 0) * 0x1_0000_0000 + (value.low >>> 0);
+  if (!Number.isSafeInteger(number)) malformed(`${what} is not a whole number between -2^53 and 2^53`);
+  return number;
+}
+
 /** A time or an age in milliseconds, not below zero. */
 export function milliseconds(value: number | Absent, what: string): number {
   if (value === undefined || value === null) return 0;
@@ -86,9 +96,4 @@ export function idBytesOf(hex: Hash | Uid): Uint8Array {
   if (hex.length !== 2 * idBytes) throw new RangeError(`not ${idBytes} bytes in hexadecimal: ${hex}`);
   writeHex(bytes, 0, hex);
   return bytes;
-}
-
-/** gRPC wants a Buffer; the generated code promises no more than a Uint8Array. No copy. */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

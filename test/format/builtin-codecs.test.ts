@@ -1,0 +1,95 @@
+// Goal: whoever writes to the log may write anything: a codec gives back what was encoded, refuses what is none, and does nothing else.
+// Method: generated values there and back; random and damaged bytes.
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { limits } from "../../src/base/limits.ts";
+import * as counters from "../../src/format/builtin-counters.ts";
+import * as registers from "../../src/format/builtin-registers.ts";
+import type { Codec } from "../../src/machine/machine.ts";
+import * as values from "./builtin-values.ts";
+
+interface Case {
+  readonly what: string;
+  readonly codec: Codec<unknown>;
+  readonly value: fc.Arbitrary<unknown>;
+}
+
+function caseOf<Value>(what: string, codec: Codec<Value>, value: fc.Arbitrary<Value>): Case {
+  return { what, codec: codec as Codec<unknown>, value };
+}
+
+const cases: readonly Case[] = [
+  caseOf("a counter's command", counters.counterCommandCodec, values.counterCommand),
+  caseOf("a counter's reply", counters.counterReplyCodec, values.counterReply),
+  caseOf("a counter's question", counters.counterQuestionCodec, values.named),
+  caseOf("a counter's answer", counters.counterAnswerCodec, fc.maxSafeInteger()),
+  caseOf("a register's command", registers.registerCommandCodec, values.registerCommand),
+  caseOf("a register's reply", registers.registerReplyCodec, values.registerReply),
+  caseOf("a register's question", registers.registerQuestionCodec, values.named),
+  caseOf("a register's answer", registers.registerAnswerCodec, values.registerState),
+];
+
+/** Buffers and arrays of the same bytes are the same. */
+const comparable = (value: unknown): unknown => {
+  if (value instanceof Uint8Array) return [...value];
+  if (Array.isArray(value)) return value.map(comparable);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, comparable(each)]));
+};
+
+/** Decodes; whatever is decoded can be encoded again. Anything but TypeError is a fault of ours. */
+function tried(codec: Codec<unknown>, bytes: Uint8Array): void {
+  let value: unknown;
+  try {
+    value = codec.decode(bytes);
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError);
+    return;
+  }
+  expect(comparable(codec.decode(codec.encode(value)))).toEqual(comparable(value));
+}
+
+describe.each(cases)("$what", ({ codec, value }) => {
+  test("comes out of its bytes as it went in", () => {
+    fc.assert(
+      fc.property(value, (each) => {
+        expect(comparable(codec.decode(codec.encode(each)))).toEqual(comparable(each));
+      }),
+    );
+  });
+
+  test("is not made of bytes that are none", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => tried(codec, bytes)),
+      { numRuns: 200 },
+    );
+    const damage = fc.array(fc.record({ at: fc.nat(), byte: fc.nat({ max: 255 }) }), { minLength: 1, maxLength: 3 });
+    fc.assert(
+      fc.property(value, damage, fc.nat(), (each, places, cut) => {
+        const bytes = Uint8Array.from(codec.encode(each));
+        for (const { at, byte } of places) if (bytes.length > 0) bytes[at % bytes.length] = byte;
+        tried(codec, bytes);
+        tried(codec, bytes.subarray(0, cut % (bytes.length + 1)));
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("a name or value out of bounds", () => {
+  const { counterCommandCodec: counter } = counters;
+  const { registerCommandCodec: register } = registers;
+  test.each(["", "x".repeat(limits.objectNameBytesMax + 1), "ü".repeat(513), "\ud800"])("is refused: %#", (name) => {
+    expect(() => counter.encode({ kind: "add", name, delta: 1 })).toThrow(TypeError);
+  });
+
+  test("is refused, the largest ones are taken", () => {
+    const name = "ü".repeat(512);
+    const value = new Uint8Array(limits.objectValueBytesMax);
+    expect(register.decode(register.encode({ kind: "set", name, value }))).toMatchObject({ name });
+    const larger = new Uint8Array(limits.objectValueBytesMax + 1);
+    expect(() => register.encode({ kind: "set", name, value: larger })).toThrow("65537 bytes");
+    expect(() => counter.encode({ kind: "add", name, delta: 2 ** 53 })).toThrow(TypeError);
+    expect(() => counter.encode({ kind: "take", name, count: 0 })).toThrow("at least 1");
+  });
+});

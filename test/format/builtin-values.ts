@@ -1,0 +1,42 @@
+/** Generated values of the built-in machines' messages. */
+import fc from "fast-check";
+import type { CounterCommand, CounterReply } from "../../src/machine/builtin/counters.ts";
+import type { RegisterCommand, RegisterReply, RegisterState } from "../../src/machine/builtin/registers.ts";
+
+export const name = fc.oneof(fc.constantFrom("a", "b"), fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }));
+export const bytes = fc.uint8Array({ maxLength: 20 });
+export const named = fc.record({ name });
+const one = <Kind extends string>(...kinds: Kind[]): fc.Arbitrary<Kind> => fc.constantFrom(...kinds);
+
+export const counterCommand: fc.Arbitrary<CounterCommand> = fc.oneof(
+  fc.record({ kind: one("add"), name, delta: fc.maxSafeInteger() }),
+  fc.record({ kind: one("take"), name, count: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }) }),
+);
+
+export const counterReply: fc.Arbitrary<CounterReply> = fc.oneof(
+  fc.record({ kind: one("done"), before: fc.maxSafeInteger(), after: fc.maxSafeInteger() }),
+  fc.record({ kind: one("refused"), reason: one("OUT_OF_RANGE", "TOO_MANY_NAMES") }),
+);
+
+export const registerState: fc.Arbitrary<RegisterState> = fc.record({ version: fc.maxSafeNat(), value: bytes });
+
+export const registerCommand: fc.Arbitrary<RegisterCommand> = fc.oneof(
+  fc.record({ kind: one("set", "writeOnce"), name, value: bytes }),
+  fc.record({ kind: one("delete"), name }),
+  fc.record({
+    kind: one("compareAndSet"),
+    name,
+    expected: fc.oneof(
+      fc.record({ kind: one("version"), version: fc.maxSafeNat() }),
+      fc.record({ kind: one("value"), value: bytes }),
+    ),
+    next: fc.option(bytes, { nil: undefined }),
+  }),
+);
+
+export const registerReply: fc.Arbitrary<RegisterReply> = fc.record({
+  done: fc.boolean(),
+  version: fc.maxSafeNat(),
+  before: registerState,
+  refusal: fc.option(one("TOO_MANY_NAMES", "FULL"), { nil: undefined }),
+});
