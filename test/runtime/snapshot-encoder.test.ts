@@ -9,7 +9,14 @@ import { SnapshotEncoder } from "../../src/runtime/snapshot-encoder.ts";
 import { LogState } from "../../src/sequencer/log-state.ts";
 import type { BackgroundWrite } from "../../src/storage/write.ts";
 
-const session = (id: number): SessionSnapshot => ({ id, ttlMs: 1000, expiresAt: 5, forgotten: false, outcomes: [] });
+const session = (id: number): SessionSnapshot => ({
+  id,
+  ttlMs: 1000,
+  expiresAt: 5,
+  forgotten: false,
+  announceEnd: false,
+  outcomes: [],
+});
 
 const configuration: Genesis = {
   clusterId: "0123456789abcdef0123456789abcdef" as Uid,
