@@ -1,9 +1,11 @@
 import { assertNever } from "../base/assert.ts";
-import type { NodeId } from "../base/types.ts";
+import type { NodeId, Slot } from "../base/types.ts";
 import { fromMs, type VirtualClock } from "./clock.ts";
 import type { Coverage } from "./coverage.ts";
+import type { Ledger } from "./ledger.ts";
 import type { Plan, Strike } from "./plan.ts";
 import type { Random } from "./random.ts";
+import type { RequestDesk } from "./request-desk.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { SimNode } from "./sim-node.ts";
 import { fastDisk } from "./sim-storage.ts";
@@ -18,6 +20,8 @@ export class Faults {
   readonly #plan: Plan;
   readonly #coverage: Coverage;
   readonly #trace: Trace;
+  readonly #ledger: Ledger;
+  readonly #desk: RequestDesk;
   #isStopped = false;
   /** Nodes that stay down after the end. */
   #abandoned: ReadonlySet<SimNode> = new Set();
@@ -30,6 +34,8 @@ export class Faults {
     readonly plan: Plan;
     readonly coverage: Coverage;
     readonly trace: Trace;
+    readonly ledger: Ledger;
+    readonly desk: RequestDesk;
   }) {
     this.#clock = options.clock;
     this.#random = options.random;
@@ -38,6 +44,8 @@ export class Faults {
     this.#plan = options.plan;
     this.#coverage = options.coverage;
     this.#trace = options.trace;
+    this.#ledger = options.ledger;
+    this.#desk = options.desk;
   }
 
   start(): void {
@@ -53,6 +61,7 @@ export class Faults {
     this.#network.healAll();
     for (const node of this.#nodes) {
       node.diskConditions = fastDisk;
+      node.diskFull = false;
       node.disarm();
       if (abandoned.has(node)) node.crash();
       else if (node.isUp) node.resume();
@@ -131,6 +140,12 @@ export class Faults {
       case "stall":
         this.#stall(node);
         return;
+      case "fullDisk":
+        this.#fillDisk(node);
+        return;
+      case "trim":
+        for (const leader of this.#leaders()) this.#trim(leader);
+        return;
       case "clockJump":
         node.wallOffsetMs = this.#random.between(-3_600_000, 3_600_000);
         return;
@@ -158,6 +173,25 @@ export class Faults {
     node.diskConditions = { ...this.#plan.disk, stallRate: 1, stallMaxUs: fromMs(3000) };
     this.#clock.after(this.#outage(), () => {
       if (!this.#isStopped) node.diskConditions = this.#plan.disk;
+    });
+  }
+
+  #fillDisk(node: SimNode): void {
+    node.diskFull = true;
+    this.#clock.after(this.#outage(), () => {
+      node.diskFull = false;
+    });
+  }
+
+  /** Moves the head to any entry that the leader shows. */
+  #trim(leader: SimNode): void {
+    const { visibleEnd, retained } = leader.replica!.view;
+    const slot = this.#random.between(retained.head.slot, visibleEnd) as Slot;
+    const entry = this.#ledger.entryAt(slot);
+    if (entry === undefined || slot >= visibleEnd) return;
+    const to = { position: entry.firstPosition, slot };
+    this.#desk.propose(leader, { kind: "trim", to }, (answer) => {
+      if (answer !== "lost" && answer.kind === "trimmed") this.#coverage.count("trimmed");
     });
   }
 

@@ -23,6 +23,8 @@ export const strikes = [
   "pauseLeader",
   "stall",
   "clockJump",
+  "fullDisk",
+  "trim",
 ] as const;
 export type Strike = (typeof strikes)[number];
 
@@ -56,6 +58,8 @@ export function drawPlan(random: Random): Plan {
     const meanUs = fromMs(random.pick([150, 500, 1000, 2000]));
     if (random.chance(strikeRate)) strikeMeanUs.set(strike, meanUs);
   }
+  // The model of what clients are told knows of no trims.
+  const trims = strikeMeanUs.has("trim");
   return {
     nodeCount,
     faultsUs: fromMs(random.between(1500, 5000)),
@@ -69,7 +73,7 @@ export function drawPlan(random: Random): Plan {
     turnDelayUs: random.pick([0, 50, 500]),
     drifts: Array.from({ length: nodeCount }, () => (random.chance(0.3) ? 0.95 + random.unit() * 0.1 : 1)),
     endsWithMinorityDown: random.chance(0.3),
-    logClients: drawLogClients(random),
+    logClients: { ...drawLogClients(random), ...(trims ? { count: 0 } : {}) },
   };
 }
 

@@ -57,8 +57,8 @@ export function runSeed(options: RunOptions): RunReport {
     onCrash: (node) => faults?.restartLater(node),
   });
   const { clock, network, nodes, coverage, trace, random } = cluster;
-  faults = new Faults({ clock, random: random.fork(), network, nodes, plan, coverage, trace });
   const { ledger, desk } = cluster;
+  faults = new Faults({ clock, random: random.fork(), network, nodes, plan, coverage, trace, ledger, desk });
   const clientWorld = {
     clock,
     hashing: options.hashing,

@@ -27,6 +27,8 @@ export class SimNode implements CheckedNode {
   #incarnation = 0;
   #tornEnds = "";
   diskConditions: DiskConditions = fastDisk;
+  /** Whether its disk says that there is no room; what is written is written all the same. */
+  diskFull = false;
   /** How much this node's wall clock is ahead. */
   wallOffsetMs = 0;
   /** Length of this node's second, in seconds; counts from its next start on. */
@@ -82,6 +84,7 @@ export class SimNode implements CheckedNode {
       drift: this.drift,
       diskConditions: () => this.diskConditions,
       wallMs: () => this.#wallMs(),
+      isDiskFull: () => this.diskFull,
       onPowerLoss: (where) => this.#losePower(where),
     });
     this.#process = process;

@@ -30,6 +30,7 @@ export interface ProcessOptions {
   readonly drift: number;
   readonly diskConditions: () => DiskConditions;
   readonly wallMs: () => number;
+  readonly isDiskFull: () => boolean;
   /** The power failed in the middle of a turn or of a commit: this process must be killed. */
   readonly onPowerLoss: (where: "turn" | "commit") => void;
 }
@@ -45,6 +46,7 @@ export class SimProcess {
   readonly #world: SimWorld;
   readonly #random: Random;
   readonly #wallMs: () => number;
+  readonly #isDiskFull: () => boolean;
   readonly #onPowerLoss: (where: "turn" | "commit") => void;
   readonly #storage: SimStorage;
   readonly #history: History;
@@ -73,6 +75,7 @@ export class SimProcess {
     this.#world = world;
     this.#random = random;
     this.#wallMs = options.wallMs;
+    this.#isDiskFull = options.isDiskFull;
     this.#onPowerLoss = options.onPowerLoss;
     this.store = store;
     this.replica = world.makeReplica({
@@ -114,7 +117,7 @@ export class SimProcess {
           wallMs: this.#wallMs(),
           monotonicMs: this.#monotonicMs,
           loopLagMs,
-          diskFull: false,
+          diskFull: this.#isDiskFull(),
         }),
     });
   }

@@ -80,7 +80,7 @@ export function runStorm({ seed, appends, hashing, watch }: StormOptions): Storm
     outageMaxUs: fromMs(outageMaxMs),
     disk: fastDisk,
   };
-  faults = new Faults({ clock, random: random.fork(), network, nodes, plan: faultPlan, coverage, trace });
+  faults = new Faults({ clock, random: random.fork(), network, nodes, plan: faultPlan, coverage, trace, ledger, desk });
   const sessions = new SessionStorm(
     { clock, hashing, ledger, coverage, desk, nodes: () => nodes, plan: storm },
     random.fork(),

@@ -40,6 +40,8 @@ const atLeast: Readonly<Record<string, number>> = {
   "history.repeatedAnswer": 1000,
   "history.sessionEnds": 500,
   historySearched: 20,
+  trimmed: 40,
+  "strike.fullDisk": 300,
 };
 
 test(`${seedCount} seeds keep every promise, and meet what they are for`, { timeout: 600_000 }, () => {
