@@ -115,7 +115,7 @@ function messageWorks(
 ): Work[] {
   const crc32c = hashing.crc32c(batch);
   const request = appendStreamRequestCodec.encode({ logId: 1, batch, crc32c });
-  const stored = { firstPosition: 1, recordCount: records, time: 1, batch, crc32c };
+  const stored = { firstPosition: 1, recordCount: records, time: 1, session: 0, batch, crc32c };
   const response = readResponseCodec.encode({ batches: [stored], tail: records + 1, caughtUp: true });
   return [
     named("append request encode", () =>

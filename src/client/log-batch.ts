@@ -7,6 +7,8 @@ export interface LogRecord {
   readonly position: number;
   /** Milliseconds since 1970 as the log counts them: never smaller at a later position. */
   readonly time: number;
+  /** The session in which it was appended; 0: none. Nobody else can append in its name. */
+  readonly session: number;
   readonly type: string | undefined;
   readonly tags: readonly string[];
   readonly value: Uint8Array;
@@ -19,6 +21,7 @@ export interface LogBatchParts {
   /** How many records the bytes hold. */
   readonly encodedCount: number;
   readonly time: number;
+  readonly session: number;
   /** Those that are handed out, by their ordinals in the bytes: neighbours, or any of them. */
   readonly at: { readonly begin: number; readonly count: number } | readonly number[];
   /** Of the first one. */
@@ -78,6 +81,7 @@ export class LogBatch {
     return {
       position: this.#positionOf(index),
       time: this.time,
+      session: this.#parts.session,
       type: view.type(at),
       tags: view.tags(at),
       value: view.value(at),

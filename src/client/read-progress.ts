@@ -82,12 +82,13 @@ export class ReadProgress {
     const count = Math.min(high - low, this.#recordsLeft);
     if (count <= 0) return "none";
     const first = this.#forward ? low : high - count;
-    const { batch: bytes, recordCount: encodedCount, time } = stored;
-    return new LogBatch({ bytes, encodedCount, time, first, at: { begin: first - stored.firstPosition, count } });
+    const { batch: bytes, recordCount: encodedCount, time, session } = stored;
+    const at = { begin: first - stored.firstPosition, count };
+    return new LogBatch({ bytes, encodedCount, time, session, first, at });
   }
 
   #chosen(stored: ReadBatch, ordinals: readonly number[]): LogBatch | "none" {
-    const { firstPosition, recordCount, selected = false, time } = stored;
+    const { firstPosition, recordCount, selected = false, time, session } = stored;
     const [low, high] = this.#window(firstPosition, firstPosition + recordCount);
     const at: number[] = [];
     const positions: number[] = [];
@@ -103,6 +104,7 @@ export class ReadProgress {
       bytes: stored.batch,
       encodedCount: selected ? ordinals.length : recordCount,
       time,
+      session,
       first: positions[begin] ?? 0,
       at: at.slice(begin, end),
       positions: positions.slice(begin, end),

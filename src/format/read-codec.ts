@@ -43,6 +43,8 @@ export interface ReadBatch {
   /** Of the batch in the log. */
   readonly recordCount: number;
   readonly time: number;
+  /** In which it was appended; 0: none. */
+  readonly session: number;
   readonly batch: Uint8Array;
   readonly crc32c: number;
   /** Which records match, ascending; absent: all. */
@@ -187,8 +189,8 @@ function readResponseBody(value: Omit<ReadResponse, "batches">): paxlog.v1.ReadR
 }
 
 function readBatchPieces({ batch, ...fields }: ReadBatch): Uint8Array[] {
-  const { firstPosition, recordCount, time, crc32c, ordinals, selected } = fields;
-  const own = { firstPosition, recordCount, time, crc32c };
+  const { firstPosition, recordCount, time, session, crc32c, ordinals, selected } = fields;
+  const own = { firstPosition, recordCount, time, crc32c, ...(session > 0 && { session }) };
   const chosen = ordinals === undefined ? own : { ...own, ordinals: ordinals as number[], selected: selected ?? false };
   const rest = wire.ReadBatch.encode(chosen).finish();
   const batchHead = bytesFieldHead(batchField, batch.length);
@@ -203,6 +205,7 @@ function readBatchOf(body: paxlog.v1.ReadBatch.$Properties): ReadBatch {
     firstPosition: safeNumber(body.firstPosition, "first_position"),
     recordCount,
     time: safeNumber(body.time, "time"),
+    session: safeNumber(body.session, "session"),
     batch: body.batch ?? noBytes,
     crc32c: body.crc32c ?? 0,
   };

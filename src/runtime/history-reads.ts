@@ -272,6 +272,7 @@ function storedBatch(entry: Entry): StoredBatch {
     firstPosition: entry.firstPosition,
     recordCount: entry.recordCount,
     time: entry.time,
+    session: entry.session,
     batch: batchOf(entry),
     crc32c: entry.batchChecksum,
   };

@@ -141,6 +141,8 @@ export interface StoredBatch {
   readonly firstPosition: Position;
   readonly recordCount: number;
   readonly time: number;
+  /** In which it was appended; 0: none. */
+  readonly session: number;
   readonly batch: Uint8Array;
   readonly crc32c: number;
   /** Of a read with a query: the records that match, ascending; absent: all of them. */

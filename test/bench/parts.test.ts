@@ -18,6 +18,7 @@ function logOf(...values: string[]): Log {
       return {
         position: from + index,
         time: 1,
+        session: 0,
         type: undefined,
         tags: [],
         value: Buffer.from(text),

@@ -16,7 +16,7 @@ const zstdZeros = Buffer.from("KLUv/aAAABAAVAAAEAAAAQD7/znAAgIAEAACABAAAgAQAAIAE
 const hasZstd = compressorOf("auto")?.codec === "zstd";
 
 const logBatch = (bytes: Uint8Array, count: number): LogBatch =>
-  new LogBatch({ bytes, encodedCount: count, at: { begin: 0, count }, first: 1, time: 0 });
+  new LogBatch({ bytes, encodedCount: count, at: { begin: 0, count }, first: 1, time: 0, session: 0 });
 const textOf = (value: Uint8Array) => Buffer.from(value).toString();
 
 describe("a batch", () => {

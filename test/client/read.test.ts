@@ -51,8 +51,8 @@ describe("history", () => {
         metadata: record.metadata && text(record.metadata),
       })),
     ).toEqual([
-      { position: 1, time: 1000, type: "T", tags: ["a", "b"], value: [118], metadata: "m" },
-      { position: 2, time: 1000, type: undefined, tags: [], value: [0, 255], metadata: undefined },
+      { position: 1, time: 1000, session: 0, type: "T", tags: ["a", "b"], value: [118], metadata: "m" },
+      { position: 2, time: 1000, session: 0, type: undefined, tags: [], value: [0, 255], metadata: undefined },
     ]);
   });
 

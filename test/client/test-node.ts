@@ -58,6 +58,7 @@ export class MemoryLog {
       firstPosition: this.tail as Position,
       recordCount: scan.recordCount,
       time: 1000 + this.batches.length,
+      session: guards?.session?.id ?? 0,
       batch: copy,
       crc32c: hashing.crc32c(copy),
     };

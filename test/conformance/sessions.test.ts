@@ -115,7 +115,8 @@ describeEveryWay((subject) => {
     const session = await other.session({ announceEnd: true });
     await session.append({ value: "last" });
     await Promise.all([session.close(), silent.close()]);
-    expect((await recordsFrom(log, from)).map(({ type }) => type)).toEqual([undefined, "$session"]);
+    const records = (await recordsFrom(log, from)).map(({ type, session: id }) => [type, id]);
+    expect(records).toEqual([undefined, "$session"].map((type) => [type, session.id]));
     expect(await failureOf(log.session({ resume: session.state }))).toMatchObject({ code: "SESSION_UNKNOWN" });
   });
 

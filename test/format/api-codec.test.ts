@@ -59,7 +59,14 @@ const appendStreamRequest = fc
   .map(([append, independent]) => (independent ? { ...append, independent } : append));
 const sessionId = fc.record({ logId, session: safe });
 const appendResponse = fc.record({ firstPosition: safe, recordCount: u32, time: safe });
-const readBatch = fc.record({ firstPosition: safe, recordCount: u32, time: safe, batch: bytes, crc32c: u32 });
+const readBatch = fc.record({
+  firstPosition: safe,
+  recordCount: u32,
+  time: safe,
+  session: safe,
+  batch: bytes,
+  crc32c: u32,
+});
 const peerStatus = fc.record({
   id: text,
   peerAddress: text,
@@ -153,7 +160,7 @@ const cases: readonly (readonly [string, Case<unknown>])[] = [
   ["ReadResponse", caseOf(readResponseCodec, readResponse)],
   ["CheckTailRequest", caseOf(checkTailRequestCodec, fc.record({ logId, freshness }))],
   ["CheckTailResponse", caseOf(checkTailResponseCodec, fc.record({ head: safe, tail: safe }))],
-  ["OpenSessionRequest", caseOf(openSessionRequestCodec, fc.record({ logId, ttlMs: safe }))],
+  ["OpenSessionRequest", caseOf(openSessionRequestCodec, fc.record({ logId, ttlMs: safe, announceEnd: fc.boolean() }))],
   ["OpenSessionResponse", caseOf(openSessionResponseCodec, fc.record({ session: safe, ttlMs: safe, time: safe }))],
   ["KeepSessionRequest", caseOf(keepSessionRequestCodec, sessionId)],
   ["KeepSessionResponse", caseOf(keepSessionResponseCodec, fc.record({ ttlMs: safe, time: safe }))],

@@ -145,6 +145,7 @@ export class MemoryBackend implements LogBackend {
       firstPosition,
       recordCount: batch.recordCount,
       time: 1_000 + firstPosition,
+      session: guards?.session?.id ?? 0,
       batch: batch.batch,
       crc32c: batch.crc32c,
     };

@@ -20,10 +20,11 @@ function writeValues(records: readonly LogRecord[]): boolean {
 const newline = new Uint8Array([0x0a]);
 
 function recordObject(record: LogRecord): Record<string, unknown> {
-  const { position, time, type, tags, value, metadata } = record;
+  const { position, time, session, type, tags, value, metadata } = record;
   return {
     position,
     time,
+    ...(session > 0 ? { session } : {}),
     type: type ?? null,
     tags,
     ...bytesField("value", value),
