@@ -32,6 +32,23 @@ export const limits = {
   registersMax: 1024 * 1024,
   /** Names and values of all registers together. */
   registersBytesMax: 256 * MiB,
+  /** Sessions that hold a lease or stand in line for it, over all leases, and in one line. */
+  leasePlacesMax: 256 * 1024,
+  leaseLineMax: 1024,
+  /** ... of which so many are told to those who ask. */
+  leaseLineToldMax: 100,
+  leasesBytesMax: 64 * MiB,
+  decisionsMax: 256 * 1024,
+  /** Names of all decisions and their participants together. */
+  decisionsBytesMax: 64 * MiB,
+  decisionParticipantsMax: 64,
+  /** Names of the participants of one decision together. */
+  decisionParticipantsBytesMax: 32 * KiB,
+  /** From a decision's begin to its deadline. */
+  decisionTimeoutMsMax: 366 * 24 * 3_600_000,
+  /** Changes that a machine remembers for watches: of leases, of decisions, of the space. */
+  changesMax: 64 * 1024,
+  changesBytesMax: 16 * MiB,
 
   /** What a machine on a node says to one command: part of the state that every replica keeps. */
   replyBytesMax: 64 * KiB,
@@ -304,6 +321,12 @@ assert(limits.machineExecutesMax <= limits.machineRepliesMax, "the replies of al
 assert(
   limits.objectValueBytesMax + 2 * limits.objectNameBytesMax + 256 <= limits.machineReplyBytesMax,
   "the reply of a built-in machine has room for a value with its name",
+);
+assert(8 * limits.leaseLineToldMax + 64 < limits.objectNameBytesMax, "a lease with its line fits a reply");
+assert(
+  2 * (limits.decisionParticipantsBytesMax + 8 * limits.decisionParticipantsMax) + limits.objectNameBytesMax + 256 <=
+    limits.machineReplyBytesMax,
+  "a decision in which all have voted fits a reply",
 );
 assert(limits.objectValueBytesMax < limits.recordBytesMax, "a value fits a command");
 assert(limits.batchBytesMax <= limits.uncompressedBytesMax, "what fits a batch may be compressed");

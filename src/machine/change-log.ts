@@ -76,7 +76,8 @@ export class ChangeLog<Change> {
     return found;
   }
 
-  save(writer: StateWriter): void {
+  /** Hands on what is full, as the owner of the writer does. */
+  *save(writer: StateWriter): Iterable<Uint8Array> {
     writer.number(this.#reach);
     writer.number(this.#changes.length - this.#begin);
     for (const recorded of this.#changes.slice(this.#begin)) {
@@ -84,6 +85,7 @@ export class ChangeLog<Change> {
       writer.number(position);
       writer.number(time);
       this.#form.write(writer, change);
+      yield* writer.full();
     }
   }
 

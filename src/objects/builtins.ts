@@ -1,31 +1,69 @@
 /** The machines that every node has, with what crosses the network: the logic of machine/builtin/ and the codecs of format/. */
-import {
-  counterAnswerCodec,
-  counterCommandCodec,
-  counterQuestionCodec,
-  counterReplyCodec,
-} from "../format/builtin-counters.ts";
-import {
-  registerAnswerCodec,
-  registerCommandCodec,
-  registerQuestionCodec,
-  registerReplyCodec,
-} from "../format/builtin-registers.ts";
+import * as countersCodecs from "../format/builtin-counters.ts";
+import * as decisionsCodecs from "../format/builtin-decisions.ts";
+import * as leasesCodecs from "../format/builtin-leases.ts";
+import * as registersCodecs from "../format/builtin-registers.ts";
 import { counters } from "../machine/builtin/counters.ts";
+import { decisionChanges, decisions } from "../machine/builtin/decisions.ts";
+import { leaseChanges, leases } from "../machine/builtin/leases.ts";
 import { registers } from "../machine/builtin/registers.ts";
-import { type AnyMachine, defineMachine } from "../machine/machine.ts";
+import type { RecordedChange } from "../machine/change-log.ts";
+import { type AnyMachine, type Codec, defineMachine, type MachineChange } from "../machine/machine.ts";
 
 export const counterMachine = defineMachine({
   ...counters,
-  commands: counterCommandCodec,
-  codecs: { replies: counterReplyCodec, questions: counterQuestionCodec, answers: counterAnswerCodec },
+  commands: countersCodecs.counterCommandCodec,
+  codecs: {
+    replies: countersCodecs.counterReplyCodec,
+    questions: countersCodecs.counterQuestionCodec,
+    answers: countersCodecs.counterAnswerCodec,
+  },
 });
 
 export const registerMachine = defineMachine({
   ...registers,
-  commands: registerCommandCodec,
-  codecs: { replies: registerReplyCodec, questions: registerQuestionCodec, answers: registerAnswerCodec },
+  commands: registersCodecs.registerCommandCodec,
+  codecs: {
+    replies: registersCodecs.registerReplyCodec,
+    questions: registersCodecs.registerQuestionCodec,
+    answers: registersCodecs.registerAnswerCodec,
+  },
+});
+
+export const leaseMachine = defineMachine({
+  ...leases,
+  changes: encoded(leaseChanges, leasesCodecs.leaseStateCodec),
+  commands: leasesCodecs.leaseCommandCodec,
+  codecs: {
+    replies: leasesCodecs.leaseReplyCodec,
+    questions: leasesCodecs.leaseQuestionCodec,
+    answers: leasesCodecs.leaseStateCodec,
+  },
+});
+
+export const decisionMachine = defineMachine({
+  ...decisions,
+  changes: encoded(decisionChanges, decisionsCodecs.decisionStateCodec),
+  commands: decisionsCodecs.decisionCommandCodec,
+  codecs: {
+    replies: decisionsCodecs.decisionStateCodec,
+    questions: decisionsCodecs.decisionQuestionCodec,
+    answers: decisionsCodecs.decisionStateCodec,
+  },
 });
 
 /** In the order in which they are listed. */
-export const builtinMachines: readonly AnyMachine[] = [registerMachine, counterMachine];
+export const builtinMachines: readonly AnyMachine[] = [registerMachine, counterMachine, leaseMachine, decisionMachine];
+
+type ChangesOf<State, Question, Change> = (
+  state: Readonly<State>,
+  question: Question,
+  from: number,
+  max: number,
+) => readonly RecordedChange<Change>[] | undefined;
+
+/** A machine tells its changes as bytes; it holds them as they are, since most of them nobody watches. */
+function encoded<State, Question, Change>(changes: ChangesOf<State, Question, Change>, codec: Codec<Change>) {
+  return (state: Readonly<State>, question: Question, from: number, max: number): MachineChange[] | undefined =>
+    changes(state, question, from, max)?.map(({ change, ...at }) => ({ ...at, change: codec.encode(change) }));
+}

@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import * as counters from "../../src/format/builtin-counters.ts";
+import * as decisions from "../../src/format/builtin-decisions.ts";
+import * as leases from "../../src/format/builtin-leases.ts";
 import * as registers from "../../src/format/builtin-registers.ts";
 import type { Codec } from "../../src/machine/machine.ts";
 import * as values from "./builtin-values.ts";
@@ -27,6 +29,13 @@ const cases: readonly Case[] = [
   caseOf("a register's reply", registers.registerReplyCodec, values.registerReply),
   caseOf("a register's question", registers.registerQuestionCodec, values.named),
   caseOf("a register's answer", registers.registerAnswerCodec, values.registerState),
+  caseOf("a lease's command", leases.leaseCommandCodec, values.leaseCommand),
+  caseOf("a lease's reply", leases.leaseReplyCodec, values.leaseReply),
+  caseOf("a lease's question", leases.leaseQuestionCodec, values.named),
+  caseOf("a lease's answer and change", leases.leaseStateCodec, values.leaseState),
+  caseOf("a decision's command", decisions.decisionCommandCodec, values.decisionCommand),
+  caseOf("a decision's question", decisions.decisionQuestionCodec, values.named),
+  caseOf("a decision's reply, answer and change", decisions.decisionStateCodec, values.decisionState),
 ];
 
 /** Buffers and arrays of the same bytes are the same. */
@@ -73,6 +82,35 @@ describe.each(cases)("$what", ({ codec, value }) => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("a decision", () => {
+  const begin =
+    (participants: string[], timeoutMs = 1) =>
+    () =>
+      decisions.decisionCommandCodec.encode({ kind: "begin", name: "d", participants, timeoutMs });
+
+  test("has participants, each once, not too many and not too long, and an end", () => {
+    expect(begin([])).toThrow("must be 1 to 64");
+    expect(begin(Array.from({ length: 65 }, (_, index) => `p${index}`))).toThrow("must be 1 to 64");
+    expect(begin(["a", "a"])).toThrow("named twice");
+    const long = Array.from({ length: 40 }, (_, index) => `${index}`.padEnd(1000, "x"));
+    expect(begin(long)).toThrow("40000 bytes");
+    expect(begin(["a"], 0)).toThrow("the time-out must be");
+    expect(begin(long.slice(0, 32))).not.toThrow();
+  });
+
+  test("in which all have voted fits a reply", () => {
+    const participants = Array.from({ length: 32 }, (_, index) => `${index}`.padEnd(1000, "x"));
+    const state = {
+      name: "d".repeat(1024),
+      outcome: "committed" as const,
+      deadline: 2 ** 53 - 1,
+      decidedAt: 2 ** 53 - 1,
+    };
+    const bytes = decisions.decisionStateCodec.encode({ ...state, participants, voted: participants });
+    expect(bytes.length).toBeLessThan(limits.machineReplyBytesMax);
   });
 });
 

@@ -1,6 +1,8 @@
 /** Generated values of the built-in machines' messages. */
 import fc from "fast-check";
 import type { CounterCommand, CounterReply } from "../../src/machine/builtin/counters.ts";
+import type { DecisionCommand, DecisionState } from "../../src/machine/builtin/decisions.ts";
+import type { LeaseCommand, LeaseReply, LeaseState } from "../../src/machine/builtin/leases.ts";
 import type { RegisterCommand, RegisterReply, RegisterState } from "../../src/machine/builtin/registers.ts";
 
 export const name = fc.oneof(fc.constantFrom("a", "b"), fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }));
@@ -39,4 +41,42 @@ export const registerReply: fc.Arbitrary<RegisterReply> = fc.record({
   version: fc.maxSafeNat(),
   before: registerState,
   refusal: fc.option(one("TOO_MANY_NAMES", "FULL"), { nil: undefined }),
+});
+
+const token = fc.oneof(fc.constant(0), fc.nat({ max: 50 }), fc.maxSafeNat());
+
+export const leaseCommand: fc.Arbitrary<LeaseCommand> = fc.oneof(
+  fc.record({ kind: one("acquire"), name, value: bytes, wait: fc.boolean() }),
+  fc.record({ kind: one("release"), name, token }),
+  fc.record({ kind: one("proclaim"), name, token, value: bytes }),
+);
+
+export const leaseState: fc.Arbitrary<LeaseState> = fc.record({
+  name,
+  token,
+  session: fc.maxSafeNat(),
+  value: bytes,
+  waiting: fc.array(fc.maxSafeNat(), { maxLength: 5 }),
+});
+
+export const leaseReply: fc.Arbitrary<LeaseReply> = fc.record({
+  outcome: one("held", "waiting", "taken", "released", "notHeld", "noSession", "tooMany"),
+  now: leaseState,
+});
+
+const participants = fc.uniqueArray(name, { minLength: 1, maxLength: 4 });
+
+export const decisionCommand: fc.Arbitrary<DecisionCommand> = fc.oneof(
+  fc.record({ kind: one("begin"), name, participants, timeoutMs: fc.integer({ min: 1, max: 1000 }) }),
+  fc.record({ kind: one("vote"), name, participant: name, yes: fc.boolean() }),
+  fc.record({ kind: one("timeout", "forget"), name }),
+);
+
+export const decisionState: fc.Arbitrary<DecisionState> = fc.record({
+  name,
+  outcome: one("unknown", "pending", "committed", "aborted", "tooMany"),
+  participants,
+  voted: participants,
+  deadline: fc.maxSafeNat(),
+  decidedAt: fc.maxSafeNat(),
 });

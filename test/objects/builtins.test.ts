@@ -10,6 +10,8 @@ import * as values from "../format/builtin-values.ts";
 const commands: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   registers: values.registerCommand,
   counters: values.counterCommand,
+  leases: values.leaseCommand,
+  decisions: values.decisionCommand,
 };
 
 test.each(builtinMachines.map((machine) => ({ name: machine.name, machine })))("$name", ({ name, machine }) => {
