@@ -116,6 +116,8 @@ export interface NodeStatus {
   readonly logBegin: number;
   /** Of the newest snapshot on this node's disk; 0: none. */
   readonly snapshotSlot: number;
+  /** Its disk, or quota, has no room for another segment. */
+  readonly diskFull: boolean;
 }
 
 export interface PeerStatus {
@@ -242,6 +244,7 @@ function statusOf(body: paxlog.v1.StatusResponse.$Properties): NodeStatus {
     holds: (body.holds ?? []).map(holdOf),
     logBegin: safeNumber(body.logBegin, "log_begin"),
     snapshotSlot: safeNumber(body.snapshotSlot, "snapshot_slot"),
+    diskFull: body.diskFull ?? false,
   };
 }
 

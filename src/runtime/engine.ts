@@ -301,6 +301,7 @@ export class Engine implements LogBackend {
       syncs: this.#storage.counters.syncs,
       entriesAppended: this.#storage.entriesAppended,
       uptimeMs: this.#clock.monotonicMs() - this.#startedMs,
+      diskFull: this.#storage.space === "full",
     });
   }
 

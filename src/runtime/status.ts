@@ -22,6 +22,7 @@ export interface StatusParts {
   readonly syncs: number;
   readonly entriesAppended: number;
   readonly uptimeMs: number;
+  readonly diskFull: boolean;
 }
 
 /** This node's view of itself and the others, asked of nobody. */
@@ -56,6 +57,7 @@ export function statusOf(parts: StatusParts): NodeStatus {
     holds: view.retained.holds.map(holdStatus),
     logBegin: view.logBegin,
     snapshotSlot: view.snapshotSlot,
+    diskFull: parts.diskFull,
   };
 }
 

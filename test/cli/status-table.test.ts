@@ -20,6 +20,7 @@ const view = {
   entriesAppended: 0,
   logBegin: 1,
   snapshotSlot: 0,
+  diskFull: false,
   reachable: true,
 } as const;
 
@@ -54,6 +55,7 @@ const cluster: ClusterStatus = {
       ballot: "1.12.a",
       tail: 1,
       visibleEnd: 3000,
+      diskFull: true,
       uptimeMs: 312_999,
       memoryBytes: 98.6 * 1024 * 1024,
       pid: 31_337,
@@ -63,10 +65,10 @@ const cluster: ClusterStatus = {
 
 test("every node has a line, aligned, and a node that does not answer has no figures", () => {
   expect(statusTable(cluster)).toEqual([
-    "   NODE    ADDRESS         ROLE         PHASE   BALLOT       TAIL  BEHIND  UPTIME   MEMORY    PID",
-    "*  a       127.0.0.1:7101  leader       accept  1.12.a  1,234,568       0   1d 2h  200 MiB     42",
-    "   b       -               unreachable  -       -               -       -       -        -      -",
-    "   node-c  127.0.0.1:7103  follower     accept  1.12.a          1   2,000  5m 12s   99 MiB  31337",
+    "   NODE    ADDRESS         ROLE         PHASE   BALLOT       TAIL  BEHIND  DISK  UPTIME   MEMORY    PID",
+    "*  a       127.0.0.1:7101  leader       accept  1.12.a  1,234,568       0  ok     1d 2h  200 MiB     42",
+    "   b       -               unreachable  -       -               -       -  -          -        -      -",
+    "   node-c  127.0.0.1:7103  follower     accept  1.12.a          1   2,000  FULL  5m 12s   99 MiB  31337",
     "",
     "leader a, records 1 to 1,234,567 (tail 1,234,568)",
   ]);

@@ -211,7 +211,7 @@ export class TestNode {
       visibleEnd: 1,
       syncs: 0,
     };
-    const kept = { holds: [], logBegin: 1, snapshotSlot: 0 };
+    const kept = { holds: [], logBegin: 1, snapshotSlot: 0, diskFull: false };
     const more = { ...kept, leaderChanges: 0, uptimeMs: 1, memoryBytes: 1, entriesAppended: 0, pid: process.pid };
     const words = { leader: "", leaderAddress: "", clusterId: "", ballot: "1.1.1", version: "0.1.0" };
     return {

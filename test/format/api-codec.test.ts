@@ -102,6 +102,7 @@ const status = fc.record({
   holds: fc.array(hold, { maxLength: 3 }),
   logBegin: safe,
   snapshotSlot: safe,
+  diskFull: fc.boolean(),
 });
 
 const natural = safe.filter((value) => value > 0);

@@ -244,6 +244,7 @@ export class MemoryBackend implements LogBackend {
       holds: [...this.#keeps.values()],
       logBegin: 1,
       snapshotSlot: 0,
+      diskFull: false,
     };
   }
 }
