@@ -1,5 +1,5 @@
 /** The messages of the machine "decisions" (proto/paxlog/v1/builtins.proto) as its own values. */
-import { assertNever } from "../base/assert.ts";
+import { assertNever, defined } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type {
   DecisionCommand,
@@ -14,17 +14,16 @@ import { type Absent, malformed, present, safeNumber } from "./wire-value.ts";
 const wire = paxlog.v1;
 const { DecisionOutcome: number } = wire;
 
-const outcomeNumbers: Readonly<Record<DecisionOutcome, paxlog.v1.DecisionOutcome>> = {
-  unknown: number.DECISION_OUTCOME_UNKNOWN,
-  pending: number.DECISION_OUTCOME_PENDING,
-  committed: number.DECISION_OUTCOME_COMMITTED,
-  aborted: number.DECISION_OUTCOME_ABORTED,
-  tooMany: number.DECISION_OUTCOME_TOO_MANY,
-};
+const outcomePairs: readonly (readonly [DecisionOutcome, paxlog.v1.DecisionOutcome])[] = [
+  ["unknown", number.DECISION_OUTCOME_UNKNOWN],
+  ["pending", number.DECISION_OUTCOME_PENDING],
+  ["committed", number.DECISION_OUTCOME_COMMITTED],
+  ["aborted", number.DECISION_OUTCOME_ABORTED],
+  ["tooMany", number.DECISION_OUTCOME_TOO_MANY],
+];
 
-const outcomes = Object.fromEntries(
-  Object.entries(outcomeNumbers).map(([name, each]) => [each, name as DecisionOutcome]),
-);
+const outcomeNumbers = new Map(outcomePairs);
+const outcomes = Object.fromEntries(outcomePairs.map(([name, each]) => [each, name]));
 
 export const decisionCommandCodec = machineCodec<DecisionCommand>(
   (command) => wire.DecisionCommand.encode(bodyOf(command)),
@@ -93,7 +92,7 @@ export const decisionStateCodec = machineCodec<DecisionState>(
   ({ outcome, participants, voted, ...rest }) =>
     wire.DecisionState.encode({
       ...rest,
-      outcome: outcomeNumbers[outcome],
+      outcome: defined(outcomeNumbers.get(outcome), outcome),
       participants: [...participants],
       voted: [...voted],
     }),

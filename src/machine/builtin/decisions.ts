@@ -1,4 +1,4 @@
-import { assert, assertNever } from "../../base/assert.ts";
+import { assertNever } from "../../base/assert.ts";
 import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { type ChangeForm, ChangeLog, type RecordedChange } from "../change-log.ts";
@@ -174,16 +174,14 @@ const unknown = (name: string, outcome: DecisionOutcome): DecisionState => ({
 const sizeOf = ({ name, participants }: DecisionState): number =>
   participants.reduce((sum, each) => sum + each.length + 16, name.length + 64);
 
-/** Stored: never renumber. */
-const outcomeNumbers = { unknown: 0, pending: 1, committed: 2, aborted: 3 } as const;
-const outcomes = ["unknown", "pending", "committed", "aborted"] as const;
+/** Stored by their places here: never reorder. */
+const outcomes: readonly DecisionOutcome[] = ["unknown", "pending", "committed", "aborted"];
 
 const form: ChangeForm<DecisionState> = {
   sizeOf,
   write: (writer, { name, outcome, participants, voted, deadline, decidedAt }) => {
     writer.text(name);
-    assert(outcome !== "tooMany", "what was not begun is not kept");
-    writer.number(outcomeNumbers[outcome]);
+    writer.number(outcomes.indexOf(outcome));
     writer.number(participants.length);
     for (const each of participants) writer.text(each);
     writer.number(voted.length);
