@@ -32,7 +32,7 @@ export type {
   Trimmed,
 } from "./client/log.ts";
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";
-export type { MachineAskOptions, MachineHandle, MachineOptions } from "./client/machines.ts";
+export type { MachineAskOptions, MachineHandle, MachineOptions, MachineWatchOptions } from "./client/machines.ts";
 export type * from "./client/objects/handles.ts";
 export { jsonBytes, type StoredBytes } from "./client/objects/stored-bytes.ts";
 export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";

@@ -22,6 +22,8 @@ export const limits = {
   machineExecutesMax: 65_536,
   /** Replies that a handle remembers while own commands are under way. */
   machineRepliesMax: 262_144,
+  /** Changes that one step of a watch asks a machine for. */
+  machineChangesStep: 1024,
   /** Reply of a machine on a node, as its codec writes it: a value of a built-in machine and what stands around it. */
   machineReplyBytesMax: 68 * KiB,
 

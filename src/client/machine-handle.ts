@@ -1,10 +1,11 @@
 import { PaxlogError, toPaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { faultOfMachine, type Machine, recordTypeOf } from "../machine/machine.ts";
+import { faultOfMachine, type Machine, type MachineChange, recordTypeOf, sessionEndType } from "../machine/machine.ts";
 import { type Applied, MachineReplica, type MachineSnapshot } from "../machine/replica.ts";
 import { cancelled, onAbort } from "./abort.ts";
 import type { CallOptions, Log, RecordQuery, Session } from "./log.ts";
-import type { MachineAskOptions, MachineHandle, MachineOptions } from "./machines.ts";
+import { watchMachine } from "./machine-watch.ts";
+import type { MachineAskOptions, MachineHandle, MachineOptions, MachineWatchOptions } from "./machines.ts";
 import type { ReadOptions } from "./read-options.ts";
 
 /** A wait for commands to be applied up to a position. */
@@ -49,7 +50,7 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
     this.#options = options;
     this.#replica = new MachineReplica(machine, options.snapshot);
     this.#type = recordTypeOf(machine);
-    this.#query = { types: [this.#type] };
+    this.#query = { types: machine.ended === undefined ? [this.#type] : [this.#type, sessionEndType] };
     this.#applied = this.#replica.position;
     this.#over = this.#follow();
   }
@@ -82,6 +83,20 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
     if (freshness === "linearizable") await this.#until(await this.#freshEnd(), signal, "none");
     else if (freshness !== "local") await this.#until(await this.#endAt(freshness.atLeast), signal, "none");
     return this.#replica.ask(question);
+  }
+
+  watch(question: Question, options: MachineWatchOptions = {}): AsyncIterable<MachineChange> {
+    this.#checkOpen();
+    return watchMachine(
+      {
+        name: this.#replica.machine.name,
+        freshEnd: () => this.#freshEnd(),
+        applied: () => this.#applied,
+        passed: (position, signal) => this.#until(position, signal, "none"),
+        changes: (from, max) => this.#replica.changes(question, from, max),
+      },
+      options,
+    );
   }
 
   snapshot(): MachineSnapshot {
@@ -122,8 +137,9 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
       signal: this.#closing.signal,
       onNotice: ({ next }) => this.#advance(next),
     });
-    for await (const { position, time, value } of read) {
-      const applied = this.#replica.apply({ position, time, session: 0, value });
+    for await (const record of read) {
+      const { position } = record;
+      const applied = record.type === sessionEndType ? this.#replica.end(record) : this.#replica.apply(record);
       if (applied.kind === "failed" && applied.resumeFrom <= position) {
         this.#applied = applied.resumeFrom;
         return;
@@ -133,13 +149,14 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
     }
   }
 
-  #note(position: number, applied: Applied<Reply>): void {
+  #note(position: number, applied: Applied<Reply | void>): void {
     if (applied.kind !== "reply" && position >= this.#reportedTo) {
       this.#reportedTo = position + 1;
       this.#options.onFailure?.(applied.error);
     }
     if (this.#executing === 0) return;
-    this.#recent.set(position, applied);
+    // Nobody waits for a reply where a session ended.
+    this.#recent.set(position, applied as Applied<Reply>);
     if (this.#recent.size <= limits.machineRepliesMax) return;
     const [oldest] = this.#recent.keys();
     this.#recent.delete(oldest!);
@@ -224,7 +241,7 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
 
   /** A session that could not be opened, or that the log forgot, is of use to nobody: the next command opens another. */
   async #append(value: Uint8Array, options: CallOptions): Promise<number> {
-    this.#session ??= this.#log.session();
+    this.#session ??= this.#log.session({ announceEnd: this.#replica.machine.ended !== undefined });
     const opening = this.#session;
     try {
       const session = await opening;

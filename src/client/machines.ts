@@ -1,4 +1,5 @@
 import type { PaxlogError } from "../base/errors.ts";
+import type { MachineChange } from "../machine/machine.ts";
 import type { MachineSnapshot } from "../machine/replica.ts";
 import type { CallOptions } from "./log.ts";
 import type { ReadFreshness } from "./read-options.ts";
@@ -21,6 +22,11 @@ export interface MachineAskOptions extends CallOptions {
   readonly freshness?: ReadFreshness | undefined;
 }
 
+export interface MachineWatchOptions extends CallOptions {
+  /** Changes at this position and later. By default those that come from now on. */
+  readonly from?: number | undefined;
+}
+
 /** A machine that runs in this program: a replica of its state, kept up with the log. */
 export interface MachineHandle<Command, Reply, Question, Answer> {
   /** Every command below it is applied here. */
@@ -36,6 +42,12 @@ export interface MachineHandle<Command, Reply, Question, Answer> {
   execute(command: Command, options?: CallOptions): Promise<Reply>;
   /** Answers from this replica. Waits until it is as fresh as asked. @throws PaxlogError MACHINE_FAILED where the machine threw. */
   ask(question: Question, options?: MachineAskOptions): Promise<Answer>;
+  /**
+   * What happens to what the question is about, from a position on, in the order of the log: nothing missed, nothing twice. Ends with the
+   * signal. Throws CHANGES_GONE where the machine does not remember so far back, MACHINE_FAILED where it tells no changes or threw,
+   * CLOSED where the handle or the log was closed.
+   */
+  watch(question: Question, options?: MachineWatchOptions): AsyncIterable<MachineChange>;
   /** The state as bytes, to begin with after a restart, or elsewhere. */
   snapshot(): MachineSnapshot;
   /** Ends it here; the log goes on, and so do other replicas. Commands that wait for their reply fail with outcome "unknown". */

@@ -3,7 +3,7 @@ import { PaxlogError } from "../base/errors.ts";
 import { jsonCodec } from "./json-codec.ts";
 import type { Codec, Machine, RandomNumber } from "./machine.ts";
 import { randomOf } from "./random.ts";
-import { type Applied, type CommandRecord, MachineReplica } from "./replica.ts";
+import { type Applied, type CommandRecord, type EndRecord, MachineReplica } from "./replica.ts";
 
 export interface MachineCheck<Command, Question> {
   /** Makes a command; `random` gives the same numbers in each run with the same seed. */
@@ -46,6 +46,8 @@ function printable(value: unknown): unknown {
   return typeof value === "bigint" ? `${value}n` : value;
 }
 
+/** How often the session of a command ends behind it, where the machine cares. */
+const endsRate = 0.1;
 /** Commands between two comparisons of whole states. */
 const comparePeriod = 50;
 
@@ -88,6 +90,10 @@ class Run<State, Command, Reply, Question, Answer> {
       const command = this.#check.command(this.#random, index);
       const session = Math.floor(4 * this.#random());
       this.#step({ position, time, session, value: this.#codec.encode(command) }, index);
+      if (session > 0 && this.#machine.ended !== undefined && this.#random() < endsRate) {
+        position += 1;
+        this.#endSession({ position, time, session });
+      }
       if (index % comparePeriod === comparePeriod - 1 || index === count - 1) this.#compareStates(index);
     }
   }
@@ -106,15 +112,33 @@ class Run<State, Command, Reply, Question, Answer> {
       textOf(this.#isolated(() => replica.ask(question))),
     );
     if (one !== other) this.#differs(index, `answers ${one}, and after its state was saved and loaded ${other}`);
+    if (this.#machine.changes !== undefined) this.#compareChanges(question, record.position, index);
+  }
+
+  #compareChanges(question: Question, position: number, index: number): void {
+    const from = Math.max(1, position - Math.floor(100 * this.#random()));
+    const [one, other] = [this.#first, this.#restarted].map((replica) =>
+      textOf(this.#isolated(() => replica.changes(question, from, 10))),
+    );
+    if (one !== other)
+      this.#differs(index, `tells the changes ${one}, and after its state was saved and loaded ${other}`);
+  }
+
+  #endSession(record: EndRecord): void {
+    for (const replica of [this.#first, this.#second, this.#restarted]) {
+      const ended = this.#isolated(() => replica.end(record));
+      if (ended.kind !== "reply") throw this.#seeded(ended.error);
+    }
   }
 
   #replyOf(replica: MachineReplica<State, Command, Reply, Question, Answer>, record: CommandRecord): string {
     const applied: Applied<Reply> = this.#isolated(() => replica.apply(record));
     if (applied.kind === "reply") return textOf(applied.reply);
-    throw new PaxlogError(applied.error.code, `${applied.error.message} (seed ${this.#seed})`, {
-      cause: applied.error.cause,
-      facts: { ...applied.error.facts, seed: this.#seed },
-    });
+    throw this.#seeded(applied.error);
+  }
+
+  #seeded({ code, message, cause, facts }: PaxlogError): PaxlogError {
+    return new PaxlogError(code, `${message} (seed ${this.#seed})`, { cause, facts: { ...facts, seed: this.#seed } });
   }
 
   #compareStates(index: number): void {

@@ -60,7 +60,8 @@ export interface Machine<State, Command, Reply, Question = never, Answer = never
    */
   ended?(state: State, at: ApplyContext): void;
   /**
-   * What happened, from a position on, to what the question is about; oldest first, at most `max`. The state holds what it takes:
+   * What happened, from a position on, to what the question is about; oldest first, `max` of them or a few more, for a
+   * position's are never parted: who wants the next ones asks from behind the last. The state holds what it takes:
    * a bounded record of the last changes (ChangeLog). undefined where it does not reach back to `from`.
    */
   changes?(state: Readonly<State>, question: Question, from: number, max: number): readonly MachineChange[] | undefined;

@@ -1,7 +1,7 @@
 import { assert } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { jsonCodec } from "./json-codec.ts";
-import type { ApplyContext, Codec, Machine } from "./machine.ts";
+import type { ApplyContext, Codec, Machine, MachineChange } from "./machine.ts";
 import { randomOf } from "./random.ts";
 
 /** A record of the machine's type, as it stands in the log. */
@@ -12,6 +12,9 @@ export interface CommandRecord {
   readonly session: number;
   readonly value: Uint8Array;
 }
+
+/** A record of type "$session": its session ended there. */
+export type EndRecord = Omit<CommandRecord, "value">;
 
 /** What became of a command. The same on every replica. */
 export type Applied<Reply> =
@@ -74,6 +77,26 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       const message = `the record at ${position} is no command of the machine ${name}: ${reasonOf(cause)}`;
       return { kind: "malformed", error: new PaxlogError("COMMAND_MALFORMED", message, { cause, facts }) };
     }
+    return this.#change(record, (at) => this.machine.apply(this.#state, command, at));
+  }
+
+  /**
+   * The record's session ended: what the machine has bound to it goes. `reply` says nothing. A record without a session is none of the
+   * log's, and is passed over.
+   */
+  end(record: EndRecord): Applied<void> {
+    const { position, session } = record;
+    assert(position >= this.#position, () => `the end at ${position} comes after ${this.#position}`);
+    if (session !== 0 && this.machine.ended !== undefined) {
+      return this.#change(record, (at) => this.machine.ended!(this.#state, at));
+    }
+    this.#position = position + 1;
+    return { kind: "reply", reply: undefined };
+  }
+
+  /** What a record does to the state: all of it or nothing. */
+  #change<Result>(record: EndRecord, change: (at: ApplyContext) => Result): Applied<Result> {
+    const { position } = record;
     const failure = this.#failures.get(position);
     if (failure !== undefined) {
       this.#position = position + 1;
@@ -82,7 +105,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       return { kind: "failed", error: failure, resumeFrom: this.#position };
     }
     try {
-      const reply = this.machine.apply(this.#state, command, contextOf(record));
+      const reply = change(contextOf(record));
       if (isThenable(reply)) throw new TypeError("apply returned a promise: what it does must be done when it returns");
       this.#position = position + 1;
       return { kind: "reply", reply };
@@ -106,6 +129,24 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       return machine.ask(this.#state, question);
     } catch (cause) {
       const message = `the machine ${machine.name} threw at a question: ${reasonOf(cause)}`;
+      throw new PaxlogError("MACHINE_FAILED", message, { cause, facts });
+    }
+  }
+
+  /**
+   * What happened from a position on to what the question is about: as `Machine.changes`; undefined where the machine does not remember
+   * so far back. @throws PaxlogError MACHINE_FAILED where the machine tells no changes, or threw.
+   */
+  changes(question: Question, from: number, max: number): readonly MachineChange[] | undefined {
+    const { machine } = this;
+    const facts = { machine: machine.name };
+    if (machine.changes === undefined) {
+      throw new PaxlogError("MACHINE_FAILED", `the machine ${machine.name} tells no changes`, { facts });
+    }
+    try {
+      return machine.changes(this.#state, question, from, max);
+    } catch (cause) {
+      const message = `the machine ${machine.name} threw when it was asked for changes: ${reasonOf(cause)}`;
       throw new PaxlogError("MACHINE_FAILED", message, { cause, facts });
     }
   }
@@ -135,7 +176,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   }
 }
 
-function contextOf({ position, time, session }: Omit<CommandRecord, "value">): ApplyContext {
+function contextOf({ position, time, session }: EndRecord): ApplyContext {
   let random: (() => number) | undefined;
   return {
     position,

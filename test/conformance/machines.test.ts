@@ -1,6 +1,7 @@
 // Goal: a machine in the program works the same on every way to use the log: one history, one state, each command once.
 import { expect, test } from "vitest";
 import { bank } from "../machine/bank.ts";
+import { seatChangesMax, seats } from "../machine/seats.ts";
 import { describeEveryWay, failureOf, newTag } from "./suite.ts";
 
 /** A bank of its own for each test: machines are told apart by their names. */
@@ -106,5 +107,50 @@ describeEveryWay((subject) => {
       code: "CLOSED",
       outcome: "none",
     });
+  });
+
+  test("what a session holds goes with it, on every replica, and those who watch are told: all of it, once, in order", async () => {
+    const own = { ...seats, name: `seats-${newTag().replace(" ", "-")}` };
+    await using there = subject.other.machine(own);
+    const here = subject.log.machine(own);
+    const stop = new AbortController();
+    const seen: [string, string][] = [];
+    const watching = (async () => {
+      for await (const { change } of there.watch("a", { signal: stop.signal })) seen.push(["live", String(change)]);
+    })();
+    const [holder] = [await here.execute({ op: "take", seat: "a" }), await here.execute({ op: "take", seat: "b" })];
+    expect(holder).toBeGreaterThan(0);
+    expect(await there.execute({ op: "take", seat: "a" })).toBe(holder);
+    const failed = await failureOf(there.execute({ op: "take", seat: "broken" }));
+    expect(failed.code).toBe("MACHINE_FAILED");
+    // Its session ends with the handle.
+    await here.close();
+    await expect.poll(() => there.ask("a"), { timeout: 20_000 }).toBe(0);
+    expect(await there.ask("b")).toBe(0);
+    const later = await there.execute({ op: "take", seat: "a" });
+    const expected = [`${holder}`, "0", `${later}`];
+    await expect.poll(() => seen.map(([, change]) => change), { timeout: 20_000 }).toEqual(expected);
+    stop.abort();
+    await watching;
+    // From the first position on, by whoever comes later.
+    const again: string[] = [];
+    for await (const { change } of there.watch("a", { from: 1 })) {
+      again.push(String(change));
+      if (again.length === expected.length) break;
+    }
+    expect(again).toEqual(expected);
+  });
+
+  test("a watch that begins before what is remembered ends by name, and so does one whose handle is closed", async () => {
+    const own = { ...seats, name: `seats-${newTag().replace(" ", "-")}` };
+    const here = subject.log.machine(own);
+    for (let round = 0; round <= seatChangesMax; round += 1) {
+      await Promise.all([here.execute({ op: "take", seat: "a" }), here.execute({ op: "leave", seat: "a" })]);
+    }
+    const first = (from?: number) => here.watch("a", { from })[Symbol.asyncIterator]().next();
+    expect(await failureOf(first(1))).toMatchObject({ code: "CHANGES_GONE", facts: { machine: own.name, from: 1 } });
+    const waits = failureOf(first());
+    await here.close();
+    expect(await waits).toMatchObject({ code: "CLOSED" });
   });
 });

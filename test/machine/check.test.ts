@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Machine } from "../../src/machine/machine.ts";
 import { checkMachine, type MachineCheck } from "../../src/testing/index.ts";
 import { type Balances, type BankCommand, type BankReply, bank } from "./bank.ts";
+import { seats } from "./seats.ts";
 
 type Question = { readonly name: string } | "total";
 type Bank = Machine<Balances, BankCommand, BankReply, Question, number>;
@@ -113,4 +114,16 @@ describe("a machine is nondeterministic that looks at", () => {
 test("a machine that throws is told of with the seed", () => {
   const own = { ...check, command: () => ({ op: "halfDone", name: "ada" }) as const, seed: 5 };
   expect(errorOf(bank, own)).toMatchObject({ code: "MACHINE_FAILED", facts: { seed: 5 } });
+});
+
+test("ends of sessions and what is told of changes are compared too", () => {
+  const command = (random: () => number) =>
+    ({ op: random() < 0.8 ? "take" : "leave", seat: random() < 0.5 ? "a" : "b" }) as const;
+  const question = (random: () => number) => (random() < 0.5 ? "a" : "b");
+  checkMachine(seats, { command, question, commands: 200, runs: 3 });
+  // Its changes are no part of what it saves.
+  const forgetful = { ...seats, load: (pieces: Iterable<Uint8Array>) => ({ ...seats.load(pieces, 1), changes: [] }) };
+  expect(() => checkMachine(forgetful, { command, question, commands: 200, runs: 3 })).toThrow(
+    expect.objectContaining({ code: "MACHINE_DIFFERS" }),
+  );
 });

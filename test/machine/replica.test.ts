@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { faultOfMachine } from "../../src/machine/machine.ts";
 import { type CommandRecord, MachineReplica } from "../../src/machine/replica.ts";
 import { type BankCommand, bank } from "./bank.ts";
+import { seats } from "./seats.ts";
 
 const record = (position: number, command: BankCommand | "not JSON"): CommandRecord => ({
   position,
@@ -84,8 +85,45 @@ test("an apply that returns a promise, and a question to a machine without any, 
 
 test("names and versions are checked", () => {
   expect(faultOfMachine({ name: "bank", version: 1 })).toBeUndefined();
-  for (const name of ["", "Bank", "a b", "$bank", "x".repeat(65)]) {
+  for (const name of ["session", "activation", "", "Bank", "a b", "$bank", "x".repeat(65)]) {
     expect(faultOfMachine({ name, version: 1 }), name).toMatch(/name/);
   }
   for (const version of [0, 1.5, Number.NaN]) expect(faultOfMachine({ name: "bank", version })).toMatch(/version/);
+});
+
+test("the end of a session takes what is bound to it, is told of as a change, and says nothing where it is no session's", () => {
+  const replica = new MachineReplica(seats);
+  const take = (position: number, seat: string, session: number) =>
+    replica.apply({ position, time: position, session, value: Buffer.from(JSON.stringify({ op: "take", seat })) });
+  expect(take(1, "a", 7)).toEqual({ kind: "reply", reply: 7 });
+  expect(take(2, "b", 8)).toEqual({ kind: "reply", reply: 8 });
+  expect(take(3, "a", 8)).toEqual({ kind: "reply", reply: 7 });
+  replica.end({ position: 4, time: 4, session: 0 });
+  replica.end({ position: 5, time: 5, session: 9 });
+  expect([replica.ask("a"), replica.ask("b"), replica.position]).toEqual([7, 8, 6]);
+  replica.end({ position: 6, time: 6, session: 7 });
+  expect([replica.ask("a"), replica.ask("b"), replica.position]).toEqual([0, 8, 7]);
+  expect(replica.changes("a", 2, 9)).toEqual([{ position: 6, time: 6, change: Buffer.from("0") }]);
+  expect(() => replica.end({ position: 6, time: 6, session: 8 })).toThrow(/comes after/);
+  // A machine that has nothing bound to sessions passes over it.
+  const other = new MachineReplica(bank);
+  expect(other.end({ position: 3, time: 3, session: 7 })).toEqual({ kind: "reply", reply: undefined });
+  expect(other.position).toBe(4);
+  expect(() => other.changes("total", 1, 1)).toThrow(expect.objectContaining({ code: "MACHINE_FAILED" }));
+});
+
+test("a machine that throws at the end of a session goes back to the state before, and passes it over", () => {
+  const replica = new MachineReplica({
+    ...seats,
+    ended: (state) => {
+      state.holders.clear();
+      throw new Error("in the middle of it");
+    },
+  });
+  const value = Buffer.from(JSON.stringify({ op: "take", seat: "a" }));
+  replica.apply({ position: 1, time: 1, session: 7, value });
+  expect(replica.end({ position: 2, time: 2, session: 7 })).toMatchObject({ kind: "failed", resumeFrom: 0 });
+  replica.apply({ position: 1, time: 1, session: 7, value });
+  expect(replica.end({ position: 2, time: 2, session: 7 })).toMatchObject({ kind: "failed", resumeFrom: 3 });
+  expect(replica.ask("a")).toBe(7);
 });
