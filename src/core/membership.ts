@@ -42,6 +42,12 @@ export class Membership {
     return this.#ctx.durable.started;
   }
 
+  /** Those without whom the cluster cannot begin: it needs all of them once, each heard and reached. */
+  get missing(): readonly NodeId[] {
+    if (this.started) return [];
+    return this.#ctx.peers.filter((peer) => !this.#dialed.has(peer) || !this.#hellos.has(peer));
+  }
+
   hello(): HelloMessage {
     const { options, identity, self, durable } = this.#ctx;
     return {

@@ -34,6 +34,8 @@ export interface ReplicaView {
   readonly phase: Phase;
   readonly clusterId: Uid | "";
   readonly started: boolean;
+  /** Voters that this one has not met, while the cluster has not begun. */
+  readonly missing: readonly NodeId[];
   readonly promised: Ballot;
   readonly acceptedBallot: Ballot;
   /** Whom the election follows; undefined where nobody happy is known. */

@@ -120,6 +120,7 @@ export class Replica {
       phase: ctx.phase,
       clusterId: this.#membership.genesis?.clusterId ?? "",
       started: this.#membership.started,
+      missing: this.#membership.missing,
       promised: ctx.promised,
       acceptedBallot: ctx.acceptedBallot,
       leader: this.#election.leaderNode,

@@ -13,6 +13,13 @@ export function notLeader(name: string, leaderAddress: string | undefined): Paxl
   });
 }
 
+/** A new cluster begins when all of its nodes have met, not a majority: nobody may come later with another idea of who they are. */
+export function notBegun(name: string, missing: readonly string[]): PaxlogError {
+  const names = missing.join(", ");
+  const message = `the cluster has not begun: node ${name} has not met ${names} yet; a new cluster needs all of its nodes to run once`;
+  return new PaxlogError("NOT_LEADER", message, { facts: { missing: names } });
+}
+
 /** It was ordered and may have reached a majority. */
 export function leaderLost(name: string): PaxlogError {
   const message = `node ${name} lost its leadership before this append was decided: it may be in the log, now or later; read to find out`;

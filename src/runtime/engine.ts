@@ -26,7 +26,7 @@ import type {
   Watched,
 } from "../transport/backend.ts";
 import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
-import { notLeader } from "./append-errors.ts";
+import { notBegun, notLeader } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
 import type { History } from "./history.ts";
@@ -426,7 +426,9 @@ export class Engine implements LogBackend {
   }
 
   #notLeader(): PaxlogError {
-    const { peers } = this.#replica.view;
+    const { peers, missing } = this.#replica.view;
+    const names = missing.map((peer) => this.#facts.members[peer - 1]!.name);
+    if (names.length > 0) return notBegun(this.#facts.name, names);
     const address = this.#leader === undefined ? undefined : peers.get(this.#leader)?.clientAddress;
     return notLeader(this.#facts.name, address);
   }

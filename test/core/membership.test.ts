@@ -8,11 +8,13 @@ describe("genesis", () => {
     cluster.connect(1, 2);
     cluster.connect(2, 1);
     cluster.run(5);
+    expect(cluster.nodes.map((node) => node.view.missing)).toEqual([[3], [3], [1, 2]]);
     expect(cluster.nodes.map((node) => node.disk.state.genesis)).toEqual([undefined, undefined, undefined]);
     cluster.connectAll();
     cluster.run(6);
     expect(new Set(cluster.nodes.map((node) => node.view.clusterId)).size).toBe(1);
     expect(cluster.leader.view.started).toBe(true);
+    expect(cluster.leader.view.missing).toEqual([]);
   });
 
   test("is durable at its maker before it is sent, and at each member before it is acknowledged", () => {

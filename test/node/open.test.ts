@@ -181,6 +181,16 @@ describe("as nodes of a cluster", { timeout: 60_000 }, () => {
     expect(seen.slice(0, 4)).toEqual([1, 2, 3, 4]);
   });
 
+  test("in a cluster that has not begun an append says for whom it waits", async () => {
+    const [a, b, c] = (await freePorts(3)).map((port) => `127.0.0.1:${port}`);
+    const cluster = { a: a!, b: b!, c: c! };
+    const log = await open({ dir: join(temp.path, "a"), node: "a", cluster, listen: "127.0.0.1:0", deadlineMs: 500 });
+    const error = await log.append({ value: "x" }).catch((cause: PaxlogError) => cause);
+    expect(error).toMatchObject({ code: "NOT_LEADER", outcome: "none", facts: { missing: "b, c" } });
+    expect((error as PaxlogError).message).toMatch(/has not begun: node a has not met b, c yet/);
+    await log.close();
+  });
+
   test("what does not fit together is named before anything is started", async () => {
     const cluster = { a: "127.0.0.1:1", b: "127.0.0.1:2" };
     expect(await codeOf(open({ dir: temp.path, cluster }))).toBe("INVALID_ARGUMENT");
