@@ -32,6 +32,11 @@ export interface MachineSnapshot {
   readonly pieces: readonly Uint8Array[];
 }
 
+/** Where a state can be had from again, any number of times. */
+export interface StateSource extends Omit<MachineSnapshot, "pieces"> {
+  readonly pieces: Iterable<Uint8Array>;
+}
+
 /**
  * One copy of a machine's state, brought forward command by command. Knows nothing of logs and hosts: it is given the records of its
  * type in their order.
@@ -43,11 +48,11 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   /** Commands below it are in the state. */
   #position: number;
   /** Where a replica begins anew when a command threw. */
-  #base: MachineSnapshot | undefined;
+  #base: StateSource | undefined;
   /** Commands behind the base that throw: one, between its throw and its being passed over. */
   readonly #failures = new Map<number, PaxlogError>();
 
-  constructor(machine: Machine<State, Command, Reply, Question, Answer>, snapshot?: MachineSnapshot) {
+  constructor(machine: Machine<State, Command, Reply, Question, Answer>, snapshot?: StateSource) {
     this.machine = machine;
     this.#commands = machine.commands ?? (jsonCodec as Codec<Command>);
     this.#base = snapshot;
@@ -92,6 +97,12 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
     }
     this.#position = position + 1;
     return { kind: "reply", reply: undefined };
+  }
+
+  /** A record that the machine cannot be given: nothing is done. */
+  pass(position: number): void {
+    assert(position >= this.#position, () => `the record at ${position} comes after ${this.#position}`);
+    this.#position = position + 1;
   }
 
   /** What a record does to the state: all of it or nothing. */
@@ -154,10 +165,22 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   /** The state as it is now, and from now on where a failing command leads back to. */
   snapshot(): MachineSnapshot {
     const { name, version } = this.machine;
-    const pieces = [...this.machine.save(this.#state)].map((piece) => Uint8Array.from(piece));
-    this.#base = { name, version, position: this.#position, pieces };
+    const pieces = [...this.save()].map((piece) => Uint8Array.from(piece));
+    const snapshot = { name, version, position: this.#position, pieces };
+    this.rebase(snapshot);
+    return snapshot;
+  }
+
+  /** The state as it is now, piece by piece: to be taken before the next command. */
+  save(): Iterable<Uint8Array> {
+    return this.machine.save(this.#state);
+  }
+
+  /** Has failing commands lead back to this state: what `save` gave at this position. */
+  rebase(state: StateSource): void {
+    assert(state.position === this.#position, "a replica begins anew where it is");
+    this.#base = state;
     this.#failures.clear();
-    return this.#base;
   }
 
   #restored(): State {

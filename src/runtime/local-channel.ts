@@ -3,6 +3,7 @@ import { PaxlogError } from "../base/errors.ts";
 import type { Call, CallHandlers, Channel } from "../client/call.ts";
 import { clusterServiceDefinition, makeClusterService } from "../transport/cluster-service.ts";
 import { logServiceDefinition, makeLogService } from "../transport/log-service.ts";
+import { makeObjectService, objectServiceDefinition } from "../transport/object-service.ts";
 import type { ServiceContext } from "../transport/service-context.ts";
 import { LocalCall, type LocalMethod } from "./local-call.ts";
 
@@ -27,9 +28,11 @@ export class LocalChannel implements Channel {
   constructor(options: LocalChannelOptions) {
     this.address = options.address;
     this.#serving = options.serving;
+    const { objects } = options;
     this.#methods = new Map([
       ...methodsOf(logServiceDefinition, makeLogService(options)),
       ...methodsOf(clusterServiceDefinition, makeClusterService(options)),
+      ...(objects === undefined ? [] : methodsOf(objectServiceDefinition, makeObjectService({ ...options, objects }))),
     ]);
   }
 

@@ -1,12 +1,18 @@
 import { isGuardVerdict, PaxlogError } from "../base/errors.ts";
-import type { Guards } from "../core/guards.ts";
-import type { AppendResponse } from "../format/api-codec.ts";
 import { AppendCaller } from "./append-caller.ts";
-import type { AppendOrder, AppendResult, CheckedBatch, LogBackend } from "./backend.ts";
+import type { CheckedAppend } from "./append-check.ts";
+import type { AcknowledgedAppend, AppendOrder, FailedAppend } from "./backend.ts";
 
-export interface AppendAnswers {
+/** Has an append ordered. `done` is called exactly once, never within this call, in no order between calls. */
+export type OrderAppend<Append extends CheckedAppend, Acknowledged> = (
+  append: Append,
+  done: (result: Acknowledged | FailedAppend) => void,
+  order: AppendOrder,
+) => void;
+
+export interface AppendAnswers<Acknowledged> {
   /** The answer to the next unanswered append. */
-  acknowledged(answer: AppendResponse): void;
+  acknowledged(answer: Acknowledged): void;
   /** The next unanswered append was refused; those behind it are judged for themselves. */
   refused(error: PaxlogError): void;
 }
@@ -16,9 +22,9 @@ export interface AppendAnswers {
  * was handed on a prefix is in the log: after the first failure nothing more should be handed on, and `failure` says how it ends
  * once nothing is unanswered. A failed guard of an independent append is no failure but an answer like any other.
  */
-export class AppendSequence {
-  readonly #backend: LogBackend;
-  readonly #answers: AppendAnswers;
+export class AppendSequence<Append extends CheckedAppend, Acknowledged extends AcknowledgedAppend> {
+  readonly #orderAppend: OrderAppend<Append, Acknowledged>;
+  readonly #answers: AppendAnswers<Acknowledged>;
   readonly #dependent: AppendOrder;
   readonly #independent: AppendOrder;
   /** How many were handed on, and how many of them have an answer that is no failure. */
@@ -26,13 +32,13 @@ export class AppendSequence {
   #settledCount = 0;
   #answeredCount = 0;
   /** Results that came before one in front of them, by number. */
-  readonly #early = new Map<number, { readonly result: AppendResult; readonly independent: boolean }>();
+  readonly #early = new Map<number, { readonly result: Acknowledged | FailedAppend; readonly independent: boolean }>();
   #failure: PaxlogError | undefined;
   /** Something behind the failure was not simply refused. */
   #doubt = false;
 
-  constructor(backend: LogBackend, answers: AppendAnswers) {
-    this.#backend = backend;
+  constructor(orderAppend: OrderAppend<Append, Acknowledged>, answers: AppendAnswers<Acknowledged>) {
+    this.#orderAppend = orderAppend;
     this.#answers = answers;
     const caller = new AppendCaller();
     this.#dependent = { caller, independent: false };
@@ -48,16 +54,16 @@ export class AppendSequence {
   }
 
   /** Hands one on. `settled` is called when nothing but its answer's way to the caller is left to do. */
-  append(batch: CheckedBatch, guards: Guards | undefined, independent: boolean, settled: () => void): void {
+  append(append: Append, settled: () => void): void {
     const number = this.#handedCount;
     this.#handedCount += 1;
     // What a session asks for is judged by its serial, whatever became of other requests.
-    const alone = independent || guards?.session !== undefined;
-    const done = (result: AppendResult): void => {
+    const alone = append.independent || append.guards?.session !== undefined;
+    const done = (result: Acknowledged | FailedAppend): void => {
       this.#take(number, result, alone);
       settled();
     };
-    this.#backend.append(batch, guards, done, alone ? this.#independent : this.#dependent);
+    this.#orderAppend(append, done, alone ? this.#independent : this.#dependent);
   }
 
   /**
@@ -76,7 +82,7 @@ export class AppendSequence {
     });
   }
 
-  #take(number: number, result: AppendResult, independent: boolean): void {
+  #take(number: number, result: Acknowledged | FailedAppend, independent: boolean): void {
     if (number !== this.#settledCount) {
       this.#early.set(number, { result, independent });
       return;
@@ -89,7 +95,7 @@ export class AppendSequence {
     }
   }
 
-  #settle(result: AppendResult, independent: boolean): void {
+  #settle(result: Acknowledged | FailedAppend, independent: boolean): void {
     this.#settledCount += 1;
     if (this.#failure !== undefined) {
       if (result.kind === "acknowledged" || result.error.outcome === "unknown") this.#doubt = true;

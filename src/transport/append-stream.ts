@@ -1,25 +1,42 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { PaxlogError } from "../base/errors.ts";
-import { type AppendResponse, appendStreamRequestCodec, appendStreamResponseCodec } from "../format/api-codec.ts";
+import { appendStreamRequestCodec, appendStreamResponseCodec } from "../format/api-codec.ts";
 import { type CheckedAppend, checkAppend } from "./append-check.ts";
-import { AppendSequence } from "./append-sequence.ts";
+import { AppendSequence, type OrderAppend } from "./append-sequence.ts";
+import type { AcknowledgedAppend } from "./backend.ts";
 import { CallSignal, closedError, publicError, type ServiceContext, serviceError } from "./service-context.ts";
 
+/** What one kind of stream does with its messages. */
+export interface AppendStreamKind<Append extends CheckedAppend, Acknowledged extends AcknowledgedAppend> {
+  /** @throws PaxlogError for a request that must not be handed on. */
+  check(bytes: Buffer): Append;
+  readonly order: OrderAppend<Append, Acknowledged>;
+  encode(acknowledged: readonly Acknowledged[], refused: PaxlogError | undefined): Buffer;
+}
+
+/** AppendStream of LogService. */
+export const plainAppends = (context: ServiceContext): AppendStreamKind<CheckedAppend, AcknowledgedAppend> => ({
+  check: (bytes) => checkAppend(appendStreamRequestCodec.decode(bytes), context),
+  order: ({ batch, guards }, done, order) => context.backend.append(batch, guards, done, order),
+  encode: (acknowledged, refused) => appendStreamResponseCodec.encode({ acknowledged, refused }),
+});
+
 /**
- * One AppendStream: many batches in order, none waits for another's answer, answers in order. After the first failure nothing
+ * One AppendStream, or another stream of its kind: many batches in order, none waits for another's answer, answers in order. After the first failure nothing
  * more is handed on, and the stream ends with that failure once everything that was handed on before has its answer.
  *
  * Bounded by the backend's room: while there is none, and while the caller does not take its answers, nothing is read.
  */
-export class AppendStream {
+export class AppendStream<Append extends CheckedAppend, Acknowledged extends AcknowledgedAppend> {
+  readonly #kind: AppendStreamKind<Append, Acknowledged>;
   readonly #call: ServerDuplexStream<Buffer, Buffer>;
   readonly #context: ServiceContext;
   readonly #gone: CallSignal;
-  readonly #sequence: AppendSequence;
+  readonly #sequence: AppendSequence<Append, Acknowledged>;
   /** A checked append for which there was no room yet. */
-  #held: CheckedAppend | undefined;
+  #held: Append | undefined;
   /** Answers that go out together at the end of this turn. */
-  #answers: AppendResponse[] = [];
+  #answers: Acknowledged[] = [];
   #flushScheduled = false;
   /** Why nothing more is taken: a bad request, or a server that closes. It counts unless something before it failed. */
   #refusal: PaxlogError | undefined;
@@ -27,10 +44,15 @@ export class AppendStream {
   #over = false;
   readonly #settled = () => this.#finishIfDone();
 
-  constructor(context: ServiceContext, call: ServerDuplexStream<Buffer, Buffer>) {
+  constructor(
+    context: ServiceContext,
+    call: ServerDuplexStream<Buffer, Buffer>,
+    kind: AppendStreamKind<Append, Acknowledged>,
+  ) {
     this.#context = context;
     this.#call = call;
-    this.#sequence = new AppendSequence(context.backend, {
+    this.#kind = kind;
+    this.#sequence = new AppendSequence(kind.order, {
       acknowledged: (answer) => this.#acknowledge(answer),
       refused: (error) => this.#flush(error),
     });
@@ -52,7 +74,7 @@ export class AppendStream {
   #take(bytes: Buffer): void {
     if (!this.#takesMore) return;
     try {
-      this.#held = checkAppend(appendStreamRequestCodec.decode(bytes), this.#context);
+      this.#held = this.#kind.check(bytes);
     } catch (cause) {
       return this.#refuse(publicError(cause, this.#context.log));
     }
@@ -71,12 +93,12 @@ export class AppendStream {
     }
     const append = this.#held;
     this.#held = undefined;
-    if (append !== undefined) this.#sequence.append(append.batch, append.guards, append.independent, this.#settled);
+    if (append !== undefined) this.#sequence.append(append, this.#settled);
     if (this.#call.writableNeedDrain) this.#call.pause();
     else this.#call.resume();
   }
 
-  #acknowledge(answer: AppendResponse): void {
+  #acknowledge(answer: Acknowledged): void {
     if (this.#over) return;
     this.#answers.push(answer);
     if (this.#flushScheduled) return;
@@ -92,7 +114,7 @@ export class AppendStream {
     if (this.#over || (this.#answers.length === 0 && refused === undefined)) return;
     const acknowledged = this.#answers;
     this.#answers = [];
-    if (!this.#call.write(appendStreamResponseCodec.encode({ acknowledged, refused }))) this.#call.pause();
+    if (!this.#call.write(this.#kind.encode(acknowledged, refused))) this.#call.pause();
   }
 
   #refuse(error: PaxlogError): void {

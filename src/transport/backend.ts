@@ -128,14 +128,19 @@ export interface CheckedBatch {
   readonly recordCount: number;
 }
 
-export type AppendResult =
-  | {
-      readonly kind: "acknowledged";
-      readonly firstPosition: Position;
-      readonly recordCount: number;
-      readonly time: number;
-    }
-  | { readonly kind: "failed"; readonly error: PaxlogError };
+export type AppendResult = AcknowledgedAppend | FailedAppend;
+
+export interface AcknowledgedAppend {
+  readonly kind: "acknowledged";
+  readonly firstPosition: Position;
+  readonly recordCount: number;
+  readonly time: number;
+}
+
+export interface FailedAppend {
+  readonly kind: "failed";
+  readonly error: PaxlogError;
+}
 
 export interface StoredBatch {
   readonly firstPosition: Position;

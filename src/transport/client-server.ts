@@ -7,6 +7,8 @@ import { clientServerOptions } from "./grpc-options.ts";
 import { healthServiceDefinition, makeHealthService } from "./health-service.ts";
 import { listenWith } from "./listener.ts";
 import { logServiceDefinition, makeLogService } from "./log-service.ts";
+import type { ObjectBackend } from "./object-backend.ts";
+import { makeObjectService, objectServiceDefinition } from "./object-service.ts";
 import { makeReflectionService, reflectionServiceDefinitions } from "./reflection-service.ts";
 import { type ServiceContext, scanFor } from "./service-context.ts";
 
@@ -16,6 +18,8 @@ export interface ClientServerOptions {
   /** Allows an address that is not on loopback, although nothing is encrypted or authenticated. */
   readonly insecure?: boolean;
   readonly backend: LogBackend;
+  /** The machines of the node; without them there is no ObjectService. */
+  readonly objects?: ObjectBackend | undefined;
   readonly hashing: Hashing;
   readonly log: (line: string) => void;
 }
@@ -36,10 +40,11 @@ export interface ClientServer {
  * @throws PaxlogError INVALID_ARGUMENT, INSECURE_ADDRESS, ADDRESS_IN_USE or ADDRESS_UNUSABLE.
  */
 export async function startClientServer(options: ClientServerOptions): Promise<ClientServer> {
-  const { listen, insecure = false, backend, hashing, log } = options;
+  const { listen, insecure = false, backend, objects, hashing, log } = options;
   const closing = new AbortController();
   const context: ServiceContext = { backend, hashing, scanBatch: scanFor(hashing), closing: closing.signal, log };
   const server = new Server(clientServerOptions);
+  if (objects !== undefined) server.addService(objectServiceDefinition, makeObjectService({ ...context, objects }));
   server.addService(logServiceDefinition, makeLogService(context));
   server.addService(clusterServiceDefinition, makeClusterService(context));
   server.addService(healthServiceDefinition, makeHealthService(context));

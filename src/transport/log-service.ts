@@ -26,7 +26,7 @@ import {
   openSessionResponseCodec,
 } from "../format/session-codec.ts";
 import { checkAppend } from "./append-check.ts";
-import { AppendStream } from "./append-stream.ts";
+import { AppendStream, plainAppends } from "./append-stream.ts";
 import { freshen } from "./freshness.ts";
 import { ReadStream } from "./read-stream.ts";
 import { Readers } from "./readers.ts";
@@ -63,10 +63,11 @@ export const logServiceDefinition = {
 /** LogService as proto/paxlog/v1/log.proto states it, over a backend. */
 export function makeLogService(context: ServiceContext) {
   const readers = new Readers();
+  const appends = plainAppends(context);
   return {
     append: unary(context, (call) => append(context, call.request)),
     appendStream: (call: ServerDuplexStream<Buffer, Buffer>): void => {
-      new AppendStream(context, call);
+      new AppendStream(context, call, appends);
     },
     read: (call: ServerWritableStream<Buffer, Buffer>): void => {
       void new ReadStream(context, readers, call).serve();

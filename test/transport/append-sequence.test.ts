@@ -5,8 +5,9 @@ import { type ErrorCode, PaxlogError } from "../../src/base/errors.ts";
 import { position } from "../../src/base/types.ts";
 import type { Guards } from "../../src/core/guards.ts";
 import { AppendCaller } from "../../src/transport/append-caller.ts";
+import type { CheckedAppend } from "../../src/transport/append-check.ts";
 import { AppendSequence } from "../../src/transport/append-sequence.ts";
-import type { AppendOrder, AppendResult, LogBackend } from "../../src/transport/backend.ts";
+import type { AcknowledgedAppend, AppendOrder, AppendResult } from "../../src/transport/backend.ts";
 
 interface Handed {
   readonly guards: Guards | undefined;
@@ -17,16 +18,13 @@ interface Handed {
 let handed: Handed[];
 let heard: (number | ErrorCode)[];
 let settledCount: number;
-let sequence: AppendSequence;
+let sequence: AppendSequence<CheckedAppend, AcknowledgedAppend>;
 
 beforeEach(() => {
   handed = [];
   heard = [];
   settledCount = 0;
-  const backend: Pick<LogBackend, "append"> = {
-    append: (_batch, guards, done, order) => handed.push({ guards, done, order: order! }),
-  };
-  sequence = new AppendSequence(backend as LogBackend, {
+  sequence = new AppendSequence(({ guards }, done, order) => void handed.push({ guards, done, order }), {
     acknowledged: ({ firstPosition }) => heard.push(firstPosition),
     refused: ({ code }) => heard.push(code),
   });
@@ -35,7 +33,7 @@ beforeEach(() => {
 const batch = { batch: new Uint8Array(1), crc32c: 0, recordCount: 1 };
 
 function append(independent: boolean, guards?: Guards): void {
-  sequence.append(batch, guards, independent, () => {
+  sequence.append({ batch, guards, independent }, () => {
     settledCount += 1;
   });
 }
