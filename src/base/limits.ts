@@ -54,6 +54,25 @@ export const limits = {
 
   /** What a machine on a node says to one command: part of the state that every replica keeps. */
   replyBytesMax: 64 * KiB,
+  /** Replies that each machine of a node keeps for retries, with what surrounds them; and, beside its state, for those who wait now. */
+  replyCacheBytes: 16 * MiB,
+  /** What a machine on a node answers to one question. */
+  answerBytesMax: 3 * MiB,
+  /** Those who wait for one machine at once: for replies, answers and changes. */
+  machineWaitsMax: 16_384,
+  /** Changes in one answer of a watch, but never a part of one record's; and how long a watch without any goes without a word. */
+  watchChangesMax: 256,
+  watchHeartbeatMs: 2_000,
+  /** A machine on a node is compared between nodes, and saved, after so many commands, ... */
+  machinePointCommands: 16_384,
+  /** ... or more, where its state is large: one for each so many bytes of it, so that saving takes a bounded share of the time. */
+  machinePointBytesPerCommand: 512,
+  /** It is saved in between, too, when the log has grown by so many records: they could not be trimmed otherwise. */
+  machineSnapshotRecords: 256 * 1024,
+  /** How often a node that leads looks after the machines of all nodes: their hold, and what their states were. */
+  upkeepMs: 2_000,
+  /** Commands that a machine applies before others of its thread have a turn. */
+  machineTurnCommands: 1024,
 
   /** Time to live of a session whose opener names none, in log time. */
   sessionTtlMsDefault: 60_000,

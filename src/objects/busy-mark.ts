@@ -1,0 +1,43 @@
+/**
+ * Whether a machine is at a command, and since when: in memory that other threads see, since the thread of a machine that loops answers
+ * nobody. One thread writes.
+ */
+export class BusyMark {
+  readonly memory: SharedArrayBuffer;
+  /** Since when, in milliseconds of 32 bits that pass over zero; the position in two halves; how many commands were begun or ended. */
+  readonly #cells: Int32Array;
+
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(cellCount * Int32Array.BYTES_PER_ELEMENT)) {
+    this.memory = memory;
+    this.#cells = new Int32Array(memory);
+  }
+
+  begin(position: number): void {
+    Atomics.store(this.#cells, cell.since, nowMs());
+    Atomics.store(this.#cells, cell.positionHigh, Math.floor(position / 0x1_0000_0000));
+    Atomics.store(this.#cells, cell.positionLow, position | 0);
+    Atomics.add(this.#cells, cell.count, 1);
+  }
+
+  end(): void {
+    Atomics.add(this.#cells, cell.count, 1);
+  }
+
+  /** For how long it has been at one command; 0: it is at none. */
+  get busyMs(): number {
+    const isBusy = Atomics.load(this.#cells, cell.count) % 2 !== 0;
+    return isBusy ? Math.max(0, (nowMs() - Atomics.load(this.#cells, cell.since)) | 0) : 0;
+  }
+
+  /** Of the command that it is at, or was at last. */
+  get position(): number {
+    const high = Atomics.load(this.#cells, cell.positionHigh);
+    return high * 0x1_0000_0000 + (Atomics.load(this.#cells, cell.positionLow) >>> 0);
+  }
+}
+
+const cell = { count: 0, since: 1, positionHigh: 2, positionLow: 3 } as const;
+const cellCount = 4;
+
+/** The same on every thread of the process. */
+const nowMs = (): number => ((performance.timeOrigin + performance.now()) % 0x1_0000_0000) | 0;

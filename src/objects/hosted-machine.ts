@@ -1,0 +1,290 @@
+import { assert } from "../base/assert.ts";
+import { concat } from "../base/bytes.ts";
+import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import { jsonCodec } from "../machine/json-codec.ts";
+import type { AnyMachine, Codec, MachineChange } from "../machine/machine.ts";
+import { type Applied, MachineReplica, type StateSource } from "../machine/replica.ts";
+import { StateReader, StateWriter } from "../machine/state-bytes.ts";
+import { type FailureCode, type KeptReply, ReplyCache } from "./reply-cache.ts";
+
+/** A record that concerns a machine. */
+export type HostedRecord = {
+  readonly position: number;
+  readonly time: number;
+  readonly session: number;
+  /** The position behind the batch that it is of. */
+  readonly batchEnd: number;
+} & (
+  | { readonly kind: "command"; readonly value: Uint8Array }
+  /** Values that cannot be decompressed: a command nobody can read. */
+  | { readonly kind: "unreadable" }
+  | { readonly kind: "sessionEnd" }
+);
+
+/** Where a record led. */
+export interface Carried {
+  /** Records from here on are to be applied next: the next one, or an earlier one after a throw. */
+  readonly resumeFrom: number;
+  /** What went wrong, where something did, and not for the first time where `resumeFrom` is behind the record. */
+  readonly error: PaxlogError | undefined;
+}
+
+export interface HostedChanges {
+  readonly changes: readonly MachineChange[];
+  /** There are no more of them. */
+  readonly isAll: boolean;
+}
+
+/** A hosted state as `save` gives it: the own part behind its length, then the machine's pieces. */
+export interface HostedSource extends StateSource {
+  /** Of all pieces. */
+  readonly length: number;
+}
+
+/**
+ * A machine as every node that runs it has it: its state, the replies that are kept for retries, and the count that says at which
+ * commands states are compared. All of it is a function of the records alone.
+ */
+export class HostedMachine {
+  readonly machine: AnyMachine;
+  readonly #replica: MachineReplica<unknown, unknown, Uint8Array, unknown, unknown>;
+  #cache = new ReplyCache(cacheBounds);
+  /** Replies to commands without a session, for those who wait for them now: no part of the state. */
+  readonly #passing = new ReplyCache({ bytes: limits.replyCacheBytes, batches: Number.POSITIVE_INFINITY });
+  /** Records applied since the last point, and the length of the state there. */
+  #sincePoint = 0;
+  #pointBytes = 0;
+  /** The own part of what the replica goes back to. */
+  #base: Uint8Array | undefined;
+  #isPristine = true;
+
+  /** @throws PaxlogError FORMAT_UNKNOWN, RangeError or what the machine's `load` throws, for a state that cannot be read. */
+  constructor(machine: AnyMachine, source?: HostedSource) {
+    this.machine = machine;
+    const replying = replyingMachine(machine);
+    if (source === undefined) {
+      this.#replica = new MachineReplica(replying);
+      return;
+    }
+    const own = ownPart(source.pieces);
+    this.#replica = new MachineReplica(replying, machinePart(source, own));
+    this.#base = own;
+    this.#restoreOwn();
+    this.#isPristine = false;
+    if (this.#sincePoint === 0) this.#pointBytes = source.length;
+  }
+
+  /** Every record below it is applied. */
+  get position(): number {
+    return this.#replica.position;
+  }
+
+  /** Whether nothing was ever applied: its state can be had without any snapshot. */
+  get isPristine(): boolean {
+    return this.#isPristine;
+  }
+
+  /** No record between here and this position concerns the machine. */
+  advance(position: number): void {
+    if (position > this.#replica.position) this.#replica.pass(position - 1);
+  }
+
+  /** The state is to be compared and saved now: the same after the same record on every node. */
+  get isAtPoint(): boolean {
+    return (
+      this.#sincePoint >= Math.max(limits.machinePointCommands, this.#pointBytes / limits.machinePointBytesPerCommand)
+    );
+  }
+
+  apply(record: HostedRecord): Carried {
+    const { position, session, batchEnd } = record;
+    this.#isPristine = false;
+    const applied = this.#carryOut(record);
+    if (applied.kind === "failed" && applied.resumeFrom <= position) {
+      this.#restoreOwn();
+      return { resumeFrom: applied.resumeFrom, error: applied.error };
+    }
+    this.#sincePoint += 1;
+    if (record.kind === "sessionEnd") {
+      this.#cache.endSession(session);
+    } else {
+      const cache = session === 0 ? this.#passing : this.#cache;
+      cache.begin(session, batchEnd);
+      cache.add(position, keptOf(applied));
+    }
+    // The replica took its state behind a command that it passed over as its new base.
+    if (applied.kind === "failed") this.#base = this.#own();
+    return { resumeFrom: position + 1, error: applied.kind === "reply" ? undefined : applied.error };
+  }
+
+  #carryOut(record: HostedRecord): Applied<Uint8Array | undefined> {
+    const { position, time, session } = record;
+    switch (record.kind) {
+      case "command":
+        return this.#replica.apply({ position, time, session, value: record.value });
+      case "unreadable": {
+        const message = `the record at ${position} cannot be decompressed`;
+        this.#replica.pass(position);
+        return { kind: "malformed", error: new PaxlogError("COMMAND_MALFORMED", message, { facts: { position } }) };
+      }
+      case "sessionEnd":
+        return this.#replica.end({ position, time, session });
+    }
+  }
+
+  /** undefined where it is not kept, or no longer. */
+  replyAt(position: number): KeptReply | undefined {
+    return this.#cache.at(position) ?? this.#passing.at(position);
+  }
+
+  /** @throws PaxlogError MACHINE_FAILED, INVALID_ARGUMENT for bytes that are no question, REPLY_TOO_LARGE. */
+  ask(question: Uint8Array): Uint8Array {
+    const answer = this.#replica.ask(this.#question(question));
+    const { name, codecs } = this.machine;
+    const bytes = ((codecs?.answers ?? jsonCodec) as Codec<unknown>).encode(answer ?? null);
+    if (bytes.length <= limits.answerBytesMax) return bytes;
+    const facts = { machine: name, limit: limits.answerBytesMax, size: bytes.length };
+    throw new PaxlogError("REPLY_TOO_LARGE", `the answer has ${bytes.length} bytes: ask for less at once`, { facts });
+  }
+
+  /**
+   * Changes from a position on, oldest first: about `max` at most, but all of a record's or none. undefined: the machine does not
+   * remember so far back. @throws PaxlogError as `ask`.
+   */
+  changes(question: Uint8Array, from: number, max: number): HostedChanges | undefined {
+    const asked = this.#question(question);
+    for (let count = max; ; count *= 2) {
+      const changes = this.#replica.changes(asked, from, count);
+      if (changes === undefined) return undefined;
+      if (changes.length < count) return { changes, isAll: true };
+      const last = changes.at(-1)!.position;
+      const whole = changes.filter(({ position }) => position < last);
+      if (whole.length > 0) return { changes: whole, isAll: false };
+    }
+  }
+
+  #question(bytes: Uint8Array): unknown {
+    try {
+      return ((this.machine.codecs?.questions ?? jsonCodec) as Codec<unknown>).decode(bytes);
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      const message = `the bytes are no question of the machine ${this.machine.name}: ${reason}`;
+      throw new PaxlogError("INVALID_ARGUMENT", message, { cause, facts: { machine: this.machine.name } });
+    }
+  }
+
+  /** The count begins anew. `save` is to follow. */
+  beginPoint(): void {
+    this.#sincePoint = 0;
+    this.#pointBytes = 0;
+  }
+
+  /** What the state at a point takes. */
+  endPoint(length: number): void {
+    this.#pointBytes = length;
+  }
+
+  /** All of it, piece by piece, before the next record. */
+  *save(): Iterable<Uint8Array> {
+    const own = this.#own();
+    const head = new Uint8Array(lengthBytes);
+    new DataView(head.buffer).setUint32(0, own.length, true);
+    yield head;
+    yield own;
+    yield* this.#replica.save();
+  }
+
+  /** Has commands that throw lead back to what `save` gave here, which can be read from there any number of times. */
+  rebase(source: HostedSource): void {
+    const own = ownPart(source.pieces);
+    this.#replica.rebase(machinePart(source, own));
+    this.#base = own;
+  }
+
+  #own(): Uint8Array {
+    const writer = new StateWriter();
+    writer.number(this.#sincePoint);
+    writer.number(this.#pointBytes);
+    this.#cache.save(writer);
+    return concat(writer.rest());
+  }
+
+  #restoreOwn(): void {
+    if (this.#base === undefined) {
+      this.#cache = new ReplyCache(cacheBounds);
+      this.#sincePoint = 0;
+      this.#pointBytes = 0;
+      return;
+    }
+    const reader = new StateReader([this.#base]);
+    this.#sincePoint = reader.number();
+    this.#pointBytes = reader.number();
+    this.#cache = ReplyCache.load(reader, cacheBounds);
+    reader.end();
+  }
+}
+
+const cacheBounds = { bytes: limits.replyCacheBytes, batches: limits.sessionWindow };
+
+/** The machine with its replies as bytes, and too large ones as a throw: nothing of such a command is done. */
+function replyingMachine(machine: AnyMachine): AnyMachine {
+  const codec = (machine.codecs?.replies ?? jsonCodec) as Codec<unknown>;
+  const apply: AnyMachine["apply"] = (state, command, at) => {
+    const reply: unknown = machine.apply(state, command, at);
+    if (typeof reply === "object" && reply !== null && "then" in reply && typeof reply.then === "function")
+      return reply;
+    const bytes = codec.encode(reply ?? null);
+    if (bytes.length <= limits.replyBytesMax) return bytes;
+    const facts = { machine: machine.name, limit: limits.replyBytesMax, size: bytes.length };
+    throw new PaxlogError("REPLY_TOO_LARGE", `the reply has ${bytes.length} bytes`, { facts });
+  };
+  // Its other functions stay what they are, wherever they are defined.
+  return Object.create(machine, { apply: { value: apply } }) as AnyMachine;
+}
+
+function keptOf(applied: Applied<Uint8Array | undefined>): KeptReply {
+  if (applied.kind === "reply") return applied.reply ?? new Uint8Array(0);
+  return failureCodeOf(applied.error);
+}
+
+/** Of a reply that is too large the replica says that the machine threw. */
+function failureCodeOf({ code, cause }: PaxlogError): FailureCode {
+  if (code === "COMMAND_MALFORMED") return code;
+  return cause instanceof PaxlogError && cause.code === "REPLY_TOO_LARGE" ? cause.code : "MACHINE_FAILED";
+}
+
+const lengthBytes = 4;
+
+/** The own part of a hosted state, copied. @throws RangeError where the state ends before it. */
+function ownPart(pieces: Iterable<Uint8Array>): Uint8Array {
+  const gathered: Uint8Array[] = [];
+  let have = 0;
+  let needed = lengthBytes;
+  for (const piece of pieces) {
+    gathered.push(Uint8Array.from(piece));
+    have += piece.length;
+    if (have < lengthBytes) continue;
+    const bytes = concat(gathered.splice(0));
+    gathered.push(bytes);
+    needed = lengthBytes + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+    if (have >= needed) return bytes.slice(lengthBytes, needed);
+  }
+  throw new RangeError(`the state has ${have} bytes, not the ${needed} that it begins with`);
+}
+
+/** The machine's part. It is read anew each time it is iterated. */
+function machinePart({ name, version, position, pieces }: HostedSource, own: Uint8Array): StateSource {
+  const skip = lengthBytes + own.length;
+  return { name, version, position, pieces: { [Symbol.iterator]: () => skipping(pieces, skip) } };
+}
+
+function* skipping(pieces: Iterable<Uint8Array>, count: number): Iterator<Uint8Array> {
+  let left = count;
+  for (const piece of pieces) {
+    const skipped = Math.min(left, piece.length);
+    left -= skipped;
+    if (skipped < piece.length) yield piece.subarray(skipped);
+  }
+  assert(left === 0, "a state has what stands in front of it");
+}

@@ -1,0 +1,68 @@
+import { PaxlogError } from "../base/errors.ts";
+import type { Hashing } from "../base/hashing.ts";
+import type { AnyMachine } from "../machine/machine.ts";
+import type { LogBackend } from "../transport/backend.ts";
+import type { ObjectBackend } from "../transport/object-backend.ts";
+import type { BusyMark } from "./busy-mark.ts";
+import { fetchState } from "./fetch-state.ts";
+import { MachineHost } from "./machine-host.ts";
+import { MachineKeeper } from "./machine-keeper.ts";
+import { MachineSnapshots } from "./machine-snapshots.ts";
+import { ObjectHost } from "./object-host.ts";
+import { Upkeep } from "./upkeep.ts";
+
+export interface MachinesOptions {
+  /** The node's directory: their states lie in machines/ there. */
+  readonly dir: string;
+  readonly backend: LogBackend;
+  readonly hashing: Hashing;
+  readonly machines: readonly AnyMachine[];
+  /** SHA-256 of their code; empty for the built-in ones. */
+  readonly code: string;
+  /** Of the hold that keeps what they need. */
+  readonly holdName: string;
+  /** Shared with those who look whether one of them hangs. */
+  readonly busy: BusyMark;
+  readonly note: (text: string) => void;
+}
+
+export interface RunningMachines {
+  readonly objects: ObjectBackend;
+  /** What waits for them is answered CLOSED. What they saved is durable when it resolves. */
+  close(): Promise<void>;
+}
+
+/** Runs machines on this thread, from their newest states on. The backend serves already. */
+export function runMachines(options: MachinesOptions): RunningMachines {
+  const { dir, backend, hashing, machines, code, holdName, busy, note } = options;
+  const closing = new AbortController();
+  const keepers: MachineKeeper[] = [];
+  const hosts = machines.map((machine) => {
+    const { name } = machine;
+    const snapshots = new MachineSnapshots(dir, name, hashing);
+    const keeper = new MachineKeeper({
+      machine,
+      snapshots,
+      hashing,
+      note,
+      onPoint: (point) => upkeep.point(point),
+      fetch: (atLeast) => fetchState({ machine: name, atLeast, backend, snapshots, signal: closing.signal, note }),
+    });
+    keepers.push(keeper);
+    return new MachineHost({ machine, code, backend, keeper, busy, note });
+  });
+  const upkeep = new Upkeep({ backend, hashing, hosts, holdName });
+  const objects = new ObjectHost(hosts);
+  for (const host of hosts) void host.run();
+  upkeep.start();
+  return {
+    objects,
+    close: async () => {
+      const closed = new PaxlogError("CLOSED", "the node is stopping; use another one", { retryable: true });
+      closing.abort(closed);
+      upkeep.close();
+      objects.stop(closed);
+      await Promise.all(keepers.map((keeper) => keeper.settled()));
+    },
+  };
+}
