@@ -7,8 +7,6 @@ const wire = paxlog.v1;
 
 export const machineHashType = "$machine-hash";
 export const activationType = "$activation";
-/** A session that was opened with `announceEnd` ended: the log itself writes it. */
-export const sessionEndType = "$session";
 
 /** What finds the records about one machine. */
 export const machineTag = (machine: string): string => `machine:${machine}`;

@@ -128,8 +128,10 @@ export class HostedMachine {
         this.#replica.pass(position);
         return { kind: "malformed", error: new PaxlogError("COMMAND_MALFORMED", message, { facts: { position } }) };
       }
-      case "sessionEnd":
-        return this.#replica.end({ position, time, session });
+      case "sessionEnd": {
+        const ended = this.#replica.end({ position, time, session });
+        return ended.kind === "reply" ? { kind: "reply", reply: undefined } : ended;
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 /**
- * Snapshots of one machine on disk: machines/<name>/<position>, the newest two. A header, then the pieces of the hosted state. Little-endian:
+ * Snapshots of one machine on disk: machines/<name>/<position>, the newest two. A header, then the pieces of the hosted state.
+ * Little-endian:
  *
  *   offset  size  field
  *        0     8  magic     "PAXLMCH" and a zero

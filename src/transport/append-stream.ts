@@ -22,8 +22,9 @@ export const plainAppends = (context: ServiceContext): AppendStreamKind<CheckedA
 });
 
 /**
- * One AppendStream, or another stream of its kind: many batches in order, none waits for another's answer, answers in order. After the first failure nothing
- * more is handed on, and the stream ends with that failure once everything that was handed on before has its answer.
+ * One AppendStream, or another stream of its kind: many batches in order, none waits for another's answer, answers in order. After
+ * the first failure nothing more is handed on, and the stream ends with that failure once everything that was handed on before has
+ * its answer.
  *
  * Bounded by the backend's room: while there is none, and while the caller does not take its answers, nothing is read.
  */
