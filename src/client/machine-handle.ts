@@ -149,7 +149,7 @@ export class ProgramMachine<State, Command, Reply, Question, Answer>
     }
   }
 
-  #note(position: number, applied: Applied<Reply | void>): void {
+  #note(position: number, applied: Applied<Reply | undefined>): void {
     if (applied.kind !== "reply" && position >= this.#reportedTo) {
       this.#reportedTo = position + 1;
       this.#options.onFailure?.(applied.error);

@@ -89,11 +89,11 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
    * The record's session ended: what the machine has bound to it goes. `reply` says nothing. A record without a session is none of the
    * log's, and is passed over.
    */
-  end(record: EndRecord): Applied<void> {
+  end(record: EndRecord): Applied<undefined> {
     const { position, session } = record;
     assert(position >= this.#position, () => `the end at ${position} comes after ${this.#position}`);
     if (session !== 0 && this.machine.ended !== undefined) {
-      return this.#change(record, (at) => this.machine.ended!(this.#state, at));
+      return this.#change(record, (at) => this.machine.ended!(this.#state, at) as undefined);
     }
     this.#position = position + 1;
     return { kind: "reply", reply: undefined };
