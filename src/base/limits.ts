@@ -316,6 +316,12 @@ export const limits = {
   clientWaitingAppends: 1024 * 1024,
   /** Signs of life that the library gives within the ttl of a session: two may be lost. */
   clientKeepsPerTtl: 3,
+  /** What a session holds is taken for lost such a part of its ttl early: clocks do not run alike. */
+  clientLifeMarginPart: 10,
+  /** Time to live of a lease whose taker names none, in log time. */
+  leaseTtlMsDefault: 10_000,
+  /** How often whoever waits for a decision that is late asks the log to look at its clock. */
+  clientTimeoutEveryMs: 250,
   /** Sessions that one Log has open: each has a stream of its own. */
   clientSessionsMax: 256,
   /** One attempt to connect to one node, and the pause after all were tried, at first and at last. */

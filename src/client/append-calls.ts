@@ -35,10 +35,13 @@ export async function appendEncoded(
 
 function submit(appender: Appender, payload: AppendPayload, options: SessionAppendOptions): Promise<Placed> {
   const { serial } = options;
-  if (serial !== undefined && !(Number.isSafeInteger(serial) && serial >= 1)) {
-    throw new PaxlogError("INVALID_ARGUMENT", "serial must be a whole number from 1");
-  }
-  return appender.append(payload, guardsOf(options), serial, options.signal);
+  checkSerial(serial);
+  return appender.append(payload, { guards: guardsOf(options), serial, signal: options.signal });
+}
+
+export function checkSerial(serial: number | undefined): void {
+  if (serial === undefined || (Number.isSafeInteger(serial) && serial >= 1)) return;
+  throw new PaxlogError("INVALID_ARGUMENT", "serial must be a whole number from 1");
 }
 
 /** Array.isArray does not narrow a readonly array out of the union. */

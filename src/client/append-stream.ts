@@ -1,9 +1,8 @@
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { defaultLogId } from "../base/types.ts";
-import type { AppendResponse } from "../format/api-codec.ts";
 import type { CallEnd } from "./call.ts";
-import type { AppendCall, NodeLink } from "./node-link.ts";
+import type { AppendAnswer, AppendCall, AppendCallHandlers, NodeLink } from "./node-link.ts";
 import type { OutgoingBatch } from "./pending-append.ts";
 
 /** How a stream ended, and what became of the batches without an answer: each is in exactly one of the two lists. */
@@ -16,7 +15,7 @@ export interface StreamEnd {
 }
 
 export interface StreamHandlers {
-  onAcknowledged(batch: OutgoingBatch, answer: AppendResponse): void;
+  onAcknowledged(batch: OutgoingBatch, answer: AppendAnswer): void;
   /** A guard or the session refused this batch; the stream goes on, and those behind are judged for themselves. */
   onRefused(batch: OutgoingBatch, error: PaxlogError): void;
   /** After the last answer of one message from the node. */
@@ -27,9 +26,12 @@ export interface StreamHandlers {
   onEnd(end: StreamEnd): void;
 }
 
+/** What a stream is for: with "execute" each batch is answered once its commands are applied, with their replies. */
+export type AppendPurpose = "append" | "execute";
+
 /**
- * One AppendStream to one node: sends batches without waiting, matches answers to them in order, and says at the end what is
- * known of the rest.
+ * One AppendStream, or ExecuteStream, to one node: sends batches without waiting, matches answers to them in order, and says at the
+ * end what is known of the rest.
  */
 export class AppendStream {
   readonly #address: string;
@@ -44,14 +46,15 @@ export class AppendStream {
   #heardAt = 0;
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(link: NodeLink, answerMs: number, handlers: StreamHandlers) {
+  constructor(link: NodeLink, purpose: AppendPurpose, answerMs: number, handlers: StreamHandlers) {
     this.#address = link.address;
     this.#answerMs = answerMs;
     this.#handlers = handlers;
-    this.#call = link.openAppend({
+    const calls: AppendCallHandlers = {
       onAnswers: (answers, refused) => this.#onAnswers(answers, refused),
       onEnd: (end) => this.#onEnd(end),
-    });
+    };
+    this.#call = purpose === "execute" ? link.openExecute(calls) : link.openAppend(calls);
   }
 
   get inFlightCount(): number {
@@ -104,7 +107,7 @@ export class AppendStream {
     this.#finish(error, this.#inFlight.length);
   }
 
-  #onAnswers(answers: readonly AppendResponse[], refused: PaxlogError | undefined): void {
+  #onAnswers(answers: readonly AppendAnswer[], refused: PaxlogError | undefined): void {
     if (this.#ended) return;
     this.#heardAt = performance.now();
     let count = 0;
@@ -195,7 +198,7 @@ export class AppendStream {
 }
 
 /** The log has the answer of another batch under this serial, so it took this one for a retry. */
-function serialReused(batch: OutgoingBatch, answer: AppendResponse): PaxlogError {
+function serialReused(batch: OutgoingBatch, answer: AppendAnswer): PaxlogError {
   const { serial = 0 } = batch.guards?.session ?? {};
   const position = answer.firstPosition;
   const message = `serial ${serial} stands for other records, at position ${position}: nothing was written. Use a new serial`;

@@ -3,8 +3,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { BatchBuilder } from "../format/batch-encode.ts";
 import { pause } from "./abort.ts";
-import type { DemandedGuards } from "./append-options.ts";
-import { AppendStream, type StreamEnd } from "./append-stream.ts";
+import { type AppendPurpose, AppendStream, type StreamEnd } from "./append-stream.ts";
 import { LeaderSearch } from "./leader-search.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { otherLeader } from "./other-leader.ts";
@@ -19,7 +18,14 @@ import {
   unansweredError,
   unsentError,
 } from "./outcomes.ts";
-import { type AppendPayload, type OutgoingBatch, PendingAppend, PendingQueue, type Placed } from "./pending-append.ts";
+import {
+  type AppendPayload,
+  type AppendTerms,
+  type OutgoingBatch,
+  PendingAppend,
+  PendingQueue,
+  type Placed,
+} from "./pending-append.ts";
 import type { Serials } from "./serials.ts";
 import type { Settings } from "./settings.ts";
 
@@ -44,6 +50,7 @@ export class Appender {
   readonly #context: AppenderContext;
   readonly #search: LeaderSearch;
   readonly #serials: Serials | undefined;
+  readonly #purpose: AppendPurpose;
   readonly #waiting = new PendingQueue();
   /** A session's batches without an answer and without a stream, oldest first. */
   #again: OutgoingBatch[] = [];
@@ -57,10 +64,11 @@ export class Appender {
   #onIdle: (() => void)[] = [];
   readonly #ended = new AbortController();
 
-  constructor(context: AppenderContext, serials?: Serials) {
+  constructor(context: AppenderContext, serials?: Serials, purpose: AppendPurpose = "append") {
     this.#context = context;
     this.#search = new LeaderSearch(context.nodes);
     this.#serials = serials;
+    this.#purpose = purpose;
   }
 
   /** Calls that have no serial yet. */
@@ -68,12 +76,8 @@ export class Appender {
     return this.#waiting.length;
   }
 
-  append(
-    payload: AppendPayload,
-    guards: DemandedGuards | undefined,
-    serial: number | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<Placed> {
+  append(payload: AppendPayload, terms: AppendTerms): Promise<Placed> {
+    const { signal } = terms;
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     if (signal?.aborted) {
       return Promise.reject(
@@ -82,7 +86,7 @@ export class Appender {
     }
     const { waitingAppends } = this.#context.settings;
     if (this.#waiting.length >= waitingAppends) return Promise.reject(queueFull(waitingAppends));
-    const item = new PendingAppend(payload, guards, serial, signal);
+    const item = new PendingAppend(payload, terms);
     this.#waiting.push(item);
     this.#schedule();
     return item.promise;
@@ -196,7 +200,10 @@ export class Appender {
     const { builder, hashing, settings } = this.#context;
     const { payload, guards: demanded, serial } = items[0]!;
     const recordCount = payload.kind === "batch" ? payload.recordCount : builder.recordCount;
-    const bytes = payload.kind === "batch" ? payload.bytes : builder.finish(settings.compressor);
+    const bytes =
+      payload.kind === "batch"
+        ? payload.bytes
+        : builder.finish(this.#purpose === "execute" ? undefined : settings.compressor);
     const guards = this.#serials === undefined ? demanded : { ...demanded, session: this.#serials.take(serial) };
     const crc32c = hashing.crc32c(bytes);
     return { bytes, crc32c, recordCount, items, guards, since: performance.now(), doubtful: false };
@@ -247,10 +254,10 @@ export class Appender {
 
   #open(address: string): void {
     const { nodes, settings } = this.#context;
-    const stream: AppendStream = new AppendStream(nodes.link(address), settings.answerMs, {
+    const stream: AppendStream = new AppendStream(nodes.link(address), this.#purpose, settings.answerMs, {
       onAcknowledged: (batch, answer) => {
         this.#search.found();
-        for (const item of batch.items) item.acknowledge(answer.firstPosition, answer.time);
+        for (const item of batch.items) item.acknowledge(answer);
       },
       onRefused: (batch, error) => this.#onRefused(batch, error),
       // Callers who wait for their answer call again in this turn, so the next batch is made at its end.

@@ -1,15 +1,13 @@
 import { PaxlogError, withOutcome } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
-import { limits } from "../base/limits.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
-import type { SessionTerms } from "../format/session-codec.ts";
 import type { Machine } from "../machine/machine.ts";
-import { cancelled, pause, retryDelay } from "./abort.ts";
+import { AnyNode, type NodeQuestion } from "./any-node.ts";
 import { appendEncoded, appendRecords } from "./append-calls.ts";
-import { checkedSession, checkToken } from "./append-options.ts";
+import { checkToken } from "./append-options.ts";
 import { Appender, type AppenderContext } from "./appender.ts";
-import { ClientSession, type GrantedSession } from "./client-session.ts";
+import { ClientSession } from "./client-session.ts";
 import { LeaderCalls } from "./leader-calls.ts";
 import type {
   Appended,
@@ -25,7 +23,6 @@ import type {
   ReadOptions,
   Session,
   SessionOptions,
-  SessionState,
   StatusOptions,
   TailOptions,
   Trimmed,
@@ -33,15 +30,25 @@ import type {
 import { openRead } from "./log-read.ts";
 import { ProgramMachine } from "./machine-handle.ts";
 import type { MachineHandle, MachineOptions } from "./machines.ts";
-import type { AskBounds, NodeLink } from "./node-link.ts";
-import { type Nodes, noConnection } from "./nodes.ts";
+import type { Nodes } from "./nodes.ts";
+import type {
+  Counter,
+  Decision,
+  GetOptions,
+  Lease,
+  LeaseOptions,
+  LeaseState,
+  Register,
+  WatchOptions,
+} from "./objects/handles.ts";
+import { LogHandles } from "./objects/log-handles.ts";
+import { MachineQuestions } from "./objects/machine-calls.ts";
+import { Watches } from "./objects/watches.ts";
 import { closedError, endOfLog } from "./outcomes.ts";
 import { checkedFreshness } from "./read-plan.ts";
 import { checkHold, checkHoldName, checkTrim } from "./retain-options.ts";
+import { Sessions } from "./sessions.ts";
 import type { Settings } from "./settings.ts";
-
-/** A question that any node can answer. */
-type Question<Answer> = (link: NodeLink, bounds: AskBounds) => Promise<Answer>;
 
 /** The Log over links to nodes, whatever these are. */
 export class ClientLog implements Log {
@@ -51,13 +58,11 @@ export class ClientLog implements Log {
   readonly #context: AppenderContext;
   readonly #appender: Appender;
   readonly #leader: LeaderCalls;
-  readonly #sessions = new Set<ClientSession>();
-  /** Sessions on their way to be open. */
-  #openingCount = 0;
+  readonly #sessions: Sessions;
+  readonly #anyNode: AnyNode;
+  readonly #objects: LogHandles;
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
-  /** The node that answered the last question. */
-  #address: string;
 
   constructor(nodes: Nodes, settings: Settings, hashing: Hashing) {
     this.#nodes = nodes;
@@ -65,8 +70,14 @@ export class ClientLog implements Log {
     this.#hashing = hashing;
     this.#context = { nodes, settings, hashing, builder: new BatchBuilder() };
     this.#appender = new Appender(this.#context);
-    this.#leader = new LeaderCalls(nodes, settings, this.#closing.signal);
-    this.#address = nodes.addresses[0]!;
+    const closing = this.#closing.signal;
+    this.#leader = new LeaderCalls(nodes, settings, closing);
+    this.#sessions = new Sessions(this.#context, this.#leader, () => this.#checkOpen());
+    this.#anyNode = new AnyNode(nodes, settings, closing);
+    this.#objects = new LogHandles(
+      (options) => this.#sessions.open({ ...options, announceEnd: true }, "execute"),
+      new MachineQuestions(this.#anyNode, new Watches({ nodes, settings, hashing, closing }, this.#anyNode)),
+    );
   }
 
   append(records: readonly RecordInput[], options?: AppendOptions): Promise<AppendedMany>;
@@ -87,21 +98,7 @@ export class ClientLog implements Log {
   }
 
   async session(options: SessionOptions = {}): Promise<Session> {
-    const { resume, signal, ...terms } = checkedSession(options);
-    if (this.#sessions.size + this.#openingCount >= limits.clientSessionsMax) {
-      const message = `${limits.clientSessionsMax} sessions are open: close one, or connect once more`;
-      throw new PaxlogError("OVERLOADED", message, { facts: { limit: limits.clientSessionsMax } });
-    }
-    this.#openingCount += 1;
-    try {
-      const granted = resume === undefined ? await this.#open(terms, signal) : await this.#resume(resume, signal);
-      if (this.#closed !== undefined) throw closedError("none", endOfLog(this.#closing.signal));
-      const session = new ClientSession(this.#context, this.#leader, granted, () => this.#sessions.delete(session));
-      this.#sessions.add(session);
-      return session;
-    } finally {
-      this.#openingCount -= 1;
-    }
+    return this.#sessions.open(options, "append");
   }
 
   async fence(token: number, options: CallOptions = {}): Promise<Fence> {
@@ -143,18 +140,43 @@ export class ClientLog implements Log {
     return new ProgramMachine(this, machine, options);
   }
 
+  counter(name: string): Counter {
+    return this.#objects.counter(name);
+  }
+
+  register(name: string): Register {
+    return this.#objects.register(name);
+  }
+
+  decision(name: string): Decision {
+    return this.#objects.decision(name);
+  }
+
+  lease(name: string, options?: LeaseOptions): Promise<Lease> {
+    return this.#objects.lease(name, options);
+  }
+
+  leaseState(name: string, options?: GetOptions): Promise<LeaseState> {
+    return this.#objects.leaseState(name, options);
+  }
+
+  watchLease(name: string, options?: WatchOptions): AsyncIterable<LeaseState> {
+    return this.#objects.watchLease(name, options);
+  }
+
   async tail(options: TailOptions = {}): Promise<LogBounds> {
     const freshness = checkedFreshness(options.freshness);
-    return this.#askAny((link, bounds) => link.checkTail(freshness, bounds), options.signal);
+    return this.#ask((link, bounds) => link.checkTail(freshness, bounds), options.signal);
   }
 
   async status(options: StatusOptions = {}): Promise<NodeStatus> {
-    const question: Question<NodeStatus> = (link, bounds) => link.status(bounds);
-    if (options.address === undefined) return this.#askAny(question, options.signal);
+    const question: NodeQuestion<NodeStatus> = (link, bounds) => link.status(bounds);
+    if (options.address === undefined) return this.#ask(question, options.signal);
     if (!this.#nodes.learn(options.address)) {
       throw new PaxlogError("INVALID_ARGUMENT", `"${options.address}" is not the client address of a node`);
     }
-    return this.#ask(options.address, question, options.signal, this.#settings.deadlineMs);
+    this.#checkOpen();
+    return this.#anyNode.askAt(options.address, question, options.signal);
   }
 
   close(): Promise<void> {
@@ -173,56 +195,18 @@ export class ClientLog implements Log {
 
   async #close(graceMs: number, reason: PaxlogError | undefined): Promise<void> {
     if (reason !== undefined) this.#closing.abort(reason);
-    const sessions = [...this.#sessions].map((each) => each.abandon(graceMs, reason));
-    await Promise.all([this.#appender.close(graceMs, reason), ...sessions]);
+    await Promise.all([this.#appender.close(graceMs, reason), this.#sessions.abandon(graceMs, reason)]);
     this.#closing.abort();
     this.#nodes.close();
   }
 
-  /** Where the answer is lost another one is opened: the log forgets the first when nobody gives a sign of life for it. */
-  async #open(terms: SessionTerms, signal: AbortSignal | undefined): Promise<GrantedSession> {
-    const opened = await this.#leader.ask((link, bounds) => link.openSession(terms, bounds), signal);
-    return { id: opened.session, ttlMs: opened.ttlMs, nextSerial: 1 };
+  async #ask<Answer>(question: NodeQuestion<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
+    this.#checkOpen();
+    return this.#anyNode.ask(question, signal);
   }
 
-  async #resume({ id, nextSerial }: SessionState, signal: AbortSignal | undefined): Promise<GrantedSession> {
-    const { ttlMs } = await this.#leader.ask((link, bounds) => link.keepSession(id, bounds), signal);
-    return { id, ttlMs, nextSerial };
-  }
-
-  /** Asks one node after another until one answers. A question changes nothing, so it may be asked again. */
-  async #askAny<Answer>(question: Question<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
-    const end = performance.now() + this.#settings.deadlineMs;
-    for (let attempt = 1; ; attempt += 1) {
-      const address = this.#address;
-      try {
-        return await this.#ask(address, question, signal, Math.max(1, end - performance.now()));
-      } catch (error) {
-        if (!(error instanceof PaxlogError) || !error.retryable) throw error;
-        if (this.#address === address) this.#address = this.#nodes.after(address);
-        const round = Math.floor(attempt / this.#nodes.addresses.length);
-        const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
-        if (performance.now() + delayMs >= end) throw error;
-        if (delayMs > 0) await pause(delayMs, signal);
-      }
-    }
-  }
-
-  async #ask<Answer>(
-    address: string,
-    question: Question<Answer>,
-    signal: AbortSignal | undefined,
-    leftMs: number,
-  ): Promise<Answer> {
+  #checkOpen(): void {
     if (this.#closed !== undefined) throw closedError("none", endOfLog(this.#closing.signal));
-    if (signal?.aborted) throw cancelled(signal, "none");
-    if (!(await this.#nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), signal))) {
-      if (signal?.aborted) throw cancelled(signal, "none");
-      throw noConnection(address);
-    }
-    // A node that does not answer must not use up the time in which another one would.
-    const deadlineMs = Math.min(leftMs, this.#nodes.addresses.length > 1 ? limits.clientAskMs : limits.unaryDeadlineMs);
-    return question(this.#nodes.link(address), { deadlineMs, signal });
   }
 }
 

@@ -3,12 +3,14 @@ import type { RecordInput } from "../format/batch-encode.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Compression } from "./compression.ts";
 import type { MachineHandle, MachineOptions } from "./machines.ts";
+import type { LogObjects } from "./objects/handles.ts";
 import type { LogRead, ReadFreshness, ReadOptions } from "./read-options.ts";
 
 export type { LogRead, ReadFreshness, ReadNotice, ReadOptions, ReadPlace } from "./read-options.ts";
 
 /** A replicated log: the same records at the same positions for everyone, on every node. Everything it throws is a PaxlogError. */
-export interface Log {
+export interface Log
+  extends Pick<LogObjects, "counter" | "register" | "decision" | "lease" | "leaseState" | "watchLease"> {
   /**
    * Appends one record, or many in order and side by side; the many are in the log all or none. Resolves once a majority of the
    * nodes has them on disk. Calls of one turn of the event loop travel as one batch. The bytes of values must not change before

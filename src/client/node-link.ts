@@ -8,6 +8,7 @@ import type {
   ReadRequest,
   ReadResponse,
 } from "../format/api-codec.ts";
+import type { AskRequest, AskResponse, CommandReply, WatchRequest, WatchResponse } from "../format/object-codec.ts";
 import type { DropHoldResponse, PutHoldRequest, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
 import type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 import type { CallEnd } from "./call.ts";
@@ -23,7 +24,11 @@ export interface NodeLink {
   connected(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean>;
   /** Opens a stream of appends. No handler is called before it returned. */
   openAppend(handlers: AppendCallHandlers): AppendCall;
+  /** As `openAppend`, for batches of commands: their answers have replies. */
+  openExecute(handlers: AppendCallHandlers): AppendCall;
   openRead(request: ReadRequest): ReadCall;
+  openWatch(request: WatchRequest): WatchCall;
+  ask(request: AskRequest, bounds: AskBounds): Promise<AskResponse>;
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
   status(bounds: AskBounds): Promise<NodeStatus>;
   /** All of these are taken by the leader alone; each may be asked again where its fate is not known. */
@@ -54,9 +59,14 @@ export interface AppendCall {
   cancel(): void;
 }
 
+/** Where a batch went, and what became of its commands where it was sent to be executed. */
+export interface AppendAnswer extends AppendResponse {
+  readonly replies?: readonly CommandReply[] | undefined;
+}
+
 export interface AppendCallHandlers {
   /** Answers to the next unanswered requests, in order; behind them a refusal of the next one. */
-  onAnswers(answers: readonly AppendResponse[], refused: PaxlogError | undefined): void;
+  onAnswers(answers: readonly AppendAnswer[], refused: PaxlogError | undefined): void;
   /**
    * Exactly once, and nothing after it. A refusal is believed where `typed` is true and the fact `acknowledged` says how many
    * requests of this stream were answered before it.
@@ -64,13 +74,16 @@ export interface AppendCallHandlers {
   onEnd(end: CallEnd): void;
 }
 
-export interface ReadCall {
+export interface PulledCall<Response> {
   /** The next message, or how the call ended once all were taken. */
-  next(): Promise<ReadEvent>;
+  next(): Promise<PulledEvent<Response>>;
   /** Ends the call; whoever waits in `next` hears of an end without an error. */
   cancel(): void;
 }
 
-export type ReadEvent =
-  | { readonly kind: "response"; readonly response: ReadResponse }
+export type PulledEvent<Response> =
+  | { readonly kind: "response"; readonly response: Response }
   | { readonly kind: "end"; readonly end: CallEnd };
+
+export type ReadCall = PulledCall<ReadResponse>;
+export type WatchCall = PulledCall<WatchResponse>;

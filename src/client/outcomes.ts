@@ -14,6 +14,7 @@ export const batchFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "FENCED",
   "CONDITION_FAILED",
   "STREAM_REVISION_MISMATCH",
+  "MACHINE_UNKNOWN",
 ]);
 
 /** For the callers of batches whose fate nobody knows. */
@@ -76,4 +77,10 @@ export function sessionUnknown(batch: OutgoingBatch, error: PaxlogError): Paxlog
 export function sessionOver(error: PaxlogError): PaxlogError {
   const message = `the session is no more: it expired or was closed; nothing was written. ${error.message}`;
   return new PaxlogError("SESSION_UNKNOWN", message, { outcome: "none", facts: error.facts, cause: error });
+}
+
+/** For those who hold something by a session of which the log says that it is no more. */
+export function sessionLost(session: number, cause: PaxlogError): PaxlogError {
+  const message = `session ${session} expired or was closed: what it held may be somebody else's by now`;
+  return new PaxlogError("LEASE_LOST", message, { facts: { session }, cause });
 }

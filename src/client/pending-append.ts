@@ -1,8 +1,10 @@
 import type { PaxlogError } from "../base/errors.ts";
 import type { Guards } from "../core/guards.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
+import type { CommandReply } from "../format/object-codec.ts";
 import { cancelled, onAbort } from "./abort.ts";
 import type { DemandedGuards } from "./append-options.ts";
+import type { AppendAnswer } from "./node-link.ts";
 
 /** What one call of append asked for: records that may share a batch with others, or a batch that was made already. */
 export type AppendPayload =
@@ -14,6 +16,18 @@ export interface Placed {
   readonly first: number;
   readonly count: number;
   readonly time: number;
+  /** What became of its commands, one for each record; of an append that was not to be executed undefined. */
+  readonly replies: readonly CommandReply[] | undefined;
+}
+
+/** How one call of append travels. */
+export interface AppendTerms {
+  readonly guards?: DemandedGuards | undefined;
+  /** Given by the caller, in a session. */
+  readonly serial?: number | undefined;
+  /** It shares a batch only with calls of the same kin: what a node refuses of it, it must not refuse of others. */
+  readonly kin?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -36,20 +50,17 @@ export class PendingAppend {
   /** Index of its first record in the batch it was sent with. */
   offset = 0;
   sent = false;
+  readonly #kin: string | undefined;
   #settled = false;
   #resolve!: (placed: Placed) => void;
   #reject!: (error: PaxlogError) => void;
   readonly #forget: () => void;
 
-  constructor(
-    payload: AppendPayload,
-    guards: DemandedGuards | undefined,
-    serial: number | undefined,
-    signal: AbortSignal | undefined,
-  ) {
+  constructor(payload: AppendPayload, { guards, serial, kin, signal }: AppendTerms) {
     this.payload = payload;
     this.guards = guards;
     this.serial = serial;
+    this.#kin = kin;
     this.alone = serial !== undefined || payload.kind === "batch" || !isShared(guards);
     this.sizeHint = sizeHintOf(payload);
     this.promise = new Promise((resolve, reject) => {
@@ -61,7 +72,7 @@ export class PendingAppend {
 
   /** Whether it may stand in one batch with a call before it: what is demanded of the one is demanded of both. */
   fits(before: PendingAppend): boolean {
-    return !this.alone && this.guards?.fencingToken === before.guards?.fencingToken;
+    return !this.alone && this.guards?.fencingToken === before.guards?.fencingToken && this.#kin === before.#kin;
   }
 
   /** True once its caller has an answer. Then it is not sent any more, and what comes for it is not its caller's concern. */
@@ -69,10 +80,12 @@ export class PendingAppend {
     return this.#settled;
   }
 
-  /** The batch it was sent with begins at `firstPosition`. */
-  acknowledge(firstPosition: number, time: number): void {
+  /** Where the batch went with which it was sent. */
+  acknowledge({ firstPosition, time, replies }: AppendAnswer): void {
     if (!this.#settle()) return;
-    this.#resolve({ first: firstPosition + this.offset, count: countOf(this.payload), time });
+    const count = countOf(this.payload);
+    const own = replies?.slice(this.offset, this.offset + count);
+    this.#resolve({ first: firstPosition + this.offset, count, time, replies: own });
   }
 
   fail(error: PaxlogError): void {

@@ -6,11 +6,12 @@ import type { FreshnessKind, ReadBatch, ReadResponse } from "../format/api-codec
 import { onAbort, pause, retryDelay } from "./abort.ts";
 import type { CallEnd } from "./call.ts";
 import type { LogBatch } from "./log-batch.ts";
-import type { ReadCall, ReadEvent } from "./node-link.ts";
+import type { ReadCall } from "./node-link.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { endOfLog } from "./outcomes.ts";
 import type { ReadPlan } from "./read-plan.ts";
 import { ReadProgress } from "./read-progress.ts";
+import { nextOrQuiet, quietError } from "./read-stream.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a read needs of its log. */
@@ -193,23 +194,4 @@ export class Reader {
     const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
     if (delayMs > 0) await pause(delayMs, this.#halt.signal);
   }
-}
-
-/** The next event, or "quiet" where the node says nothing for too long: then the stream is over. */
-async function nextOrQuiet(stream: ReadCall): Promise<ReadEvent | "quiet"> {
-  let quiet = false;
-  const timer = setTimeout(() => {
-    quiet = true;
-    stream.cancel();
-  }, limits.clientReadQuietMs);
-  // What is under way keeps the process alive; what only watches it must not.
-  timer.unref();
-  const event = await stream.next();
-  clearTimeout(timer);
-  return quiet ? "quiet" : event;
-}
-
-function quietError(address: string): PaxlogError {
-  const message = `${address} sent nothing for ${limits.clientReadQuietMs} ms: it may be frozen or cut off`;
-  return new PaxlogError("UNAVAILABLE", message, { facts: { address } });
 }

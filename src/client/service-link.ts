@@ -1,5 +1,7 @@
+import type { PaxlogError } from "../base/errors.ts";
 import { defaultLogId } from "../base/types.ts";
 import {
+  type AppendStreamRequest,
   appendStreamRequestCodec,
   appendStreamResponseCodec,
   type CheckTailResponse,
@@ -11,9 +13,24 @@ import {
   logServicePaths,
   type NodeStatus,
   type ReadRequest,
+  readRequestCodec,
+  readResponseCodec,
   statusRequestCodec,
   statusResponseCodec,
 } from "../format/api-codec.ts";
+import {
+  type AskRequest,
+  type AskResponse,
+  askRequestCodec,
+  askResponseCodec,
+  type ExecuteResponse,
+  executeStreamRequestCodec,
+  executeStreamResponseCodec,
+  objectServicePaths,
+  type WatchRequest,
+  watchRequestCodec,
+  watchResponseCodec,
+} from "../format/object-codec.ts";
 import {
   type DropHoldResponse,
   dropHoldRequestCodec,
@@ -40,9 +57,26 @@ import {
   openSessionResponseCodec,
   type SessionTerms,
 } from "../format/session-codec.ts";
+import type { Decoded } from "../format/wire-value.ts";
 import { type Channel, unaryCall, unreadable } from "./call.ts";
-import type { AppendCall, AppendCallHandlers, AskBounds, NodeLink, ReadCall } from "./node-link.ts";
-import { ReadStream } from "./read-stream.ts";
+import type {
+  AppendAnswer,
+  AppendCall,
+  AppendCallHandlers,
+  AskBounds,
+  NodeLink,
+  ReadCall,
+  WatchCall,
+} from "./node-link.ts";
+import { PulledStream } from "./read-stream.ts";
+
+/** Answers to the next unanswered requests, and a refusal of the one behind them. */
+interface AppendAnswers {
+  readonly acknowledged: readonly AppendAnswer[];
+  readonly refused?: PaxlogError | undefined;
+}
+
+const answerOf = ({ appended, replies }: ExecuteResponse): AppendAnswer => ({ ...appended, replies });
 
 /** A node by the calls of its services, as the .proto files state them, whatever carries their messages. */
 export class ServiceLink implements NodeLink {
@@ -61,27 +95,32 @@ export class ServiceLink implements NodeLink {
   }
 
   openAppend(handlers: AppendCallHandlers): AppendCall {
-    const onMessage = (bytes: Buffer) => {
-      const answers = appendStreamResponseCodec.decode(bytes);
-      if (answers.kind === "malformed") {
-        call.cancel();
-        return handlers.onEnd({ error: unreadable(this.address, answers.reason), typed: false });
-      }
-      // Asked for before the answers are worked off: what comes together with an error gets lost if nobody waits for it.
-      call.read();
-      handlers.onAnswers(answers.value.acknowledged, answers.value.refused);
-    };
-    const onEnd = handlers.onEnd.bind(handlers);
-    const call = this.#channel.call(logServicePaths.appendStream, { onMessage, onEnd });
-    call.read();
-    return {
-      send: (request) => call.send(appendStreamRequestCodec.encode(request)),
-      cancel: () => call.cancel(),
-    };
+    return this.#openAppends(logServicePaths.appendStream, appendStreamRequestCodec, handlers, (bytes) =>
+      appendStreamResponseCodec.decode(bytes),
+    );
+  }
+
+  openExecute(handlers: AppendCallHandlers): AppendCall {
+    return this.#openAppends(objectServicePaths.executeStream, executeStreamRequestCodec, handlers, (bytes) => {
+      const decoded = executeStreamResponseCodec.decode(bytes);
+      if (decoded.kind === "malformed") return decoded;
+      const { executed, refused } = decoded.value;
+      return { kind: "ok", value: { acknowledged: executed.map(answerOf), refused } };
+    });
   }
 
   openRead(request: ReadRequest): ReadCall {
-    return new ReadStream(this.#channel, request);
+    const bytes = readRequestCodec.encode(request);
+    return new PulledStream(this.#channel, logServicePaths.read, bytes, readResponseCodec);
+  }
+
+  openWatch(request: WatchRequest): WatchCall {
+    const bytes = watchRequestCodec.encode(request);
+    return new PulledStream(this.#channel, objectServicePaths.watch, bytes, watchResponseCodec);
+  }
+
+  ask(request: AskRequest, bounds: AskBounds): Promise<AskResponse> {
+    return this.#ask(objectServicePaths.ask, askRequestCodec.encode(request), askResponseCodec, bounds);
   }
 
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse> {
@@ -130,6 +169,31 @@ export class ServiceLink implements NodeLink {
 
   close(): void {
     this.#channel.close();
+  }
+
+  #openAppends(
+    path: string,
+    requests: Codec<AppendStreamRequest>,
+    handlers: AppendCallHandlers,
+    decode: (bytes: Buffer) => Decoded<AppendAnswers>,
+  ): AppendCall {
+    const onMessage = (bytes: Buffer) => {
+      const answers = decode(bytes);
+      if (answers.kind === "malformed") {
+        call.cancel();
+        return handlers.onEnd({ error: unreadable(this.address, answers.reason), typed: false });
+      }
+      // Asked for before the answers are worked off: what comes together with an error gets lost if nobody waits for it.
+      call.read();
+      handlers.onAnswers(answers.value.acknowledged, answers.value.refused);
+    };
+    const onEnd = handlers.onEnd.bind(handlers);
+    const call = this.#channel.call(path, { onMessage, onEnd });
+    call.read();
+    return {
+      send: (request) => call.send(requests.encode(request)),
+      cancel: () => call.cancel(),
+    };
   }
 
   #ask<Answer>(path: string, request: Buffer, { decode }: Codec<Answer>, bounds: AskBounds): Promise<Answer> {

@@ -17,7 +17,7 @@ export interface Settings {
 }
 
 /** Timers of Node cannot wait longer than this. */
-const timerMsMax = 2 ** 31 - 1;
+export const timerMsMax = 2 ** 31 - 1;
 
 /** Throws INVALID_ARGUMENT that names every option that is out of its range. */
 export function settingsOf(options: ConnectOptions): Settings {

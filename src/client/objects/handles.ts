@@ -163,8 +163,8 @@ export type Keys = Bytes | { readonly prefix: Bytes } | { readonly from: Bytes; 
 /** Rejects with SPACE_FULL or TRANSACTION_TOO_LARGE where a limit is passed: nothing was done. */
 export interface Space {
   get(key: Bytes, options?: GetOptions): Promise<SpaceEntry | undefined>;
-  /** Resolves to the entry as it was before. */
-  put(key: Bytes, value: Bytes, options?: PutOptions): Promise<SpaceEntry | undefined>;
+  /** Resolves to the key's new version. */
+  put(key: Bytes, value: Bytes, options?: PutOptions): Promise<number>;
   /** Resolves to how many keys went. */
   delete(keys: Keys, options?: ExecuteOptions): Promise<number>;
   range(keys: Keys, options?: RangeOptions): Promise<SpaceRange>;
@@ -177,9 +177,13 @@ export interface Space {
   watch(keys: Keys, options?: WatchOptions): AsyncIterable<SpaceChange>;
 }
 
-export interface PutOptions extends ExecuteOptions {
+export interface PutOptions extends ExecuteOptions, Pick<PutTerms, "bound"> {}
+
+export interface PutTerms {
   /** The key goes when the session ends through which it is put. */
   readonly bound?: boolean | undefined;
+  /** The result has the value that was there before; without it only what else there is to say of it. */
+  readonly withBefore?: boolean | undefined;
 }
 
 export interface RangeSelection {
@@ -226,9 +230,9 @@ export interface SpaceTransaction {
   /** All must hold; none by default. */
   readonly compare?: readonly SpaceCompare[] | undefined;
   /** Done where they hold, in order. */
-  readonly then?: readonly SpaceOperation[] | undefined;
+  readonly success?: readonly SpaceOperation[] | undefined;
   /** Done otherwise. */
-  readonly else?: readonly SpaceOperation[] | undefined;
+  readonly failure?: readonly SpaceOperation[] | undefined;
 }
 
 /** Of a key, or of each key that there is in a range: exactly one of the other fields is given. What does not exist has version 0. */
@@ -246,11 +250,13 @@ export interface SpaceCompare {
 }
 
 export type SpaceOperation =
-  | { readonly kind: "put"; readonly key: Bytes; readonly value: Bytes; readonly bound?: boolean | undefined }
+  | ({ readonly kind: "put"; readonly key: Bytes; readonly value: Bytes } & PutTerms)
   | { readonly kind: "delete"; readonly keys: Keys }
   | ({ readonly kind: "get"; readonly keys: Keys } & RangeSelection);
 
 export interface SpaceOutcome {
+  /** Of the record of the transaction: watch from the next one on to miss nothing. */
+  readonly position: number;
   /** Whether the comparisons held. */
   readonly succeeded: boolean;
   /** One for each operation of the list that was done, in order. */

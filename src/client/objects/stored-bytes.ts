@@ -40,3 +40,13 @@ export class Stored implements StoredBytes {
 /** A view, not a copy, is decoded. */
 export const textOf = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
+
+/** What a caller gave, as bytes. Throws INVALID_ARGUMENT for anything else. */
+export function bytesOf(value: Uint8Array | string): Uint8Array {
+  if (typeof value === "string") return Buffer.from(value);
+  if (value instanceof Uint8Array) return value;
+  throw new PaxlogError(
+    "INVALID_ARGUMENT",
+    "a value is a Uint8Array or a string; jsonBytes() makes bytes of anything else",
+  );
+}

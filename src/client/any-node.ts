@@ -1,0 +1,63 @@
+import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
+import { cancelled, pause, retryDelay } from "./abort.ts";
+import type { AskBounds, NodeLink } from "./node-link.ts";
+import { type Nodes, noConnection } from "./nodes.ts";
+import { closedError, endOfLog } from "./outcomes.ts";
+import type { Settings } from "./settings.ts";
+
+/** A question that any node can answer. */
+export type NodeQuestion<Answer> = (link: NodeLink, bounds: AskBounds) => Promise<Answer>;
+
+/** Asks whichever node answers. A question changes nothing, so it may be asked again. */
+export class AnyNode {
+  readonly #nodes: Nodes;
+  readonly #settings: Settings;
+  readonly #closing: AbortSignal;
+  /** The node that answered the last question. */
+  #address: string;
+
+  /** `closing` is aborted when the log is closed. */
+  constructor(nodes: Nodes, settings: Settings, closing: AbortSignal) {
+    this.#nodes = nodes;
+    this.#settings = settings;
+    this.#closing = closing;
+    this.#address = nodes.addresses[0]!;
+  }
+
+  /** Asks one node after another until one answers, for up to `deadlineMs`. Rejects with what no other node would say otherwise. */
+  async ask<Answer>(question: NodeQuestion<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
+    const end = performance.now() + this.#settings.deadlineMs;
+    for (let attempt = 1; ; attempt += 1) {
+      const address = this.#address;
+      try {
+        return await this.askAt(address, question, signal, Math.max(1, end - performance.now()));
+      } catch (error) {
+        if (!(error instanceof PaxlogError) || !error.retryable) throw error;
+        if (this.#address === address) this.#address = this.#nodes.after(address);
+        const round = Math.floor(attempt / this.#nodes.addresses.length);
+        const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
+        if (performance.now() + delayMs >= end) throw error;
+        if (delayMs > 0) await pause(delayMs, signal);
+      }
+    }
+  }
+
+  /** Asks the node at this address, once. */
+  async askAt<Answer>(
+    address: string,
+    question: NodeQuestion<Answer>,
+    signal: AbortSignal | undefined,
+    leftMs = this.#settings.deadlineMs,
+  ): Promise<Answer> {
+    if (this.#closing.aborted) throw closedError("none", endOfLog(this.#closing));
+    if (signal?.aborted) throw cancelled(signal, "none");
+    if (!(await this.#nodes.connected(address, Math.min(leftMs, limits.clientConnectMs), signal))) {
+      if (signal?.aborted) throw cancelled(signal, "none");
+      throw noConnection(address);
+    }
+    // A node that does not answer must not use up the time in which another one would.
+    const deadlineMs = Math.min(leftMs, this.#nodes.addresses.length > 1 ? limits.clientAskMs : limits.unaryDeadlineMs);
+    return question(this.#nodes.link(address), { deadlineMs, signal });
+  }
+}

@@ -1,0 +1,56 @@
+/** The machines that every node has, as their callers know them. */
+import {
+  counterAnswerCodec,
+  counterCommandCodec,
+  counterQuestionCodec,
+  counterReplyCodec,
+} from "../../format/builtin-counters.ts";
+import { decisionCommandCodec, decisionQuestionCodec, decisionStateCodec } from "../../format/builtin-decisions.ts";
+import {
+  leaseCommandCodec,
+  leaseQuestionCodec,
+  leaseReplyCodec,
+  leaseStateCodec,
+} from "../../format/builtin-leases.ts";
+import {
+  registerAnswerCodec,
+  registerCommandCodec,
+  registerQuestionCodec,
+  registerReplyCodec,
+} from "../../format/builtin-registers.ts";
+
+/** Every node of the release has these, so that none refuses a command for one of them as unknown. */
+export const builtinNames: ReadonlySet<string> = new Set(["registers", "counters", "space", "leases", "decisions"]);
+
+export const counters = {
+  name: "counters",
+  commands: counterCommandCodec,
+  replies: counterReplyCodec,
+  questions: counterQuestionCodec,
+  answers: counterAnswerCodec,
+};
+
+export const registers = {
+  name: "registers",
+  commands: registerCommandCodec,
+  replies: registerReplyCodec,
+  questions: registerQuestionCodec,
+  answers: registerAnswerCodec,
+};
+
+/** Changes are as the answers are; so are those of decisions. */
+export const leases = {
+  name: "leases",
+  commands: leaseCommandCodec,
+  replies: leaseReplyCodec,
+  questions: leaseQuestionCodec,
+  answers: leaseStateCodec,
+};
+
+export const decisions = {
+  name: "decisions",
+  commands: decisionCommandCodec,
+  replies: decisionStateCodec,
+  questions: decisionQuestionCodec,
+  answers: decisionStateCodec,
+};

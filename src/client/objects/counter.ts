@@ -1,0 +1,49 @@
+import { assertNever } from "../../base/assert.ts";
+import { PaxlogError } from "../../base/errors.ts";
+import type { CounterCommand, CounterReply } from "../../machine/builtin/counters.ts";
+import { counters } from "./builtins.ts";
+import type { Counter, ExecuteOptions, GetOptions, NumberRange } from "./handles.ts";
+import type { MachineCalls } from "./machine-calls.ts";
+import { MachineStub } from "./machine-stub.ts";
+import { objectsFull } from "./refusals.ts";
+
+/** One counter of the machine "counters". */
+export class NodeCounter implements Counter {
+  readonly name: string;
+  readonly #counters: MachineStub<CounterCommand, CounterReply, { name: string }, number>;
+
+  constructor(calls: MachineCalls, name: string) {
+    this.name = name;
+    this.#counters = new MachineStub(calls, counters);
+  }
+
+  async fetchAdd(delta = 1, options?: ExecuteOptions): Promise<number> {
+    const { before } = await this.#done({ kind: "add", name: this.name, delta }, options);
+    return before;
+  }
+
+  async take(count = 1, options?: ExecuteOptions): Promise<NumberRange> {
+    const { before, after } = await this.#done({ kind: "take", name: this.name, count }, options);
+    return { first: before + 1, last: after };
+  }
+
+  async get(options?: GetOptions): Promise<number> {
+    const { answer } = await this.#counters.ask({ name: this.name }, options);
+    return answer;
+  }
+
+  async #done(command: CounterCommand, options: ExecuteOptions | undefined): Promise<CounterReply & { kind: "done" }> {
+    const { reply } = await this.#counters.execute(command, options);
+    if (reply.kind === "done") return reply;
+    switch (reply.reason) {
+      case "OUT_OF_RANGE": {
+        const message = `the counter "${this.name}" would leave -2^53 + 1 to 2^53 - 1: it stays as it is`;
+        throw new PaxlogError("COUNTER_OUT_OF_RANGE", message, { facts: { name: this.name } });
+      }
+      case "TOO_MANY_NAMES":
+        throw objectsFull("counters", this.name);
+      default:
+        return assertNever(reply.reason);
+    }
+  }
+}
