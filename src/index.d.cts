@@ -7,6 +7,8 @@ import type * as paxlog from "./index.ts" with { "resolution-mode": "import" };
 export type * from "./index.ts" with { "resolution-mode": "import" };
 export declare const connect: typeof paxlog.connect;
 export declare const defineMachine: typeof paxlog.defineMachine;
+export declare const defineProcedures: typeof paxlog.defineProcedures;
+export declare const procedureMachine: typeof paxlog.procedureMachine;
 export declare const encodeBatch: typeof paxlog.encodeBatch;
 export declare const errorCodes: typeof paxlog.errorCodes;
 export declare const open: typeof paxlog.open;

@@ -47,6 +47,24 @@ export {
   type QuestionOf,
   type ReplyOf,
 } from "./machine/machine.ts";
+export {
+  type ProcedureCommand,
+  type ProcedureMachineOptions,
+  type ProcedureQuestion,
+  type ProcedureReply,
+  procedureMachine,
+} from "./machine/procedure-machine.ts";
+export {
+  defineProcedures,
+  type KeyedValue,
+  type Procedure,
+  type ProcedureKeys,
+  type ProcedurePutOptions,
+  type ProcedureRangeOptions,
+  type Procedures,
+  type ProcedureTable,
+  type ProcedureTransaction,
+} from "./machine/procedures.ts";
 export type { MachineSnapshot } from "./machine/replica.ts";
 export type { Layout, RetentionOptions } from "./node/config.ts";
 export { type EmbeddedLog, type OpenOptions, open } from "./node/open.ts";

@@ -48,6 +48,22 @@ export const limits = {
   decisionParticipantsBytesMax: 32 * KiB,
   /** From a decision's begin to its deadline. */
   decisionTimeoutMsMax: 366 * 24 * 3_600_000,
+  spaceKeysMax: 4 * 1024 * 1024,
+  /** Keys and values of the space, and about what each key takes beside them. */
+  spaceBytesMax: 512 * MiB,
+  spaceKeyOverheadBytes: 128,
+  /** Comparisons of one transaction, and operations of each of its lists. */
+  transactionOperationsMax: 128,
+  /** Keys that one transaction or procedure looks at, writes or deletes, and bytes of keys and values. */
+  transactionKeysMax: 16 * 1024,
+  transactionBytesMax: 4 * MiB,
+  /** Calls that one procedure makes of its transaction. */
+  procedureStepsMax: 16 * 1024,
+  procedureNameBytesMax: 64,
+  /** Why a command was refused, as text. */
+  refusalTextMax: 1024,
+  /** Entries of one answer about the space; at least one is told. */
+  spaceAnswerBytes: 1 * MiB,
   /** Changes that a machine remembers for watches: of leases, of decisions, of the space. */
   changesMax: 64 * 1024,
   changesBytesMax: 16 * MiB,
@@ -354,6 +370,10 @@ assert(
   2 * (limits.decisionParticipantsBytesMax + 8 * limits.decisionParticipantsMax) + limits.objectNameBytesMax + 256 <=
     limits.machineReplyBytesMax,
   "a decision in which all have voted fits a reply",
+);
+assert(
+  limits.spaceAnswerBytes + limits.objectValueBytesMax + 64 * KiB < limits.messageBytesMax,
+  "an answer about the space fits a message",
 );
 assert(limits.objectValueBytesMax < limits.recordBytesMax, "a value fits a command");
 assert(limits.batchBytesMax <= limits.uncompressedBytesMax, "what fits a batch may be compressed");

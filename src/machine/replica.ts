@@ -212,7 +212,8 @@ function contextOf({ position, time, session }: EndRecord): ApplyContext {
   };
 }
 
-const isThenable = (value: unknown): boolean =>
+/** Whether a function gave a promise in place of what it does. */
+export const isThenable = (value: unknown): boolean =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -3,12 +3,15 @@ import * as countersCodecs from "../format/builtin-counters.ts";
 import * as decisionsCodecs from "../format/builtin-decisions.ts";
 import * as leasesCodecs from "../format/builtin-leases.ts";
 import * as registersCodecs from "../format/builtin-registers.ts";
+import * as spaceCodecs from "../format/builtin-space.ts";
 import { counters } from "../machine/builtin/counters.ts";
 import { decisionChanges, decisions } from "../machine/builtin/decisions.ts";
 import { leaseChanges, leases } from "../machine/builtin/leases.ts";
 import { registers } from "../machine/builtin/registers.ts";
+import { spaceChanges, spaceWith } from "../machine/builtin/space.ts";
 import type { RecordedChange } from "../machine/change-log.ts";
 import { type AnyMachine, type Codec, defineMachine, type MachineChange } from "../machine/machine.ts";
+import type { Procedures } from "../machine/procedures.ts";
 
 export const counterMachine = defineMachine({
   ...counters,
@@ -52,8 +55,27 @@ export const decisionMachine = defineMachine({
   },
 });
 
+/** The space; with procedures where the node was given some. */
+export const spaceMachine = (procedures?: Procedures) =>
+  defineMachine({
+    ...spaceWith(procedures),
+    changes: encoded(spaceChanges, spaceCodecs.spaceChangeCodec),
+    commands: spaceCodecs.spaceCommandCodec,
+    codecs: {
+      replies: spaceCodecs.spaceReplyCodec,
+      questions: spaceCodecs.spaceQuestionCodec,
+      answers: spaceCodecs.spaceAnswerCodec,
+    },
+  });
+
 /** In the order in which they are listed. */
-export const builtinMachines: readonly AnyMachine[] = [registerMachine, counterMachine, leaseMachine, decisionMachine];
+export const builtinMachines = (procedures?: Procedures): readonly AnyMachine[] => [
+  registerMachine,
+  counterMachine,
+  spaceMachine(procedures),
+  leaseMachine,
+  decisionMachine,
+];
 
 type ChangesOf<State, Question, Change> = (
   state: Readonly<State>,

@@ -7,6 +7,7 @@ import * as counters from "../../src/format/builtin-counters.ts";
 import * as decisions from "../../src/format/builtin-decisions.ts";
 import * as leases from "../../src/format/builtin-leases.ts";
 import * as registers from "../../src/format/builtin-registers.ts";
+import * as space from "../../src/format/builtin-space.ts";
 import type { Codec } from "../../src/machine/machine.ts";
 import * as values from "./builtin-values.ts";
 
@@ -35,6 +36,11 @@ const cases: readonly Case[] = [
   caseOf("a lease's answer and change", leases.leaseStateCodec, values.leaseState),
   caseOf("a decision's command", decisions.decisionCommandCodec, values.decisionCommand),
   caseOf("a decision's question", decisions.decisionQuestionCodec, values.named),
+  caseOf("a command of the space", space.spaceCommandCodec, values.spaceCommand),
+  caseOf("a reply of the space", space.spaceReplyCodec, values.spaceReply),
+  caseOf("a question to the space", space.spaceQuestionCodec, values.spaceQuestion),
+  caseOf("an answer of the space", space.spaceAnswerCodec, values.spaceEntries),
+  caseOf("a change of the space", space.spaceChangeCodec, fc.record({ entry: values.spaceEntry })),
   caseOf("a decision's reply, answer and change", decisions.decisionStateCodec, values.decisionState),
 ];
 

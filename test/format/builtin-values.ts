@@ -4,6 +4,19 @@ import type { CounterCommand, CounterReply } from "../../src/machine/builtin/cou
 import type { DecisionCommand, DecisionState } from "../../src/machine/builtin/decisions.ts";
 import type { LeaseCommand, LeaseReply, LeaseState } from "../../src/machine/builtin/leases.ts";
 import type { RegisterCommand, RegisterReply, RegisterState } from "../../src/machine/builtin/registers.ts";
+import type {
+  SpaceCommand,
+  SpaceCompare,
+  SpaceEntries,
+  SpaceEntry,
+  SpaceKeys,
+  SpaceOperation,
+  SpaceQuestion,
+  SpaceRange,
+  SpaceReply,
+  SpaceResult,
+  SpaceTarget,
+} from "../../src/machine/builtin/space-values.ts";
 
 export const name = fc.oneof(fc.constantFrom("a", "b"), fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }));
 export const bytes = fc.uint8Array({ maxLength: 20 });
@@ -80,3 +93,86 @@ export const decisionState: fc.Arbitrary<DecisionState> = fc.record({
   deadline: fc.maxSafeNat(),
   decidedAt: fc.maxSafeNat(),
 });
+
+/** Few keys, so that commands meet. */
+export const key = fc.uint8Array({ minLength: 1, maxLength: 2, max: 3 });
+const keys: fc.Arbitrary<SpaceKeys> = fc.record({ key, end: fc.option(key, { nil: undefined }) });
+const small = fc.nat({ max: 40 });
+
+const target: fc.Arbitrary<SpaceTarget> = fc.oneof(
+  fc.record({ kind: one("version", "created", "writes", "session"), number: small }),
+  fc.record({ kind: one("value"), value: fc.uint8Array({ maxLength: 1, max: 2 }) }),
+);
+
+export const spaceCompare: fc.Arbitrary<SpaceCompare> = fc.record({
+  keys,
+  relation: one("equal", "notEqual", "less", "greater"),
+  target,
+});
+
+const range: fc.Arbitrary<SpaceRange> = fc.record({
+  keys,
+  limit: fc.nat({ max: 4 }),
+  keysOnly: fc.boolean(),
+  countOnly: fc.boolean(),
+  reverse: fc.boolean(),
+});
+
+export const spaceOperation: fc.Arbitrary<SpaceOperation> = fc.oneof(
+  fc.record({
+    kind: one("put"),
+    key,
+    value: fc.uint8Array({ maxLength: 1, max: 2 }),
+    bound: fc.boolean(),
+    withBefore: fc.boolean(),
+  }),
+  fc.record({ kind: one("delete"), keys }),
+  range.map((each) => ({ kind: "get" as const, ...each })),
+);
+
+const operations = fc.array(spaceOperation, { maxLength: 4 });
+
+export const spaceTransaction = fc.record({
+  kind: one("transaction"),
+  compare: fc.array(spaceCompare, { maxLength: 2 }),
+  success: operations,
+  failure: operations,
+});
+
+export const spaceCommand: fc.Arbitrary<SpaceCommand> = fc.oneof(
+  { weight: 9, arbitrary: spaceTransaction },
+  fc.record({ kind: one("call"), procedure: one("p", "q"), args: bytes }),
+);
+
+export const spaceQuestion: fc.Arbitrary<SpaceQuestion> = fc.record({ range });
+
+export const spaceEntry: fc.Arbitrary<SpaceEntry> = fc.record({
+  key,
+  value: bytes,
+  created: fc.maxSafeNat(),
+  version: fc.maxSafeNat(),
+  writes: fc.maxSafeNat(),
+  session: fc.maxSafeNat(),
+});
+
+export const spaceEntries: fc.Arbitrary<SpaceEntries> = fc.record({
+  entries: fc.array(spaceEntry, { maxLength: 3 }),
+  more: fc.boolean(),
+  count: fc.maxSafeNat(),
+});
+
+const spaceResult: fc.Arbitrary<SpaceResult> = fc.oneof(
+  fc.record({ kind: one("put"), before: spaceEntry }),
+  fc.record({ kind: one("delete"), count: fc.maxSafeNat() }),
+  spaceEntries.map((entries) => ({ kind: "get" as const, ...entries })),
+);
+
+export const spaceReply: fc.Arbitrary<SpaceReply> = fc.oneof(
+  fc.record({ kind: one("transaction"), succeeded: fc.boolean(), results: fc.array(spaceResult, { maxLength: 4 }) }),
+  fc.record({ kind: one("returned"), result: bytes }),
+  fc.record({
+    kind: one("refused"),
+    code: one("SPACE_FULL", "PROCEDURE_FAILED"),
+    message: fc.string({ maxLength: 9 }),
+  }),
+);
