@@ -35,6 +35,23 @@ export type { LogBatch, LogRecord } from "./client/log-batch.ts";
 export type { MachineAskOptions, MachineHandle, MachineOptions, MachineWatchOptions } from "./client/machines.ts";
 export type * from "./client/objects/handles.ts";
 export { jsonBytes, type StoredBytes } from "./client/objects/stored-bytes.ts";
+export { type Barrier, type BarrierOptions, type BarrierVisit, barrier } from "./client/recipes/barrier.ts";
+export { type Election, type ElectionOptions, election, type Leadership } from "./client/recipes/election.ts";
+export { type Permit, type Semaphore, type SemaphoreOptions, semaphore } from "./client/recipes/semaphore.ts";
+export {
+  type InstanceChange,
+  type Registration,
+  type RegistryOptions,
+  type ServiceRegistry,
+  serviceRegistry,
+} from "./client/recipes/service-registry.ts";
+export {
+  type Job,
+  type Worker,
+  type WorkQueue,
+  type WorkQueueOptions,
+  workQueue,
+} from "./client/recipes/work-queue.ts";
 export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";
 export type { RecordInput } from "./format/batch-encode.ts";
 export {

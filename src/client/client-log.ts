@@ -34,11 +34,15 @@ import type { Nodes } from "./nodes.ts";
 import type {
   Counter,
   Decision,
+  ExecuteOptions,
   GetOptions,
   Lease,
   LeaseOptions,
   LeaseState,
+  ObjectSession,
+  ObjectSessionOptions,
   Register,
+  Space,
   WatchOptions,
 } from "./objects/handles.ts";
 import { LogHandles } from "./objects/log-handles.ts";
@@ -146,6 +150,18 @@ export class ClientLog implements Log {
 
   register(name: string): Register {
     return this.#objects.register(name);
+  }
+
+  space(): Space {
+    return this.#objects.space();
+  }
+
+  call<Result = unknown>(procedure: string, args?: unknown, options?: ExecuteOptions): Promise<Result> {
+    return this.#objects.call(procedure, args, options);
+  }
+
+  objectSession(options?: ObjectSessionOptions): Promise<ObjectSession> {
+    return this.#objects.objectSession(options);
   }
 
   decision(name: string): Decision {

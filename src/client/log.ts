@@ -9,8 +9,7 @@ import type { LogRead, ReadFreshness, ReadOptions } from "./read-options.ts";
 export type { LogRead, ReadFreshness, ReadNotice, ReadOptions, ReadPlace } from "./read-options.ts";
 
 /** A replicated log: the same records at the same positions for everyone, on every node. Everything it throws is a PaxlogError. */
-export interface Log
-  extends Pick<LogObjects, "counter" | "register" | "decision" | "lease" | "leaseState" | "watchLease"> {
+export interface Log extends LogObjects {
   /**
    * Appends one record, or many in order and side by side; the many are in the log all or none. Resolves once a majority of the
    * nodes has them on disk. Calls of one turn of the event loop travel as one batch. The bytes of values must not change before

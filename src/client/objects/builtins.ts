@@ -19,6 +19,14 @@ import {
   registerReplyCodec,
 } from "../../format/builtin-registers.ts";
 
+import {
+  spaceAnswerCodec,
+  spaceChangeCodec,
+  spaceCommandCodec,
+  spaceQuestionCodec,
+  spaceReplyCodec,
+} from "../../format/builtin-space.ts";
+
 /** Every node of the release has these, so that none refuses a command for one of them as unknown. */
 export const builtinNames: ReadonlySet<string> = new Set(["registers", "counters", "space", "leases", "decisions"]);
 
@@ -53,4 +61,13 @@ export const decisions = {
   replies: decisionStateCodec,
   questions: decisionQuestionCodec,
   answers: decisionStateCodec,
+};
+
+export const space = {
+  name: "space",
+  commands: spaceCommandCodec,
+  replies: spaceReplyCodec,
+  questions: spaceQuestionCodec,
+  answers: spaceAnswerCodec,
+  changes: spaceChangeCodec,
 };

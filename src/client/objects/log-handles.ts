@@ -1,24 +1,30 @@
 import type { ClientSession } from "../client-session.ts";
+import type { CallOptions, SessionState } from "../log.ts";
 import { NodeCounter } from "./counter.ts";
 import { NodeDecision } from "./decision.ts";
 import type {
   Counter,
   Decision,
+  ExecuteOptions,
   GetOptions,
   Lease,
   LeaseOptions,
   LeaseState,
+  LogObjects,
+  ObjectSession,
   ObjectSessionOptions,
   Objects,
   Register,
+  Space,
   WatchOptions,
 } from "./handles.ts";
 import { acquireLease, Leases } from "./lease.ts";
-import { LogCalls, type MachineCalls, type MachineQuestions } from "./machine-calls.ts";
+import { LogCalls, type MachineCalls, type MachineQuestions, SessionCalls } from "./machine-calls.ts";
 import { NodeRegister } from "./register.ts";
+import { callProcedure, NodeSpace } from "./space.ts";
 
 /** Handles over one way to the machines. They hold nothing: each may be made as often as one likes. */
-class ObjectHandles implements Pick<Objects, "counter" | "register" | "decision"> {
+class ObjectHandles implements Objects {
   protected readonly calls: MachineCalls;
 
   constructor(calls: MachineCalls) {
@@ -33,13 +39,21 @@ class ObjectHandles implements Pick<Objects, "counter" | "register" | "decision"
     return new NodeRegister(this.calls, name);
   }
 
+  space(): Space {
+    return new NodeSpace(this.calls);
+  }
+
+  call<Result = unknown>(procedure: string, args?: unknown, options?: ExecuteOptions): Promise<Result> {
+    return callProcedure<Result>(this.calls, procedure, args, options);
+  }
+
   decision(name: string): Decision {
     return new NodeDecision(this.calls, name);
   }
 }
 
 /** What a log offers: its own commands travel in a session that is opened for the first of them. */
-export class LogHandles extends ObjectHandles {
+export class LogHandles extends ObjectHandles implements LogObjects {
   readonly #open: (options: ObjectSessionOptions) => Promise<ClientSession>;
   readonly #questions: MachineQuestions;
 
@@ -47,6 +61,10 @@ export class LogHandles extends ObjectHandles {
     super(new LogCalls(() => open({}), questions));
     this.#open = open;
     this.#questions = questions;
+  }
+
+  async objectSession(options: ObjectSessionOptions = {}): Promise<ObjectSession> {
+    return new OwnSession(await this.#open(options), this.#questions);
   }
 
   lease(name: string, options: LeaseOptions = {}): Promise<Lease> {
@@ -59,5 +77,46 @@ export class LogHandles extends ObjectHandles {
 
   watchLease(name: string, options?: WatchOptions): AsyncIterable<LeaseState> {
     return new Leases(this.calls).watch(name, options);
+  }
+}
+
+class OwnSession extends ObjectHandles implements ObjectSession {
+  readonly #session: ClientSession;
+
+  constructor(session: ClientSession, questions: MachineQuestions) {
+    super(new SessionCalls(session, questions));
+    this.#session = session;
+  }
+
+  get id(): number {
+    return this.#session.id;
+  }
+
+  get ttlMs(): number {
+    return this.#session.ttlMs;
+  }
+
+  get state(): SessionState {
+    return this.#session.state;
+  }
+
+  get held(): boolean {
+    return this.#session.life.held;
+  }
+
+  get lost() {
+    return this.#session.life.lost;
+  }
+
+  get signal(): AbortSignal {
+    return this.#session.life.signal;
+  }
+
+  close(options?: CallOptions): Promise<void> {
+    return this.#session.close(options);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#session.close();
   }
 }
