@@ -56,8 +56,6 @@ export interface Recovered {
   readonly state: DurableState;
   /** Where the log on this disk begins: nothing below can be read here. */
   readonly logBegin: LogBase;
-  /** Everything below may be gone here. At least where the log on disk begins. */
-  readonly head: LogHead;
   /** The newest durable one. Every slot below its slot is decided, also where the log ends before it: then one was installed. */
   readonly snapshot: SnapshotReference | undefined;
   /** The log at decidedEnd, and the uncertain entries [decidedEnd, acceptedEnd), at most a window. */

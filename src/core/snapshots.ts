@@ -23,7 +23,8 @@ export class Snapshots {
   readonly #ctx: Context;
   /** As readers here see it: of entries that are visible. */
   #shown: Retained;
-  #showsNothing = false;
+  /** Readers see an empty log, at the end of what they saw: between the log of before and that of an installed snapshot. */
+  #isHidden = false;
   /** What `#shown` was made of. */
   #shownFrom: Retained;
   /** Of decided entries; shown once everything below `#latestEnd` is visible. */
@@ -44,12 +45,12 @@ export class Snapshots {
   constructor(ctx: Context) {
     const { recovered } = ctx.options;
     this.#ctx = ctx;
-    this.#latest = recovered.sequencer.retained;
-    this.#shown = ctx.isIncomplete ? this.#nothing(this.#latest) : this.#readable(this.#latest);
-    this.#shownFrom = this.#latest;
-    this.#latestEnd = ctx.decidedEnd;
     this.#durable = recovered.snapshot;
     this.#logBegin = recovered.logBegin;
+    this.#latest = recovered.sequencer.retained;
+    this.#shown = this.#readable(this.#latest);
+    this.#shownFrom = this.#latest;
+    this.#latestEnd = ctx.decidedEnd;
   }
 
   /** What readers of this node may read, and for whom it is kept. */
@@ -74,7 +75,7 @@ export class Snapshots {
     const { retained } = options.sequencer;
     if (retained !== this.#latest) this.#onChange(retained, decidedEnd);
     if (this.#ctx.isIncomplete) return;
-    const isStale = this.#latest !== this.#shownFrom || this.#showsNothing;
+    const isStale = this.#latest !== this.#shownFrom || this.#isHidden;
     if (isStale && visibleEnd >= this.#latestEnd) this.#show();
     this.#write();
   }
@@ -95,8 +96,10 @@ export class Snapshots {
 
   /** Another node's snapshot takes the place of the log: what was readable here is gone, and what comes is not there yet. */
   hide(): void {
-    this.#shown = this.#nothing(this.#shown);
-    this.#ctx.effects.push({ kind: "retained", retained: this.#shown });
+    this.#isHidden = true;
+    const { log, visibleEnd, effects } = this.#ctx;
+    this.#shown = { ...this.#shown, head: { position: log.positionAt(visibleEnd), slot: visibleEnd } };
+    effects.push({ kind: "retained", retained: this.#shown });
   }
 
   onInstalled(snapshot: SnapshotReference, logBegin: LogBase): void {
@@ -172,21 +175,17 @@ export class Snapshots {
     this.#ctx.stop("STATE_DIVERGED", reason, { slot: mark.slot, rootHash: own.rootHash, expected: mark.rootHash });
   }
 
-  /** After a restart the entry that moved the head may not be known as decided yet, and what it let go of is gone all the same. */
+  /**
+   * The entry that moved the head may not be known as decided here yet, after a restart or behind an installed snapshot that is older
+   * than it; what it let go of is gone all the same.
+   */
   #readable(retained: Retained): Retained {
-    const { head } = this.#ctx.options.recovered;
-    return retained.head.position < head.position ? { ...retained, head } : retained;
-  }
-
-  /** As of an empty log at the end of what was shown. */
-  #nothing(retained: Retained): Retained {
-    this.#showsNothing = true;
-    const { log, visibleEnd } = this.#ctx;
-    return { ...retained, head: { position: log.positionAt(visibleEnd), slot: visibleEnd } };
+    const { slot, position } = this.#logBegin;
+    return retained.head.position < position ? { ...retained, head: { slot, position } } : retained;
   }
 
   #show(): void {
-    this.#showsNothing = false;
+    this.#isHidden = false;
     const before = this.#shown.head;
     this.#shownFrom = this.#latest;
     this.#shown = this.#readable(this.#latest);

@@ -72,7 +72,8 @@ export class VisibleLog {
     const { head } = this;
     this.#retained = retained;
     assert(this.head >= head, "the head never moves back");
-    if (this.head > head) this.#tellListeners();
+    // A head above the tail is that of an installed snapshot: what becomes visible with it is told next.
+    if (this.head > head && this.head <= this.#tail) this.#tellListeners();
   }
 
   /** Where a position stands: for what is looked up once, so that no replica has to. @throws PaxlogError POSITION_PAST_TAIL. */

@@ -21,6 +21,7 @@ export interface CheckedNode {
 interface Progress {
   decidedEnd: Slot;
   visibleEnd: Slot;
+  head: Slot;
   promised: Ballot;
 }
 
@@ -55,8 +56,9 @@ export class Checks {
 
   /** A node opened its directory: nothing that was durable or shown is gone, nothing in it contradicts the history. */
   opened(node: CheckedNode, recovered: Recovered): void {
-    const { base, state } = recovered;
-    this.#progress.set(node.id, { decidedEnd: base.slot, visibleEnd: base.slot, promised: state.promised });
+    const { base, state, logBegin } = recovered;
+    const [end, head] = [base.slot, logBegin.slot];
+    this.#progress.set(node.id, { decidedEnd: end, visibleEnd: end, head, promised: state.promised });
     if (this.#outcomesOnly) return;
     const found = node.shadow.recovered(recovered);
     check(typeof found !== "string", () => `${node.name}: ${found}`);
@@ -91,6 +93,7 @@ export class Checks {
     }
     progress.decidedEnd = view.decidedEnd;
     progress.visibleEnd = view.visibleEnd;
+    progress.head = view.retained.head.slot;
     progress.promised = view.promised;
   }
 
@@ -114,6 +117,8 @@ export class Checks {
       visibleEnd >= before.visibleEnd,
       () => `${node.name}: visibleEnd goes back from ${before.visibleEnd} to ${visibleEnd}`,
     );
+    const { head } = view.retained;
+    check(head.slot >= before.head, () => `${node.name}: the head goes back from slot ${before.head} to ${head.slot}`);
     check(visibleEnd <= decidedEnd, () => `${node.name} shows ${visibleEnd}, but decidedEnd is ${decidedEnd}`);
     check(visibleEnd <= flushedEnd, () => `${node.name} shows ${visibleEnd}, but flushedEnd is ${flushedEnd}`);
     check(

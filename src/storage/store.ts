@@ -114,9 +114,8 @@ export class Store {
       decidedEnd: log.end.decidedEnd,
     });
     const { logBegin, snapshot } = before;
-    const head = { position: logBegin.position, slot: logBegin.slot };
     const { base, window, sequencer } = log;
-    this.recovered = { identity, state, logBegin, head, snapshot, base, window, sequencer };
+    this.recovered = { identity, state, logBegin, snapshot, base, window, sequencer };
     this.#space = new DiskSpace(disk, dir, segmentBytes);
     this.#log = new LogWriter({
       ...options,

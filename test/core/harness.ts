@@ -153,12 +153,11 @@ class TestDisk {
     const decided = new LogState(this.snapshot?.state);
     for (let slot = decided.end; slot < decidedEnd; slot = (slot + 1) as Slot) decided.apply(this.at(slot)!, parts);
     const window = this.log.slice(decidedEnd - this.begin.slot);
-    const head = { position: this.begin.position, slot: this.begin.slot };
     const state = { ...this.state, acceptedBallot };
     const logBegin = this.begin;
     const snapshot =
       this.snapshot === undefined ? undefined : { slot: this.snapshot.base.slot, rootHash: this.snapshot.rootHash };
-    return { identity, state, logBegin, head, snapshot, base, window, sequencer: decided.save() };
+    return { identity, state, logBegin, snapshot, base, window, sequencer: decided.save() };
   }
 }
 
@@ -210,6 +209,8 @@ export class TestCluster {
   readonly cut = new Set<string>();
   /** Nodes whose disks have no room. */
   readonly diskFull = new Set<number>();
+  /** So many entries are in the answer to a Fetch. */
+  entriesMax = Number.POSITIVE_INFINITY;
   /** Messages that a test loses on the way. */
   loses: (wire: Wire) => boolean = () => false;
   readonly #voterCount: number;
@@ -471,7 +472,7 @@ export class TestCluster {
           .slice(effect.fromSlot - begin.slot, effect.end - begin.slot)
           .filter((entry, index) => {
             bytes += entry.bytes.length;
-            return index === 0 || bytes <= limits.messageEntryBytes;
+            return index < this.entriesMax && (index === 0 || bytes <= limits.messageEntryBytes);
           });
         const known = entries[0] === undefined || entries[0].prevHash === effect.prevHash;
         const { requestId, fromSlot, visibleEnd } = effect;

@@ -155,6 +155,62 @@ describe("a node that was away while the log was trimmed", () => {
     expect(away.view.visibleEnd).toBe(cluster.leader.view.visibleEnd);
   });
 
+  test("shows a head that never moves back (C26), when it restarts with a part of the entries below the snapshot", () => {
+    const { cluster, away } = trimmedWithoutOne();
+    let answers = 0;
+    cluster.entriesMax = 1;
+    cluster.loses = ({ to, message }) => {
+      if (to !== away.id || message.kind !== "entries" || away.disk.begin.slot === 1) return false;
+      answers += 1;
+      return answers > 2;
+    };
+    cluster.restart(away.id);
+    cluster.run(6);
+    expect(away.disk.log.length).toBeGreaterThan(0);
+    expect(away.view.visibleEnd).toBeLessThan(away.view.snapshotSlot);
+    cluster.crash(away.id);
+    cluster.restart(away.id);
+    cluster.loses = () => false;
+    const shown = [away.view.retained.head.position];
+    for (let round = 0; round < 8; round += 1) {
+      cluster.run(1);
+      shown.push(away.view.retained.head.position);
+    }
+    expect(away.view.visibleEnd).toBe(cluster.leader.view.visibleEnd);
+    expect(shown.at(-1)).toBe(5);
+    expect(shown).toEqual([...shown].sort((a, b) => a - b));
+  });
+
+  test("never shows a head below what it got, though its snapshot is from before the last trim", () => {
+    const { cluster, away } = trimmedWithoutOne();
+    trim(cluster, "e");
+    for (const node of cluster.nodes) {
+      if (node === away) continue;
+      cluster.crash(node.id);
+      cluster.restart(node.id);
+    }
+    cluster.run(6);
+    append(cluster, ...Array.from({ length: 8 }, (_, index) => `g${index}`));
+    cluster.entriesMax = 1;
+    cluster.restart(away.id);
+    let [answers, wasBetween] = [0, false];
+    cluster.loses = ({ to, message }) => {
+      if (to !== away.id || message.kind !== "entries" || away.disk.begin.slot === 1) return false;
+      answers += 1;
+      return answers > 1;
+    };
+    for (let round = 0; round < 60; round += 1) {
+      answers = 0;
+      cluster.run(1);
+      const { retained, logBegin, visibleEnd, snapshotSlot } = away.view;
+      if (logBegin === 1 || visibleEnd < snapshotSlot) continue;
+      wasBetween ||= visibleEnd < cluster.leader.view.visibleEnd;
+      expect(retained.head.slot).toBeGreaterThanOrEqual(logBegin);
+    }
+    expect(wasBetween).toBe(true);
+    expect(away.view.visibleEnd).toBe(cluster.leader.view.visibleEnd);
+  });
+
   test("does not take the lead for long that it cannot bear: it gives way to one that has the log", () => {
     const { cluster, away } = trimmedWithoutOne();
     const old = cluster.leader;
