@@ -52,7 +52,6 @@ export {
   type WorkQueueOptions,
   workQueue,
 } from "./client/recipes/work-queue.ts";
-export type { NodeStatus, PeerStatus } from "./format/api-codec.ts";
 export type { RecordInput } from "./format/batch-encode.ts";
 export {
   type AnswerOf,

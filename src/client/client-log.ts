@@ -1,7 +1,7 @@
 import { PaxlogError, withOutcome } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
-import type { NodeStatus } from "../format/api-codec.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
+import type { NodeStatus } from "../format/node-status.ts";
 import type { Machine } from "../machine/machine.ts";
 import { AnyNode, type NodeQuestion } from "./any-node.ts";
 import { appendEncoded, appendRecords } from "./append-calls.ts";

@@ -1,5 +1,5 @@
-import type { NodeStatus } from "../format/api-codec.ts";
 import type { RecordInput } from "../format/batch-encode.ts";
+import type { NodeStatus } from "../format/node-status.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Compression } from "./compression.ts";
 import type { MachineHandle, MachineOptions } from "./machines.ts";

@@ -1,5 +1,5 @@
 import { PaxlogError } from "../base/errors.ts";
-import type { NodeStatus } from "../format/api-codec.ts";
+import type { NodeStatus } from "../format/node-status.ts";
 import type { Nodes } from "./nodes.ts";
 
 /** A node that says it leads, and in which ballot: (configuration, number, node). */

@@ -10,10 +10,12 @@ import { errorOfStatus, errorStatusBody } from "./error-details.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
 import { guardsBody, guardsOf } from "./guards-codec.ts";
-import { type HoldStatus, holdOf } from "./retain-codec.ts";
+import type { NodeStatus, PeerStatus } from "./node-status.ts";
+import { holdOf } from "./retain-codec.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
-import { type Absent, asBuffer, type Decoded, decoding, malformed, safeNumber } from "./wire-value.ts";
+import { type Absent, asBuffer, type Codec, decoding, malformed, safeNumber } from "./wire-value.ts";
 
+export type { NodeStatus, PeerStatus } from "./node-status.ts";
 export {
   type CheckTailRequest,
   type CheckTailResponse,
@@ -29,6 +31,7 @@ export {
   readRequestCodec,
   readResponseCodec,
 } from "./read-codec.ts";
+export type { Codec } from "./wire-value.ts";
 
 const wire = paxlog.v1;
 
@@ -50,12 +53,6 @@ export const logServicePaths = {
 export const clusterServicePaths = {
   status: "/paxlog.v1.ClusterService/Status",
 } as const;
-
-export interface Codec<T> {
-  encode(value: T): Buffer;
-  /** Never throws, whatever the bytes are. Byte fields of the value are views of `bytes`. */
-  decode(bytes: Uint8Array): Decoded<T>;
-}
 
 export interface AppendRequest {
   readonly logId: number;
@@ -84,49 +81,6 @@ export interface AppendStreamResponse {
   readonly acknowledged: readonly AppendResponse[];
   /** Answer to the request behind those. */
   readonly refused?: PaxlogError | undefined;
-}
-
-/** Fields as in cluster.proto. */
-export interface NodeStatus {
-  readonly id: string;
-  readonly leader: string;
-  readonly leaderAddress: string;
-  readonly clusterId: string;
-  readonly role: "leader" | "follower" | "nonvoter";
-  readonly phase: "recover" | "prepare" | "sync" | "accept" | "follow";
-  readonly ballot: string;
-  readonly head: number;
-  readonly tail: number;
-  readonly acceptedEnd: number;
-  readonly flushedEnd: number;
-  readonly decidedEnd: number;
-  readonly visibleEnd: number;
-  readonly nodes: readonly PeerStatus[];
-  readonly syncs: number;
-  readonly leaderChanges: number;
-  readonly uptimeMs: number;
-  readonly memoryBytes: number;
-  readonly hashing: "native" | "portable";
-  readonly version: string;
-  readonly entriesAppended: number;
-  readonly pid: number;
-  /** By name; those of the visible log. */
-  readonly holds: readonly HoldStatus[];
-  /** First slot on this node's disk. */
-  readonly logBegin: number;
-  /** Of the newest snapshot on this node's disk; 0: none. */
-  readonly snapshotSlot: number;
-  /** Its disk, or quota, has no room for another segment. */
-  readonly diskFull: boolean;
-}
-
-export interface PeerStatus {
-  readonly id: string;
-  readonly peerAddress: string;
-  readonly clientAddress: string;
-  readonly connected: boolean;
-  readonly visibleEnd: number;
-  readonly voter: boolean;
 }
 
 export const appendRequestCodec: Codec<AppendRequest> = {

@@ -1,6 +1,7 @@
 /** The messages of the standard health service (proto/grpc/health/v1/health.proto) as plain values. */
-import type { Codec } from "./api-codec.ts";
+
 import { grpc } from "./generated/wire.js";
+import type { Codec } from "./wire-value.ts";
 import { asBuffer, decoding, malformed } from "./wire-value.ts";
 
 const wire = grpc.health.v1;

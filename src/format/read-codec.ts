@@ -1,11 +1,11 @@
 /** The messages of LogService's reads (Read and CheckTail of proto/paxlog/v1/log.proto) as plain values. */
 import { defaultLogId } from "../base/types.ts";
 import type { Query } from "../core/guards.ts";
-import type { Codec } from "./api-codec.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
 import { queryBody, queryOf } from "./guards-codec.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
+import type { Codec } from "./wire-value.ts";
 import { type Absent, asBuffer, decoding, malformed, safeNumber, type WireNumber } from "./wire-value.ts";
 
 const wire = paxlog.v1;

@@ -1,6 +1,7 @@
 /** The messages of the standard reflection service (proto/grpc/reflection/v1/reflection.proto) as plain values. */
-import type { Codec } from "./api-codec.ts";
+
 import { grpc } from "./generated/wire.js";
+import type { Codec } from "./wire-value.ts";
 import { asBuffer, decoding, malformed } from "./wire-value.ts";
 
 const wire = grpc.reflection.v1;

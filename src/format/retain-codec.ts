@@ -1,7 +1,7 @@
 /** The messages of LogService's trims and holds (proto/paxlog/v1/log.proto) as plain values. */
 import { defaultLogId } from "../base/types.ts";
-import type { Codec } from "./api-codec.ts";
 import { paxlog } from "./generated/wire.js";
+import type { Codec } from "./wire-value.ts";
 import { type Absent, asBuffer, decoding, malformed, safeNumber, type WireNumber } from "./wire-value.ts";
 
 const wire = paxlog.v1;

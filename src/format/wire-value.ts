@@ -10,6 +10,12 @@ export type Decoded<T> =
   | { readonly kind: "ok"; readonly value: T }
   | { readonly kind: "malformed"; readonly reason: string };
 
+export interface Codec<T> {
+  encode(value: T): Buffer;
+  /** Never throws, whatever the bytes are. Byte fields of the value are views of `bytes`. */
+  decode(bytes: Uint8Array): Decoded<T>;
+}
+
 /** Thrown inside a decoder only; `decoding` makes a verdict of it. */
 class Malformed extends Error {}
 

@@ -56,7 +56,7 @@ export const decisionMachine = defineMachine({
 });
 
 /** The space; with procedures where the node was given some. */
-export const spaceMachine = (procedures?: Procedures) =>
+export const spaceMachine = (procedures: Procedures | undefined) =>
   defineMachine({
     ...spaceWith(procedures),
     changes: encoded(spaceChanges, spaceCodecs.spaceChangeCodec),
@@ -69,13 +69,15 @@ export const spaceMachine = (procedures?: Procedures) =>
   });
 
 /** In the order in which they are listed. */
-export const builtinMachines = (procedures?: Procedures): readonly AnyMachine[] => [
+export const builtinMachinesWith = (procedures: Procedures | undefined): readonly AnyMachine[] => [
   registerMachine,
   counterMachine,
   spaceMachine(procedures),
   leaseMachine,
   decisionMachine,
 ];
+
+export const builtinMachines: readonly AnyMachine[] = builtinMachinesWith(undefined);
 
 type ChangesOf<State, Question, Change> = (
   state: Readonly<State>,

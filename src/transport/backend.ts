@@ -1,12 +1,13 @@
 import type { PaxlogError } from "../base/errors.ts";
 import type { Position } from "../base/types.ts";
 import type { Guards, Query } from "../core/guards.ts";
-import type { Direction, NodeStatus } from "../format/api-codec.ts";
+import type { NodeStatus } from "../format/node-status.ts";
+import type { Direction } from "../format/read-codec.ts";
 import type { DropHoldResponse, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
 import type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 import type { AppendCaller } from "./append-caller.ts";
 
-export type { NodeStatus, PeerStatus } from "../format/api-codec.ts";
+export type { NodeStatus, PeerStatus } from "../format/node-status.ts";
 export type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 
 /** What the gRPC services need of a node. The engine is one; tests may put another in its place. */

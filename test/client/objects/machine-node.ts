@@ -129,7 +129,7 @@ export class MachineNode {
   #server: ClientServer | undefined;
 
   constructor(machines: readonly AnyMachine[] = []) {
-    this.#machines = [...builtinMachines(), ...machines];
+    this.#machines = [...builtinMachines, ...machines];
     this.log.roomMax = limits.clientInFlightBatches;
   }
 
