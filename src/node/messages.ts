@@ -6,7 +6,7 @@ import type { NodeStatus } from "../transport/backend.ts";
 import type { CheckedConfig } from "./config.ts";
 
 /** What a thread is started with. */
-export type ThreadStart = EngineStart | StorageStart | FrontStart;
+export type ThreadStart = EngineStart | StorageStart | FrontStart | ObjectsStart;
 
 interface AnyStart {
   readonly config: CheckedConfig;
@@ -26,6 +26,8 @@ export interface EngineStart extends AnyStart {
   readonly backendPorts: readonly MessagePort[];
   /** Where the front thread listens; undefined where the engine is to listen itself, or no one is. */
   readonly clientAddress: string | undefined;
+  /** To the machines of this node, for the clients that the engine serves. */
+  readonly objectPorts: readonly ObjectPort[];
   readonly version: string;
 }
 
@@ -39,6 +41,26 @@ export interface StorageStart extends AnyStart {
 export interface FrontStart extends AnyStart {
   readonly role: "front";
   readonly backendPort: MessagePort;
+  readonly objectPorts: readonly ObjectPort[];
+}
+
+/** The way to the machines of one thread. There may be none of it yet: what is asked waits in the port. */
+export interface ObjectPort {
+  /** The name of the thread. */
+  readonly thread: string;
+  readonly machines: readonly string[];
+  /** With an ObjectServer at its other end. */
+  readonly port: MessagePort;
+}
+
+/** Machines: the built-in ones, all on one thread. */
+export interface ObjectsStart extends AnyStart {
+  readonly role: "objects";
+  readonly backendPort: MessagePort;
+  /** Of those who serve clients. */
+  readonly objectPorts: readonly MessagePort[];
+  /** Of a BusyMark. */
+  readonly busy: SharedArrayBuffer;
 }
 
 export type ToThread =
@@ -46,6 +68,8 @@ export type ToThread =
   /** What became of the index that was asked for. */
   | { readonly kind: "indexBuilt"; readonly indexed: IndexedSegment }
   | { readonly kind: "indexFailed"; readonly generation: number; readonly reason: string }
+  /** To the engine: another thread wants to be served. */
+  | { readonly kind: "backendPort"; readonly port: MessagePort }
   | { readonly kind: "close" };
 
 export type FromThread =
@@ -56,6 +80,8 @@ export type FromThread =
   /** Something that the node's owner should read. */
   | { readonly kind: "note"; readonly text: string }
   | { readonly kind: "status"; readonly requestId: number; readonly status: NodeStatus }
+  /** Somebody asked a machine, or the log has a command for one: the thread is to run from now on. */
+  | { readonly kind: "objectsNeeded"; readonly thread: string }
   /** The engine wants the index of a closed segment; one at a time. */
   | { readonly kind: "buildIndex"; readonly job: IndexJob }
   /** The node must not go on; everything was rejected. Before "ready": it did not start. */

@@ -13,6 +13,7 @@ import { LocalChannel } from "../runtime/local-channel.ts";
 import { scanFor } from "../transport/service-context.ts";
 import { type CheckedConfig, type ClusterMember, defaultListen, type NodeConfig } from "./config.ts";
 import { startThreads } from "./node.ts";
+import { PortsToMachines } from "./object-ports.ts";
 import type { NodeAddresses, NodeEnd, NodeThreads } from "./threads.ts";
 
 /** How to open a log in this process. The options of `connect` say how patient its calls are. */
@@ -132,6 +133,7 @@ interface NodeParts {
 class EngineLink extends ServiceLink {
   readonly #proxy: BackendProxy;
   readonly #closing: AbortController;
+  readonly #machines: PortsToMachines;
 
   constructor({
     threads,
@@ -147,12 +149,14 @@ class EngineLink extends ServiceLink {
     });
     const backend = new BackendProxy({ port, name: checked.name, onServing });
     const closing = new AbortController();
+    const machines = new PortsToMachines(threads.handleObjectPorts, (thread) => threads.needObjects(thread));
     super(
       new LocalChannel({
         // Where the cluster says that this node leads, the library finds it here and not through a socket.
         address: addresses.clientAddress === "" ? `node ${checked.name} of this process` : addresses.clientAddress,
         serving,
         backend,
+        objects: machines.objects,
         hashing,
         scanBatch: scanFor(hashing),
         closing: closing.signal,
@@ -161,11 +165,13 @@ class EngineLink extends ServiceLink {
     );
     this.#proxy = backend;
     this.#closing = closing;
+    this.#machines = machines;
   }
 
   /** Nothing reaches the engine any more, and this is why. */
   end(reason: PaxlogError): void {
     this.#proxy.end(reason);
+    this.#machines.end(reason);
     this.#closing.abort(reason);
     this.close();
   }

@@ -18,4 +18,4 @@ export function raisePriority(role: ThreadStart["role"]): void {
 }
 
 /** From -20, which runs first, to 19. */
-const niceness: Readonly<Record<ThreadStart["role"], number>> = { storage: -10, engine: -5, front: 0 };
+const niceness: Readonly<Record<ThreadStart["role"], number>> = { storage: -10, engine: -5, front: 0, objects: 0 };

@@ -14,6 +14,7 @@ import { firstHash, makeEntryMaker } from "../format/entry.ts";
 import { makeEntryParts } from "../format/entry-parts.ts";
 import { loadBatchTools } from "../native/batch-tools.ts";
 import { loadHashing } from "../native/hashing.ts";
+import { builtinNames } from "../objects/builtin-names.ts";
 import { Arena } from "../runtime/arena.ts";
 import { BackendServer } from "../runtime/backend-server.ts";
 import { type OpenedMessage, packError } from "../runtime/channel.ts";
@@ -36,6 +37,7 @@ import { GrpcPeerNetwork } from "../transport/grpc-peer-network.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import { type CheckedConfig, clientListen, isAlone } from "./config.ts";
 import type { EngineStart, FromThread, ToThread } from "./messages.ts";
+import { onFirstCommand, PortsToMachines } from "./object-ports.ts";
 
 /** Resolves when the engine is closed. What goes wrong is told to the owner. */
 export async function runEngine(start: EngineStart, owner: MessagePort): Promise<void> {
@@ -53,6 +55,8 @@ class EngineThread {
   readonly #arena = new Arena();
   readonly #storage: StorageLink;
   readonly #fronts: BackendServer[] = [];
+  readonly #backendPorts: MessagePort[];
+  readonly #machines: PortsToMachines;
   #clientServer: ClientServer | undefined;
   #network: PeerNetwork | undefined;
   #engine: Engine | undefined;
@@ -63,6 +67,8 @@ class EngineThread {
     this.#start = start;
     this.#owner = owner;
     this.#storage = new StorageLink(start.storagePort, this.#arena);
+    this.#backendPorts = [...start.backendPorts];
+    this.#machines = new PortsToMachines(start.objectPorts, (thread) => this.#post({ kind: "objectsNeeded", thread }));
   }
 
   onMessage(message: ToThread): void {
@@ -74,6 +80,10 @@ class EngineThread {
         return this.#indexJobs?.built(message.indexed);
       case "indexFailed":
         return this.#indexJobs?.failed(message.generation, message.reason);
+      case "backendPort":
+        this.#backendPorts.push(message.port);
+        if (this.#closing) return message.port.close();
+        return this.#serveBackend(message.port);
       case "close":
         return void this.#close();
       default:
@@ -107,14 +117,19 @@ class EngineThread {
     if (this.#closing) return void this.#network.close();
     engine.start(this.#network);
     gate.open(engine);
-    for (const port of this.#start.backendPorts) {
-      this.#fronts.push(new BackendServer({ port, backend: engine }));
-    }
+    for (const port of this.#backendPorts) this.#serveBackend(port);
     if (unref) {
       engine.unref();
-      for (const port of [storagePort, ...this.#start.backendPorts]) port.unref();
+      storagePort.unref();
     }
+    onFirstCommand(engine, builtinNames, () => this.#post({ kind: "objectsNeeded", thread: "objects" }));
     this.#post({ kind: "ready", clientAddress, peerAddress: ownPeerAddress(config) });
+  }
+
+  #serveBackend(port: MessagePort): void {
+    if (this.#engine === undefined) return;
+    this.#fronts.push(new BackendServer({ port, backend: this.#engine }));
+    if (this.#start.unref) port.unref();
   }
 
   /** Where clients find this node; "" where nobody listens for them. */
@@ -124,7 +139,9 @@ class EngineThread {
     if (config.listen === undefined) return "";
     const { insecure } = config;
     const log = (text: string) => this.#note(text);
-    this.#clientServer = await startClientServer({ listen: clientListen(config), insecure, backend, hashing, log });
+    const { objects } = this.#machines;
+    const listen = clientListen(config);
+    this.#clientServer = await startClientServer({ listen, insecure, backend, objects, hashing, log });
     return advertised(this.#clientServer.address, config);
   }
 
@@ -204,10 +221,11 @@ class EngineThread {
     await this.#clientServer?.close();
     this.#engine?.stop(new PaxlogError("CLOSED", `node ${this.#start.config.name} was closed`));
     for (const front of this.#fronts) front.close();
+    this.#machines.end(new PaxlogError("CLOSED", `node ${this.#start.config.name} was closed`));
     await this.#network?.close();
     await this.#storage.close();
     this.#start.storagePort.close();
-    for (const port of this.#start.backendPorts) port.close();
+    for (const port of this.#backendPorts) port.close();
     this.#owner.close();
   }
 

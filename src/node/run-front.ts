@@ -8,19 +8,23 @@ import { GateBackend } from "../runtime/gate-backend.ts";
 import { type ClientServer, startClientServer } from "../transport/client-server.ts";
 import { clientListen } from "./config.ts";
 import type { FromThread, FrontStart, ToThread } from "./messages.ts";
+import { PortsToMachines } from "./object-ports.ts";
 
 /** Listens at once, and refuses clients until the engine serves. */
-export async function runFront({ config, backendPort }: FrontStart, owner: MessagePort): Promise<void> {
+export async function runFront({ config, backendPort, objectPorts }: FrontStart, owner: MessagePort): Promise<void> {
   const over = new Promise<void>((resolve) => owner.once("close", () => resolve()));
   const post = (message: FromThread) => owner.postMessage(message);
   const gate = new GateBackend();
   const proxy = new BackendProxy({ port: backendPort, name: config.name, onServing: () => gate.open(proxy) });
+  const machines = new PortsToMachines(objectPorts, (thread) => post({ kind: "objectsNeeded", thread }));
   let server: Promise<ClientServer> | undefined;
 
   const close = async () => {
     const started = await server?.catch(() => undefined);
     await started?.close();
-    proxy.end(new PaxlogError("CLOSED", `node ${config.name} was closed`));
+    const closed = new PaxlogError("CLOSED", `node ${config.name} was closed`);
+    proxy.end(closed);
+    machines.end(closed);
     owner.close();
   };
   owner.on("message", ({ kind }: ToThread) => {
@@ -31,7 +35,8 @@ export async function runFront({ config, backendPort }: FrontStart, owner: Messa
     const hashing = await loadHashing(config.hashing);
     const { insecure } = config;
     const log = (text: string) => post({ kind: "note", text });
-    server = startClientServer({ listen: clientListen(config), insecure, backend: gate, hashing, log });
+    const { objects } = machines;
+    server = startClientServer({ listen: clientListen(config), insecure, backend: gate, objects, hashing, log });
     post({ kind: "listening", address: (await server).address });
   } catch (cause) {
     post({ kind: "stopped", error: packError(toPaxlogError(cause)) });

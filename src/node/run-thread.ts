@@ -12,6 +12,8 @@ export async function runThread(start: ThreadStart, owner: MessagePort): Promise
       return (await import("./run-storage.ts")).runStorage(start);
     case "front":
       return (await import("./run-front.ts")).runFront(start, owner);
+    case "objects":
+      return (await import("./run-objects.ts")).runObjects(start, owner);
     default:
       return assertNever(start);
   }

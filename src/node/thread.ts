@@ -5,6 +5,7 @@ import { runThread } from "./run-thread.ts";
 
 /** One part of a node as its owner's thread sees it: a worker, or the same code on the owner's own thread. */
 export interface Thread {
+  /** Ports of the message are handed over. */
   post(message: ToThread): void;
   /** Resolves when it is over: with what it died of, if it did. */
   readonly exited: Promise<unknown>;
@@ -42,7 +43,7 @@ function startWorker(start: ThreadStart, { workerUrl, onMessage }: ThreadOptions
     worker.on("exit", () => resolve(undefined));
   });
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message) => worker.postMessage(message, portsIn(message)),
     exited,
     hold: (holds) => (holds ? worker.ref() : worker.unref()),
     terminate: async () => {
@@ -51,11 +52,12 @@ function startWorker(start: ThreadStart, { workerUrl, onMessage }: ThreadOptions
   };
 }
 
-/** Heaps in megabytes. Batches live outside of them, in buffers that the limits bound. */
+/** Heaps in megabytes. Batches live outside of them, in buffers that the limits bound. The states of machines lie in theirs. */
 const heapLimits = {
   engine: { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 32 },
   front: { maxOldGenerationSizeMb: 160, maxYoungGenerationSizeMb: 32 },
   storage: { maxOldGenerationSizeMb: 96, maxYoungGenerationSizeMb: 16 },
+  objects: { maxOldGenerationSizeMb: 2048, maxYoungGenerationSizeMb: 32 },
 } as const;
 
 /** The part talks over a port as it would from a worker, so that nothing else differs. */
@@ -67,7 +69,7 @@ function runHere(start: ThreadStart, { onMessage }: ThreadOptions): Thread {
     (cause: unknown) => toPaxlogError(cause),
   );
   return {
-    post: (message) => port1.postMessage(message),
+    post: (message) => port1.postMessage(message, portsIn(message)),
     exited,
     hold: (holds) => (holds ? port1.ref() : port1.unref()),
     terminate: async () => {
@@ -80,10 +82,14 @@ function runHere(start: ThreadStart, { onMessage }: ThreadOptions): Thread {
 function portsOf(start: ThreadStart): MessagePort[] {
   switch (start.role) {
     case "engine":
-      return [start.storagePort, ...start.backendPorts];
+      return [start.storagePort, ...start.backendPorts, ...start.objectPorts.map(({ port }) => port)];
     case "storage":
       return [start.storagePort];
     case "front":
-      return [start.backendPort];
+      return [start.backendPort, ...start.objectPorts.map(({ port }) => port)];
+    case "objects":
+      return [start.backendPort, ...start.objectPorts];
   }
 }
+
+const portsIn = (message: ToThread): MessagePort[] => (message.kind === "backendPort" ? [message.port] : []);

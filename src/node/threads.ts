@@ -9,7 +9,8 @@ import type { IndexJob } from "../storage/index-builder.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import { type CheckedConfig, isAlone } from "./config.ts";
 import { IndexPool } from "./index-pool.ts";
-import type { FromThread, ThreadStart } from "./messages.ts";
+import { MachineThreads } from "./machine-threads.ts";
+import type { FromThread, ObjectPort, ThreadStart } from "./messages.ts";
 import { startThread, type Thread } from "./thread.ts";
 import { packageVersion } from "./version.ts";
 
@@ -39,6 +40,8 @@ export class NodeThreads {
   readonly closed: Promise<NodeEnd | undefined>;
   /** For a BackendProxy; undefined unless it was asked for. */
   readonly handlePort: MessagePort | undefined;
+  /** For the machines, likewise. */
+  readonly handleObjectPorts: readonly ObjectPort[];
   /** Told at once when the node ends by itself; `closed` waits until it is gone. */
   onFailing: (error: PaxlogError) => void = () => {};
   readonly #options: NodeThreadsOptions;
@@ -47,6 +50,7 @@ export class NodeThreads {
   /** The engine's end, until it is started. */
   readonly #storagePort: MessagePort;
   readonly #threads = new Map<ThreadStart["role"], Thread>();
+  readonly #machines: MachineThreads;
   /** Its own thread in a node that has threads; a bundle has none of the files that it needs. */
   readonly #indexes: IndexPool;
   readonly #statusRequests = new Map<number, (status: NodeStatus | PaxlogError) => void>();
@@ -81,6 +85,15 @@ export class NodeThreads {
       return port2;
     };
     this.handlePort = embedded ? backendPort() : undefined;
+    this.#machines = new MachineThreads({
+      config,
+      unref: this.#background && !options.threads,
+      threads: options.threads,
+      workerUrl: options.workerUrl,
+      onNote: options.onNote,
+      giveEngine: (port) => this.#threads.get("engine")?.post({ kind: "backendPort", port }),
+    });
+    this.handleObjectPorts = embedded ? this.#machines.ports() : [];
     const { port1: storagePort, port2: enginePort } = new MessageChannel();
     this.#storagePort = enginePort;
     const unref = this.#background && !options.threads;
@@ -92,12 +105,15 @@ export class NodeThreads {
         unref,
         storagePort: enginePort,
         backendPorts,
+        objectPorts: config.layout === "compact" && config.listen !== undefined ? this.#machines.ports() : [],
         clientAddress,
         version: packageVersion(),
       });
     // The core tells the others where clients find this node, so whoever listens comes first.
     if (config.layout === "compact") this.#startEngine(undefined);
-    else this.#start({ role: "front", config, unref, backendPort: backendPort() });
+    else {
+      this.#start({ role: "front", config, unref, backendPort: backendPort(), objectPorts: this.#machines.ports() });
+    }
   }
 
   #start(start: ThreadStart): void {
@@ -127,9 +143,15 @@ export class NodeThreads {
     return this.#ending;
   }
 
+  /** Somebody asked a machine of this thread. */
+  needObjects(thread: string): void {
+    this.#machines.need(thread);
+  }
+
   /** Keeps the process alive from now on. */
   hold(): void {
     for (const thread of this.#threads.values()) thread.hold(true);
+    this.#machines.hold(true);
   }
 
   /**
@@ -148,13 +170,14 @@ export class NodeThreads {
     // Clients have their answers before the engine stops.
     if (order === "front first") await Promise.race([front?.exited, late]);
     const engine = this.#threads.get("engine");
+    const machines = this.#machines.close();
     if (engine !== undefined) engine.post({ kind: "close" });
     else await Promise.race([closeStorage(this.#storagePort), late]);
     const threads = [...this.#threads.values()];
-    await Promise.race([Promise.all(threads.map((thread) => thread.exited)), late]);
+    await Promise.race([Promise.all([machines, ...threads.map((thread) => thread.exited)]), late]);
     await this.#indexes.close();
     timeout.abort();
-    await Promise.all(threads.map((thread) => thread.terminate()));
+    await Promise.all([this.#machines.terminate(), ...threads.map((thread) => thread.terminate())]);
   }
 
   #onMessage(message: FromThread): void {
@@ -164,6 +187,7 @@ export class NodeThreads {
         return;
       case "ready":
         if (this.#background) for (const thread of this.#threads.values()) thread.hold(false);
+        this.#machines.engineRuns(this.#background);
         return this.#resolveReady(message);
       case "note":
         return this.#options.onNote(message.text);
@@ -172,6 +196,8 @@ export class NodeThreads {
         this.#statusRequests.delete(message.requestId);
         return answer?.(message.status);
       }
+      case "objectsNeeded":
+        return this.#machines.need(message.thread);
       case "buildIndex":
         return void this.#buildIndex(message.job);
       case "stopped":
@@ -208,6 +234,7 @@ export class NodeThreads {
     for (const answer of this.#statusRequests.values()) answer(new PaxlogError("CLOSED", "the node is closed"));
     this.#statusRequests.clear();
     this.handlePort?.close();
+    for (const { port } of this.handleObjectPorts) port.close();
     this.#rejectReady(error);
     this.#resolveClosed(end);
   }

@@ -169,7 +169,7 @@ export class MachineKeeper {
     this.#kept = 0;
     const message =
       `the state of ${name} at position ${told.value.position} is not that of the other nodes (the record at ${position} says so): ` +
-      "it looked at something that is not the same everywhere, or memory failed; started again, the node takes the state from another one";
+      "it looked at something that is not the same everywhere, or memory failed; started again, the node makes the state anew";
     return new PaxlogError("MACHINE_DIFFERS", message, { facts: { machine: name, position: told.value.position } });
   }
 }

@@ -46,6 +46,8 @@ export interface BackendProxyOptions {
   readonly onServing?: () => void;
   /** Appends that are under way to the backend. */
   readonly credit?: CreditBounds;
+  /** False: something else keeps the process alive as long as is needed, whatever waits here. */
+  readonly holdsProcess?: boolean;
 }
 
 interface Request {
@@ -91,11 +93,13 @@ export class BackendProxy implements LogBackend {
   #serving = false;
   #ended: PaxlogError | undefined;
   #holdsProcess = false;
+  readonly #mayHold: boolean;
 
   constructor(options: BackendProxyOptions) {
     this.#port = options.port;
     this.#name = options.name;
     this.#onServing = options.onServing ?? (() => {});
+    this.#mayHold = options.holdsProcess ?? true;
     this.#credit = new Credit(options.credit ?? { bytes: limits.portAppendBytes, count: limits.portAppendCount });
     this.#port.on("message", (message: FromBackend) => this.#onMessage(message));
     this.#port.on("close", () => this.end(new PaxlogError("UNAVAILABLE", `node ${this.#name} has ended`)));
@@ -397,7 +401,7 @@ export class BackendProxy implements LogBackend {
   /** Pending calls keep the process alive, an idle handle does not. */
   #holdOrRelease(): void {
     const waiting = this.#unanswered.size + this.#waiting.size + this.#remoteWatches.size;
-    const holds = this.#ended === undefined && (waiting > 0 || this.#isListened);
+    const holds = this.#mayHold && this.#ended === undefined && (waiting > 0 || this.#isListened);
     if (holds === this.#holdsProcess) return;
     this.#holdsProcess = holds;
     if (holds) this.#port.ref();
