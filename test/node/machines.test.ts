@@ -1,0 +1,80 @@
+// Goal: a node runs the built-in machines when somebody needs them, and not before; what they know is there after a restart, on every
+// node, whatever was trimmed. Method: the built files, in this process and as nodes of a cluster.
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { limits } from "../../src/base/limits.ts";
+import type { EmbeddedLog, open as Open, OpenOptions } from "../../src/node/open.ts";
+import { builtinNames } from "../../src/objects/builtin-names.ts";
+import { builtinMachines } from "../../src/objects/builtins.ts";
+import { makeTempDir, type TempDir } from "../cluster/harness.ts";
+import { freePorts } from "../cluster/ports.ts";
+
+const built = "../../dist/node/open.js";
+const { open: openBuilt } = (await import(built)) as { open: typeof Open };
+
+let temp: TempDir;
+let logs: EmbeddedLog[];
+
+beforeEach(() => {
+  temp = makeTempDir();
+  logs = [];
+});
+
+afterEach(async () => {
+  await Promise.all(logs.map((log) => log.close()));
+  temp.remove();
+});
+
+async function open(options: OpenOptions): Promise<EmbeddedLog> {
+  const log = await openBuilt(options);
+  logs.push(log);
+  return log;
+}
+
+const snapshotsIn = (dir: string): number[] =>
+  readdirSync(join(dir, "machines", "counters"))
+    .map(Number)
+    .filter((position) => position > 0);
+
+test("the names of the built-in machines are those that are run", () => {
+  expect(builtinMachines().map(({ name }) => name)).toEqual(builtinNames);
+});
+
+describe.each([true, false])("with threads: %s", { timeout: 60_000 }, (threads) => {
+  const options = () => ({ dir: join(temp.path, "log"), threads });
+
+  test("they start when one of them is asked, and know after a restart what they knew", async () => {
+    const log = await open(options());
+    await log.append({ value: "no command" });
+    expect(existsSync(join(temp.path, "log", "machines"))).toBe(false);
+    expect(await log.counter("orders").fetchAdd(5)).toBe(0);
+    expect(existsSync(join(temp.path, "log", "machines"))).toBe(true);
+    await log.close();
+    const again = await open(options());
+    expect(await again.counter("orders").get()).toBe(5);
+    expect(await again.counter("orders").fetchAdd(1)).toBe(5);
+  });
+});
+
+test("a node whose state lacks what was trimmed takes that of another one", { timeout: 120_000 }, async () => {
+  const addresses = (await freePorts(6)).map((port) => `127.0.0.1:${port}`);
+  const names = ["a", "b", "c"] as const;
+  const cluster = Object.fromEntries(names.map((name, index) => [name, addresses[index]!]));
+  const dirOf = (name: string): string => join(temp.path, name);
+  const start = (name: string): Promise<EmbeddedLog> =>
+    open({ dir: dirOf(name), node: name, cluster, listen: addresses[3 + names.indexOf(name as "a")]! });
+  const [a, b, c] = await Promise.all(names.map(start));
+  const commands = limits.machinePointCommands + 100;
+  const counter = a!.counter("orders");
+  await Promise.all(Array.from({ length: commands }, () => counter.fetchAdd(1)));
+  await vi.waitFor(() => expect(names.filter((name) => snapshotsIn(dirOf(name)).length === 0)).toEqual([]), 30_000);
+  await c!.close();
+  rmSync(join(dirOf("c"), "machines", "counters"), { recursive: true });
+  // The hold of the machines lets everything go that a snapshot covers.
+  await vi.waitFor(async () => expect((await a!.trim(snapshotsIn(dirOf("a"))[0]!)).heldBy).toBeUndefined(), 30_000);
+  expect((await b!.tail()).head).toBeGreaterThan(1);
+  const again = await start("c");
+  expect(await again.counter("orders").get()).toBe(commands);
+  expect(snapshotsIn(dirOf("c"))).not.toEqual([]);
+});
