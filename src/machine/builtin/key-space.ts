@@ -88,10 +88,13 @@ export class KeySpace {
   }
 
   count(interval: KeyInterval): number {
+    if (interval.isAlone === true) return this.#stored.has(interval.begin) ? 1 : 0;
     return this.#order.count(interval);
   }
 
   keys(interval: KeyInterval, reverse = false): Iterable<ByteString> {
+    // Most ranges are one key, and the map has it at once.
+    if (interval.isAlone === true) return this.#stored.has(interval.begin) ? [interval.begin] : [];
     return this.#order.keys(interval, reverse);
   }
 
@@ -128,7 +131,7 @@ export class KeySpace {
 
 /** A single key is the range that ends right behind it. */
 export function intervalOf(key: ByteString, end: ByteString | undefined): KeyInterval {
-  if (end === undefined) return { begin: key, end: `${key}\0` as ByteString };
+  if (end === undefined) return { begin: key, end: `${key}\0` as ByteString, isAlone: true };
   return { begin: key, end: end === "\0" ? undefined : end };
 }
 

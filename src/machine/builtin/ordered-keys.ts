@@ -7,6 +7,8 @@ const chunkKeysMax = 512;
 export interface KeyInterval {
   readonly begin: ByteString;
   readonly end: ByteString | undefined;
+  /** It has no other key than `begin`. */
+  readonly isAlone?: boolean;
 }
 
 /** A place between two keys: in front of the key at `index` of the chunk. */
