@@ -39,7 +39,7 @@ export async function runObjects(start: ObjectsStart, owner: MessagePort): Promi
       dir: config.dir,
       backend,
       hashing,
-      machines: builtinMachines(),
+      machines: builtinMachines,
       code: "",
       holdName: "machines",
       busy: new BusyMark(busy),

@@ -38,7 +38,7 @@ const snapshotsIn = (dir: string): number[] =>
     .filter((position) => position > 0);
 
 test("the names of the built-in machines are those that are run", () => {
-  expect(builtinMachines().map(({ name }) => name)).toEqual(builtinNames);
+  expect(builtinMachines.map(({ name }) => name)).toEqual(builtinNames);
 });
 
 describe.each([true, false])("with threads: %s", { timeout: 60_000 }, (threads) => {
