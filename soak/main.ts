@@ -1,7 +1,8 @@
 /** Long runs against real processes: `npm run soak -- COMMAND`. What they do, and how long they take: docs/testing.md. */
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { type ObjectHost, runCounts } from "./counts.ts";
 import { runHistory } from "./history.ts";
 import { runKills } from "./kills.ts";
 import { strikes } from "./nemesis.ts";
@@ -68,6 +69,16 @@ command("storm", "sessions append through clients that die, retry and repeat; ea
     const { appends, sessions } = flags;
     const plan = { appends, sessions, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
     report(await runStorm(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+  });
+
+command("objects", "clients that die, retry and send twice add to one counter; it counts each addition once")
+  .option("--additions <count>", "of all clients together", whole, 1_000_000)
+  .option("--clients <count>", "how many add at the same time", whole, 64)
+  .addOption(new Option("--host <host>", "who applies the commands").choices(["nodes", "program"]).default("nodes"))
+  .action(async (flags: CommonFlags & { additions: number; clients: number; host: ObjectHost }) => {
+    const { additions, clients, host } = flags;
+    const plan = { additions, clients, host, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
+    report(await runCounts(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
   });
 
 command(

@@ -2,6 +2,7 @@
 // winner, and what a session asks for is in the log once. Method: the long runs of soak/, short; minutes and millions: docs/testing.md.
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
+import { runCounts } from "../../soak/counts.ts";
 import { runHistory } from "../../soak/history.ts";
 import { runKills } from "../../soak/kills.ts";
 import { Ledger, tagOfNumber, textOf, writtenOf } from "../../soak/ledger.ts";
@@ -37,6 +38,20 @@ test("sessions append once each, in order, through clients that die over leaders
   const { appends, restarts, repeated } = await runStorm(context, plan);
   expect(appends).toBe(3000);
   expect(restarts).toBeGreaterThan(2);
+  expect(repeated).toBeGreaterThan(0);
+});
+
+test("a counter counts each addition once, through clients that die over leaders that do", { timeout }, async () => {
+  const plan = {
+    ...leaderFaults,
+    additions: 2000,
+    clients: 3,
+    inFlight: 100,
+    lifeAppends: 400,
+    twinRate: 0.5,
+  } as const;
+  const { additions, repeated } = await runCounts(context, { ...plan, host: "program" });
+  expect(additions).toBe(2000);
   expect(repeated).toBeGreaterThan(0);
 });
 
