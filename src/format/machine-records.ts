@@ -14,6 +14,8 @@ export const machineTag = (machine: string): string => `machine:${machine}`;
 /** What a machine's state was. */
 export interface MachineHash {
   readonly machine: string;
+  /** Only states of the same one are compared. */
+  readonly version: number;
   /** Every command below it is in the state. */
   readonly position: number;
   /** 16 bytes. */
@@ -42,9 +44,9 @@ export const activationRecord = (value: MachineActivation): RecordInput => ({
 
 export function decodeMachineHash(bytes: Uint8Array): Decoded<MachineHash> {
   return decoding(() => {
-    const { machine, position, hash } = wire.MachineHash.decode(bytes);
+    const { machine, version, position, hash } = wire.MachineHash.decode(bytes);
     if (hash?.length !== 16) return malformed("the hash has not 16 bytes");
-    return { machine: machine ?? "", position: safeNumber(position, "position"), hash };
+    return { machine: machine ?? "", version: version ?? 0, position: safeNumber(position, "position"), hash };
   });
 }
 

@@ -30,6 +30,13 @@ export interface Carried {
   readonly error: PaxlogError | undefined;
 }
 
+/** Which machine of a name the nodes run. */
+export interface Activated {
+  readonly version: number;
+  /** SHA-256 of the code in hexadecimal. */
+  readonly code: string;
+}
+
 export interface HostedChanges {
   readonly changes: readonly MachineChange[];
   /** There are no more of them. */
@@ -58,6 +65,7 @@ export class HostedMachine {
   /** The own part of what the replica goes back to. */
   #base: Uint8Array | undefined;
   #isPristine = true;
+  #activated: Activated | undefined;
 
   /** @throws PaxlogError FORMAT_UNKNOWN, RangeError or what the machine's `load` throws, for a state that cannot be read. */
   constructor(machine: AnyMachine, source?: HostedSource) {
@@ -135,6 +143,21 @@ export class HostedMachine {
     }
   }
 
+  /** The version and code that the log says the machine is of; undefined: it never said so. */
+  get activated(): Activated | undefined {
+    return this.#activated;
+  }
+
+  /** A record says what the machine is of from here on. What is not newer than what was activated before is passed over. */
+  activate(position: number, activated: Activated): void {
+    this.advance(position + 1);
+    if (activated.version <= (this.#activated?.version ?? 0)) return;
+    this.#activated = activated;
+    this.#isPristine = false;
+    // States of two versions may differ in length, and the next point must not.
+    this.beginPoint();
+  }
+
   /** undefined where it is not kept, or no longer. */
   replyAt(position: number): KeptReply | undefined {
     return this.#cache.at(position) ?? this.#passing.at(position);
@@ -208,6 +231,8 @@ export class HostedMachine {
     const writer = new StateWriter();
     writer.number(this.#sincePoint);
     writer.number(this.#pointBytes);
+    writer.number(this.#activated?.version ?? 0);
+    writer.text(this.#activated?.code ?? "");
     this.#cache.save(writer);
     return concat(writer.rest());
   }
@@ -217,11 +242,15 @@ export class HostedMachine {
       this.#cache = new ReplyCache(cacheBounds);
       this.#sincePoint = 0;
       this.#pointBytes = 0;
+      this.#activated = undefined;
       return;
     }
     const reader = new StateReader([this.#base]);
     this.#sincePoint = reader.number();
     this.#pointBytes = reader.number();
+    const version = reader.number();
+    const code = reader.text();
+    this.#activated = version === 0 ? undefined : { version, code };
     this.#cache = ReplyCache.load(reader, cacheBounds);
     reader.end();
   }

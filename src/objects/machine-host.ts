@@ -4,6 +4,7 @@ import type { Position } from "../base/types.ts";
 import { decompress } from "../client/compression.ts";
 import type { Query } from "../core/guards.ts";
 import { decodeBatch } from "../format/batch-decode.ts";
+import { activationType, decodeActivation, type MachineActivation } from "../format/machine-records.ts";
 import { type AnyMachine, recordTypeOf, sessionEndType } from "../machine/machine.ts";
 import type { LogBackend, ReadPiece, StoredBatch } from "../transport/backend.ts";
 import type { CommandReply, MachineAnswer, MachineChanges, MachineStatus } from "../transport/object-backend.ts";
@@ -158,7 +159,7 @@ export class MachineHost {
   /** Until records up to this position are applied. A machine that was stopped applies no more. */
   async #reach(position: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#stopped !== undefined) throw this.#stoppedError();
-    if (this.#next >= position) return;
+    if (this.#next >= position && this.#isActive) return;
     const reached = this.#waits.until(position, signal);
     this.#wake();
     await reached;
@@ -210,6 +211,7 @@ export class MachineHost {
     this.#hosted = restored.hosted;
     this.#isRestored = true;
     this.#begin = restored.next;
+    this.#checkActivated();
     this.#reached(restored.next);
   }
 
@@ -268,6 +270,8 @@ export class MachineHost {
           type === sessionEndType ? { ...of, kind: "sessionEnd" } : commandOf(of, view, index),
         );
         if (resumeFrom <= position) return "back";
+      } else if (type === activationType) {
+        this.#activate(position, view, index);
       } else {
         this.#hosted.advance(position);
         const end = this.#options.keeper.told(type ?? "", position, () => view.value(index));
@@ -293,9 +297,47 @@ export class MachineHost {
     return this.#next;
   }
 
+  #activate(position: number, view: ReturnType<typeof decodeBatch>, index: number): void {
+    const decoded = decodeActivation(view.value(index));
+    if (decoded.kind === "malformed" || decoded.value.machine !== this.name || this.#options.code === "") {
+      return this.#hosted.advance(position);
+    }
+    this.#hosted.activate(position, decoded.value);
+    this.#checkActivated();
+  }
+
+  /** A node with other code than the activated one stops the machine; one with a newer version waits for its activation. */
+  #checkActivated(): void {
+    const { code, machine } = this.#options;
+    const { activated } = this.#hosted;
+    if (code === "" || activated === undefined || machine.version > activated.version) return;
+    if (machine.version === activated.version && code === activated.code) return;
+    const message =
+      `version ${activated.version} of ${this.name} is activated, of the code with SHA-256 ${activated.code}; ` +
+      `this node has version ${machine.version} of ${code}: start it with the code that the others have`;
+    this.stop(new PaxlogError("MACHINE_STOPPED", message, { facts: { machine: this.name } }));
+  }
+
+  /** The log says that the machine is of this version and code; nobody says so of the built-in ones. */
+  get #isActive(): boolean {
+    const { code, machine } = this.#options;
+    return code === "" || this.#hosted.activated?.version === machine.version;
+  }
+
+  /** What a leader should write down: this machine is newer than what was activated, and has applied all of the log. */
+  get activation(): MachineActivation | undefined {
+    const { code, machine, backend } = this.#options;
+    if (this.#stopped !== undefined || !this.#isRestored || this.#isActive) return undefined;
+    if (this.#next < backend.bounds().tail) {
+      this.#wake();
+      return undefined;
+    }
+    return { machine: this.name, version: machine.version, code };
+  }
+
   #reached(position: number): void {
     this.#next = position;
-    this.#waits.reached(position);
+    if (this.#isActive) this.#waits.reached(position);
     for (const wake of [...this.#watching]) wake();
   }
 

@@ -4,7 +4,13 @@ import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { QueryItem } from "../core/guards.ts";
-import { decodeMachineHash, type MachineHash, machineHashType, machineTag } from "../format/machine-records.ts";
+import {
+  activationType,
+  decodeMachineHash,
+  type MachineHash,
+  machineHashType,
+  machineTag,
+} from "../format/machine-records.ts";
 import type { SnapshotHeader } from "../format/object-codec.ts";
 import type { AnyMachine } from "../machine/machine.ts";
 import { HostedMachine, type HostedSource } from "./hosted-machine.ts";
@@ -44,7 +50,7 @@ export class MachineKeeper {
 
   constructor(options: MachineKeeperOptions) {
     this.#options = options;
-    this.items = [{ types: [machineHashType], tags: [machineTag(options.machine.name)] }];
+    this.items = [{ types: [machineHashType, activationType], tags: [machineTag(options.machine.name)] }];
   }
 
   get kept(): number {
@@ -109,7 +115,7 @@ export class MachineKeeper {
     hosted.endPoint(header.length);
     this.#hashes.set(position, header.hash);
     if (this.#hashes.size > pointsMax) this.#hashes.delete(this.#hashes.keys().next().value!);
-    onPoint({ machine: machine.name, position, hash: header.hash });
+    onPoint({ machine: machine.name, version: machine.version, position, hash: header.hash });
   }
 
   /** Every record below `next` is applied. Saves the state where the log could not be trimmed otherwise. */
@@ -159,8 +165,9 @@ export class MachineKeeper {
   told(type: string, position: number, value: () => Uint8Array): PaxlogError | undefined {
     if (type !== machineHashType) return undefined;
     const told = decodeMachineHash(value());
-    const { name } = this.#options.machine;
+    const { name, version } = this.#options.machine;
     if (told.kind === "malformed" || told.value.machine !== name || told.value.position > position) return undefined;
+    if (told.value.version !== version) return undefined;
     const own = this.#hashes.get(told.value.position);
     this.#hashes.delete(told.value.position);
     if (own === undefined || equalBytes(own, told.value.hash)) return undefined;

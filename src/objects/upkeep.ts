@@ -2,7 +2,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
 import { encodeBatch, type RecordInput } from "../format/batch-encode.ts";
-import { type MachineHash, machineHashRecord } from "../format/machine-records.ts";
+import { activationRecord, type MachineHash, machineHashRecord } from "../format/machine-records.ts";
 import type { LogBackend } from "../transport/backend.ts";
 import type { MachineHost } from "./machine-host.ts";
 
@@ -64,7 +64,10 @@ export class Upkeep {
     try {
       const { role, phase } = await this.#options.backend.status();
       this.#leads = role === "leader" && phase === "accept";
-      if (this.#leads && !this.#closed) await this.#hold();
+      if (this.#leads && !this.#closed) {
+        this.#activate();
+        await this.#hold();
+      }
     } catch {
       // Not the leader any more, or the node ends: another one does it.
       this.#leads = false;
@@ -72,6 +75,11 @@ export class Upkeep {
     if (this.#closed) return;
     this.#timer = setTimeout(() => void this.#look(), limits.upkeepMs);
     this.#timer.unref();
+  }
+
+  #activate(): void {
+    const records = this.#options.hosts.flatMap((host) => host.activation ?? []).map(activationRecord);
+    if (records.length > 0) this.append(records);
   }
 
   async #hold(): Promise<void> {

@@ -147,7 +147,7 @@ test("a restart goes on with the newest snapshot, and with the replies to the la
 
 test("a replica whose state is another one than the log says stops that machine alone, and says where", async () => {
   const position = 2 + limits.machinePointCommands;
-  const hash = machineHashRecord({ machine: "sum", position, hash: new Uint8Array(16) });
+  const hash = machineHashRecord({ machine: "sum", version: 1, position, hash: new Uint8Array(16) });
   await append(node.engine, [...Array.from({ length: limits.machinePointCommands }, () => command(0)), hash]);
   await expect(totalOf("sum")).rejects.toMatchObject({ code: "MACHINE_STOPPED", facts: { reason: "MACHINE_DIFFERS" } });
   expect(await execute(command(1), command(1, "other"))).toEqual(["MACHINE_STOPPED", 1]);
