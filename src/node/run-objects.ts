@@ -40,7 +40,7 @@ export async function runObjects(start: ObjectsStart, owner: MessagePort): Promi
       backend,
       hashing,
       machines: builtinMachines,
-      code: "",
+      own: new Map(),
       holdName: "machines",
       busy: new BusyMark(busy),
       note,

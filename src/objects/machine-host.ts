@@ -10,15 +10,15 @@ import type { LogBackend, ReadPiece, StoredBatch } from "../transport/backend.ts
 import type { CommandReply, MachineAnswer, MachineChanges, MachineStatus } from "../transport/object-backend.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import type { BusyMark } from "./busy-mark.ts";
-import { HostedMachine, type HostedRecord } from "./hosted-machine.ts";
+import { type Activated, HostedMachine, type HostedRecord } from "./hosted-machine.ts";
 import type { MachineKeeper } from "./machine-keeper.ts";
 import type { MachineSnapshots } from "./machine-snapshots.ts";
 import { commandReplyOf } from "./reply-cache.ts";
 
 export interface MachineHostOptions {
   readonly machine: AnyMachine;
-  /** SHA-256 of its code in hexadecimal; empty for a built-in one. */
-  readonly code: string;
+  /** Its version and code, where the log has to say that nodes run them; undefined: it comes with the node. */
+  readonly own: Activated | undefined;
   /** Bounds and all: it serves already. */
   readonly backend: LogBackend;
   /** What becomes of its state on disk, and between nodes. */
@@ -83,11 +83,11 @@ export class MachineHost {
   }
 
   get status(): MachineStatus {
-    const { machine, code, keeper, busy } = this.#options;
+    const { machine, own, keeper, busy } = this.#options;
     return {
       name: this.name,
       version: machine.version,
-      code,
+      code: own?.code ?? "",
       applied: this.#next,
       snapshot: keeper.kept,
       stopped: this.#stopped,
@@ -299,40 +299,46 @@ export class MachineHost {
 
   #activate(position: number, view: ReturnType<typeof decodeBatch>, index: number): void {
     const decoded = decodeActivation(view.value(index));
-    if (decoded.kind === "malformed" || decoded.value.machine !== this.name || this.#options.code === "") {
+    if (decoded.kind === "malformed" || decoded.value.machine !== this.name || !this.#isActivated) {
       return this.#hosted.advance(position);
     }
     this.#hosted.activate(position, decoded.value);
     this.#checkActivated();
   }
 
+  /** What the log says of the machine matters: of those that come with the node only the space may be given code, its procedures. */
+  get #isActivated(): boolean {
+    return this.#options.own !== undefined || this.name === "space";
+  }
+
   /** A node with other code than the activated one stops the machine; one with a newer version waits for its activation. */
   #checkActivated(): void {
-    const { code, machine } = this.#options;
+    const { own } = this.#options;
     const { activated } = this.#hosted;
-    if (code === "" || activated === undefined || machine.version > activated.version) return;
-    if (machine.version === activated.version && code === activated.code) return;
+    if (activated === undefined || (own?.version ?? 0) > activated.version) return;
+    if (own?.version === activated.version && own.code === activated.code) return;
+    const has = own === undefined ? "none" : `version ${own.version} with SHA-256 ${own.code}`;
     const message =
-      `version ${activated.version} of ${this.name} is activated, of the code with SHA-256 ${activated.code}; ` +
-      `this node has version ${machine.version} of ${code}: start it with the code that the others have`;
+      `the code of ${this.name} that is activated is version ${activated.version} with SHA-256 ${activated.code}, ` +
+      `this node has ${has}: start it with the code that the others have`;
     this.stop(new PaxlogError("MACHINE_STOPPED", message, { facts: { machine: this.name } }));
   }
 
-  /** The log says that the machine is of this version and code; nobody says so of the built-in ones. */
+  /** The log says that nodes run what this one has, where it has to say so. */
   get #isActive(): boolean {
-    const { code, machine } = this.#options;
-    return code === "" || this.#hosted.activated?.version === machine.version;
+    const { own } = this.#options;
+    return own === undefined || this.#hosted.activated?.version === own.version;
   }
 
   /** What a leader should write down: this machine is newer than what was activated, and has applied all of the log. */
   get activation(): MachineActivation | undefined {
-    const { code, machine, backend } = this.#options;
-    if (this.#stopped !== undefined || !this.#isRestored || this.#isActive) return undefined;
+    const { own, backend } = this.#options;
+    if (own === undefined || this.#stopped !== undefined || !this.#isRestored || this.#isActive) return undefined;
     if (this.#next < backend.bounds().tail) {
       this.#wake();
       return undefined;
     }
-    return { machine: this.name, version: machine.version, code };
+    return { machine: this.name, ...own };
   }
 
   #reached(position: number): void {

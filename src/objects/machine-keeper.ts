@@ -44,6 +44,8 @@ export class MachineKeeper {
   /** Position of the newest snapshot that is durable here; 0: none. */
   #kept = 0;
   #keeping: Promise<void> | undefined;
+  /** The state came to differ from that of other nodes: nothing of it is kept. */
+  #differs = false;
   #lacksState = false;
   /** When a state may be saved next where nothing demands it. */
   #restUntilMs = 0;
@@ -149,7 +151,8 @@ export class MachineKeeper {
       hosted.rebase(source);
       this.#keeping = keep()
         .then(() => {
-          this.#kept = position;
+          if (this.#differs) snapshots.removeAbove(0);
+          else this.#kept = position;
         }, failed)
         .finally(() => {
           this.#keeping = undefined;
@@ -172,6 +175,7 @@ export class MachineKeeper {
     this.#hashes.delete(told.value.position);
     if (own === undefined || equalBytes(own, told.value.hash)) return undefined;
     // They came to differ behind the last state that was found to be alike: nothing since then can be trusted.
+    this.#differs = true;
     this.#options.snapshots.removeAbove(0);
     this.#kept = 0;
     const message =

@@ -5,6 +5,7 @@ import type { LogBackend } from "../transport/backend.ts";
 import type { ObjectBackend } from "../transport/object-backend.ts";
 import type { BusyMark } from "./busy-mark.ts";
 import { fetchState } from "./fetch-state.ts";
+import type { Activated } from "./hosted-machine.ts";
 import { MachineHost } from "./machine-host.ts";
 import { MachineKeeper } from "./machine-keeper.ts";
 import { MachineSnapshots } from "./machine-snapshots.ts";
@@ -17,8 +18,8 @@ export interface MachinesOptions {
   readonly backend: LogBackend;
   readonly hashing: Hashing;
   readonly machines: readonly AnyMachine[];
-  /** SHA-256 of their code; empty for the built-in ones. */
-  readonly code: string;
+  /** By name, of those whose code came from the user. */
+  readonly own: ReadonlyMap<string, Activated>;
   /** Of the hold that keeps what they need. */
   readonly holdName: string;
   /** Shared with those who look whether one of them hangs. */
@@ -34,7 +35,7 @@ export interface RunningMachines {
 
 /** Runs machines on this thread, from their newest states on. The backend serves already. */
 export function runMachines(options: MachinesOptions): RunningMachines {
-  const { dir, backend, hashing, machines, code, holdName, busy, note } = options;
+  const { dir, backend, hashing, machines, own, holdName, busy, note } = options;
   const closing = new AbortController();
   const keepers: MachineKeeper[] = [];
   const hosts = machines.map((machine) => {
@@ -49,7 +50,7 @@ export function runMachines(options: MachinesOptions): RunningMachines {
       fetch: (atLeast) => fetchState({ machine: name, atLeast, backend, snapshots, signal: closing.signal, note }),
     });
     keepers.push(keeper);
-    return new MachineHost({ machine, code, backend, keeper, busy, note });
+    return new MachineHost({ machine, own: own.get(name), backend, keeper, busy, note });
   });
   const upkeep = new Upkeep({ backend, hashing, hosts, holdName });
   const objects = new ObjectHost(hosts);

@@ -9,6 +9,7 @@ import type { Position } from "../../src/base/types.ts";
 import { machineHashRecord, machineHashType } from "../../src/format/machine-records.ts";
 import { type AnyMachine, defineMachine } from "../../src/machine/machine.ts";
 import { BusyMark } from "../../src/objects/busy-mark.ts";
+import type { Activated } from "../../src/objects/hosted-machine.ts";
 import { type RunningMachines, runMachines } from "../../src/objects/run-machines.ts";
 import { append, appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "../runtime/lone-node.ts";
 
@@ -53,7 +54,7 @@ afterEach(async () => {
   temp.remove();
 });
 
-async function start(machines: readonly AnyMachine[] = [sum, other]): Promise<void> {
+async function start(machines: readonly AnyMachine[] = [sum, other], ...own: [string, Activated][]): Promise<void> {
   notes = [];
   node = await startLoneNode(join(temp.dir, "node"));
   await appendWhenLed(node.engine, ["first"]);
@@ -62,7 +63,7 @@ async function start(machines: readonly AnyMachine[] = [sum, other]): Promise<vo
     dir: temp.dir,
     backend: node.engine,
     hashing,
-    code: "",
+    own: new Map<string, Activated>(own),
     holdName: "machines",
     busy: new BusyMark(),
   };
@@ -152,6 +153,7 @@ test("a replica whose state is another one than the log says stops that machine 
   await expect(totalOf("sum")).rejects.toMatchObject({ code: "MACHINE_STOPPED", facts: { reason: "MACHINE_DIFFERS" } });
   expect(await execute(command(1), command(1, "other"))).toEqual(["MACHINE_STOPPED", 1]);
   expect(notes.join()).toContain(`at position ${position}`);
+  await running.close();
   expect(readdirSync(join(temp.dir, "machines", "sum"))).toEqual([]);
 });
 
@@ -172,4 +174,24 @@ test("a watch tells every change once, and all of a record's or none", async () 
   expect((await news).changes.map(({ change }) => Buffer.from(change).toString())).toEqual(["306"]);
   const aborted = running.objects.changes({ machine: "sum", question, from: 0 }, AbortSignal.timeout(50));
   await expect(aborted).rejects.toMatchObject({ name: "TimeoutError" });
+});
+
+test("a machine of the user's runs once the log says which it is; other code of the same version stops it", async () => {
+  const [first, second] = ["a".repeat(64), "b".repeat(64)];
+  await stop();
+  await start([sum, other], ["sum", { version: 1, code: first }]);
+  expect(await execute(command(2), command(3, "other"))).toEqual([2, 3]);
+  await stop();
+  await start([sum, other], ["sum", { version: 1, code: second }]);
+  expect(await execute(command(2), command(3, "other"))).toEqual(["MACHINE_STOPPED", 6]);
+  expect((await running.objects.list()).map(({ name, stopped }) => [name, stopped?.code])).toEqual([
+    ["sum", "MACHINE_STOPPED"],
+    ["other", undefined],
+  ]);
+  await stop();
+  await start([defineMachine({ ...sum, version: 2 }), other], ["sum", { version: 2, code: second }]);
+  expect(await execute(command(2))).toEqual([6]);
+  await stop();
+  await start([sum, other], ["sum", { version: 1, code: first }]);
+  expect(await execute(command(2))).toEqual(["MACHINE_STOPPED"]);
 });
