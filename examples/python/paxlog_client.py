@@ -8,12 +8,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
-from paxlog.v1 import cluster_pb2, cluster_pb2_grpc, log_pb2, log_pb2_grpc
+from paxlog.v1 import cluster_pb2, cluster_pb2_grpc, log_pb2, log_pb2_grpc, objects_pb2, objects_pb2_grpc
 from records import Record, decode, encode
 
 T = TypeVar("T")
@@ -35,15 +35,23 @@ class PaxlogError(Exception):
     @classmethod
     def of(cls, cause: grpc.RpcError) -> PaxlogError:
         status = rpc_status.from_call(cause)
-        for detail in status.details if status is not None else ():
+        known = None if status is None else cls.of_status(status)
+        if known is not None:
+            return known
+        # Not a word from the log: the connection failed, or the time was up. Nobody knows what became of a write.
+        lost = cause.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+        return cls(cause.code().name, cause.details() or "no answer", "unknown", lost, {})
+
+    @classmethod
+    def of_status(cls, status: status_pb2.Status) -> PaxlogError | None:
+        """The error that a node wrote into a status, if a node did."""
+        for detail in status.details:
             info = error_details_pb2.ErrorInfo()
             if detail.Unpack(info) and info.domain == "paxlog":
                 facts = dict(info.metadata)
                 outcome, retryable = facts.pop("outcome"), facts.pop("retryable") == "true"
                 return cls(info.reason, status.message, outcome, retryable, facts)
-        # Not a word from the log: the connection failed, or the time was up. Nobody knows what became of a write.
-        lost = cause.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-        return cls(cause.code().name, cause.details() or "no answer", "unknown", lost, {})
+        return None
 
 
 class Log:
@@ -106,17 +114,42 @@ class Log:
         request = log_pb2.CloseSessionRequest(session=session)
         self._at_leader(lambda leader: leader.CloseSession(request, timeout=self._answer_timeout), False)
 
+    def execute(self, machine: str, commands: Sequence[bytes], session: log_pb2.SessionRequest) -> list[bytes]:
+        """The machine's replies to commands that take effect in order, each once: a repeated call has the same replies."""
+        records = [Record(command, f"${machine}") for command in commands]
+        append = log_pb2.AppendRequest(batch=encode(records), guards=log_pb2.Guards(session=session))
+        request = objects_pb2.ExecuteRequest(append=append)
+        answer = self._at_leader(
+            lambda leader: leader.Execute(request, timeout=self._answer_timeout), True, objects_pb2_grpc.ObjectServiceStub
+        )
+        for reply in answer.replies:
+            if reply.HasField("error"):
+                # The command is in the log, and this is what became of it, on every node.
+                raise PaxlogError.of_status(reply.error) or RuntimeError(reply.error.message)
+        return [reply.reply for reply in answer.replies]
+
+    def ask(self, machine: str, question: bytes) -> bytes:
+        """What a machine answers. It knows of everything that was acknowledged before the call."""
+        request = objects_pb2.AskRequest(
+            machine=machine, question=question, freshness=log_pb2.FRESHNESS_LINEARIZABLE
+        )
+        return self._at_leader(
+            lambda leader: leader.Ask(request, timeout=self._answer_timeout), True, objects_pb2_grpc.ObjectServiceStub
+        ).answer
+
     def close(self) -> None:
         for channel in self._channels.values():
             channel.close()
 
-    def _at_leader(self, call: Callable[[log_pb2_grpc.LogServiceStub], T], repeat_unknown: bool) -> T:
-        """Calls the leader, and again after failures that say that a retry helps, where one can do no harm."""
+    def _at_leader(
+        self, call: Callable[[Any], T], repeat_unknown: bool, service: type = log_pb2_grpc.LogServiceStub
+    ) -> T:
+        """Calls a service of the leader, and again after failures that say that a retry helps, where one can do no harm."""
         attempts = _Attempts(self._patience)
         while True:
             leader = self._leader or self._find_leader(attempts)
             try:
-                answer = call(log_pb2_grpc.LogServiceStub(self._channel(leader)))
+                answer = call(service(self._channel(leader)))
                 self._leader = leader
                 return answer
             except grpc.RpcError as cause:
