@@ -115,13 +115,15 @@ class Log:
         self._at_leader(lambda leader: leader.CloseSession(request, timeout=self._answer_timeout), False)
 
     def execute(self, machine: str, commands: Sequence[bytes], session: log_pb2.SessionRequest) -> list[bytes]:
-        """The machine's replies to commands that take effect in order, each once: a repeated call has the same replies."""
+        """The machine's replies to commands that take effect in order, each once.
+
+        A repeated call, also one of another process, has the same replies.
+        """
         records = [Record(command, f"${machine}") for command in commands]
         append = log_pb2.AppendRequest(batch=encode(records), guards=log_pb2.Guards(session=session))
         request = objects_pb2.ExecuteRequest(append=append)
-        answer = self._at_leader(
-            lambda leader: leader.Execute(request, timeout=self._answer_timeout), True, objects_pb2_grpc.ObjectServiceStub
-        )
+        service = objects_pb2_grpc.ObjectServiceStub
+        answer = self._at_leader(lambda leader: leader.Execute(request, timeout=self._answer_timeout), True, service)
         for reply in answer.replies:
             if reply.HasField("error"):
                 # The command is in the log, and this is what became of it, on every node.
@@ -133,9 +135,8 @@ class Log:
         request = objects_pb2.AskRequest(
             machine=machine, question=question, freshness=log_pb2.FRESHNESS_LINEARIZABLE
         )
-        return self._at_leader(
-            lambda leader: leader.Ask(request, timeout=self._answer_timeout), True, objects_pb2_grpc.ObjectServiceStub
-        ).answer
+        service = objects_pb2_grpc.ObjectServiceStub
+        return self._at_leader(lambda leader: leader.Ask(request, timeout=self._answer_timeout), True, service).answer
 
     def close(self) -> None:
         for channel in self._channels.values():
@@ -144,7 +145,7 @@ class Log:
     def _at_leader(
         self, call: Callable[[Any], T], repeat_unknown: bool, service: type = log_pb2_grpc.LogServiceStub
     ) -> T:
-        """Calls a service of the leader, and again after failures that say that a retry helps, where one can do no harm."""
+        """Calls the leader, and again after failures that say that a retry helps, where one can do no harm."""
         attempts = _Attempts(self._patience)
         while True:
             leader = self._leader or self._find_leader(attempts)
