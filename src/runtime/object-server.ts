@@ -42,7 +42,9 @@ export class ObjectServer {
     const cancel = new AbortController();
     this.#cancels.set(requestId, cancel);
     try {
-      this.#answers.push(await this.#answer(request, cancel.signal));
+      // Meanwhile others are flushed, with the array that was there before.
+      const answer = await this.#answer(request, cancel.signal);
+      this.#answers.push(answer);
     } catch (cause) {
       this.#answers.push({ kind: "failed", requestId, error: packError(cause) });
     }
