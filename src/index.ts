@@ -32,7 +32,14 @@ export type {
   Trimmed,
 } from "./client/log.ts";
 export type { LogBatch, LogRecord } from "./client/log-batch.ts";
-export type { MachineAskOptions, MachineHandle, MachineOptions, MachineWatchOptions } from "./client/machines.ts";
+export type {
+  MachineAskOptions,
+  MachineCaller,
+  MachineHandle,
+  MachineOptions,
+  MachineWatchOptions,
+  NodeMachineOptions,
+} from "./client/machines.ts";
 export type * from "./client/objects/handles.ts";
 export { jsonBytes, type StoredBytes } from "./client/objects/stored-bytes.ts";
 export { type Barrier, type BarrierOptions, type BarrierVisit, barrier } from "./client/recipes/barrier.ts";

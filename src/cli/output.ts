@@ -73,3 +73,14 @@ export function grouped(value: number): string {
     .toString()
     .replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** As fields of a JSON object: text where the bytes are any, otherwise base64. */
+export function bytesField(name: string, bytes: Uint8Array): Record<string, string> {
+  try {
+    return { [name]: utf8.decode(bytes) };
+  } catch {
+    return { [`${name}Base64`]: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
+  }
+}

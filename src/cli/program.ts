@@ -9,6 +9,10 @@ import { exitCodesHelp } from "./exit-codes.ts";
 import { fenceCommand } from "./fence.ts";
 import { holdCommand } from "./hold.ts";
 import { inspectCommand } from "./inspect.ts";
+import { counterCommand } from "./objects/counter.ts";
+import { lockCommand } from "./objects/lock.ts";
+import { registerCommand } from "./objects/register.ts";
+import { spaceCommand } from "./objects/space.ts";
 import { readCommand } from "./read/command.ts";
 import { tailCommand } from "./read/tail.ts";
 import { serveCommand } from "./serve.ts";
@@ -33,6 +37,10 @@ export function program(): Command {
     tailCommand(),
     statusCommand(),
     fenceCommand(),
+    counterCommand(),
+    registerCommand(),
+    spaceCommand(),
+    lockCommand(),
     inspectCommand(),
     verifyCommand(),
     trimCommand(),

@@ -29,7 +29,7 @@ import type {
 } from "./log.ts";
 import { openRead } from "./log-read.ts";
 import { ProgramMachine } from "./machine-handle.ts";
-import type { MachineHandle, MachineOptions } from "./machines.ts";
+import type { MachineCaller, MachineHandle, MachineOptions, NodeMachineOptions } from "./machines.ts";
 import type { Nodes } from "./nodes.ts";
 import type {
   Counter,
@@ -139,8 +139,17 @@ export class ClientLog implements Log {
 
   machine<State, Command, Reply, Question, Answer>(
     machine: Machine<State, Command, Reply, Question, Answer>,
-    options: MachineOptions = {},
-  ): MachineHandle<Command, Reply, Question, Answer> {
+    options?: MachineOptions,
+  ): MachineHandle<Command, Reply, Question, Answer>;
+  machine<State, Command, Reply, Question, Answer>(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+    options: NodeMachineOptions,
+  ): MachineCaller<Command, Reply, Question, Answer>;
+  machine<State, Command, Reply, Question, Answer>(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+    options: MachineOptions | NodeMachineOptions = {},
+  ): MachineCaller<Command, Reply, Question, Answer> {
+    if ("on" in options) return this.#objects.machine(machine);
     return new ProgramMachine(this, machine, options);
   }
 

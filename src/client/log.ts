@@ -2,7 +2,7 @@ import type { RecordInput } from "../format/batch-encode.ts";
 import type { NodeStatus } from "../format/node-status.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Compression } from "./compression.ts";
-import type { MachineHandle, MachineOptions } from "./machines.ts";
+import type { MachineCaller, MachineHandle, MachineOptions, NodeMachineOptions } from "./machines.ts";
 import type { LogObjects } from "./objects/handles.ts";
 import type { LogRead, ReadFreshness, ReadOptions } from "./read-options.ts";
 
@@ -68,6 +68,11 @@ export interface Log extends LogObjects {
     machine: Machine<State, Command, Reply, Question, Answer>,
     options?: MachineOptions,
   ): MachineHandle<Command, Reply, Question, Answer>;
+  /** The same for a machine that the nodes run: MACHINE_UNKNOWN, at its first call, where they do not. */
+  machine<State, Command, Reply, Question, Answer>(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+    options: NodeMachineOptions,
+  ): MachineCaller<Command, Reply, Question, Answer>;
   /** Bounds of the log. Linearizable unless asked otherwise: it knows of everything that was acknowledged before. */
   tail(options?: TailOptions): Promise<LogBounds>;
   /** The cluster as one node sees it: that at `address`, otherwise the first that answers. */

@@ -27,12 +27,17 @@ export interface MachineWatchOptions extends CallOptions {
   readonly from?: number | undefined;
 }
 
-/** A machine that runs in this program: a replica of its state, kept up with the log. */
-export interface MachineHandle<Command, Reply, Question, Answer> {
-  /** Every command below it is applied here. */
+/** For a machine that the nodes run (`paxlog serve --machine`, and the built-in ones): nothing of it runs in this program. */
+export interface NodeMachineOptions {
+  readonly on: "nodes";
+}
+
+/** How one speaks to a machine, wherever it runs. */
+export interface MachineCaller<Command, Reply, Question, Answer> {
+  /** Every command below it is applied here; on the nodes: by the newest answer that came. */
   readonly position: number;
   /**
-   * Puts the command into the log and resolves with its reply, once this replica has applied it. It takes effect exactly once. Commands
+   * Puts the command into the log and resolves with its reply, once it is applied by this replica, or on the nodes by the leader's. It takes effect exactly once. Commands
    * of one turn of the event loop travel together; of one handle they take effect in the order of the calls.
    *
    * Rejects as `session.append` does, and: INVALID_ARGUMENT where it cannot be encoded; with what came of the command where that is
@@ -40,7 +45,10 @@ export interface MachineHandle<Command, Reply, Question, Answer> {
    * REPLY_GONE.
    */
   execute(command: Command, options?: CallOptions): Promise<Reply>;
-  /** Answers from this replica. Waits until it is as fresh as asked. @throws PaxlogError MACHINE_FAILED where the machine threw. */
+  /**
+   * Answers from this replica, or from that of any node. Waits until it is as fresh as asked.
+   * @throws PaxlogError MACHINE_FAILED where the machine threw.
+   */
   ask(question: Question, options?: MachineAskOptions): Promise<Answer>;
   /**
    * What happens to what the question is about, from a position on, in the order of the log: nothing missed, nothing twice. Ends with the
@@ -48,9 +56,14 @@ export interface MachineHandle<Command, Reply, Question, Answer> {
    * CLOSED where the handle or the log was closed.
    */
   watch(question: Question, options?: MachineWatchOptions): AsyncIterable<MachineChange>;
-  /** The state as bytes, to begin with after a restart, or elsewhere. */
-  snapshot(): MachineSnapshot;
   /** Ends it here; the log goes on, and so do other replicas. Commands that wait for their reply fail with outcome "unknown". */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A machine that runs in this program: a replica of its state, kept up with the log. */
+export interface MachineHandle<Command, Reply, Question, Answer>
+  extends MachineCaller<Command, Reply, Question, Answer> {
+  /** The state as bytes, to begin with after a restart, or elsewhere. */
+  snapshot(): MachineSnapshot;
 }

@@ -65,14 +65,19 @@ const commands = [
   "tail",
   "status",
   "fence",
+  "counter add",
+  "register swap",
+  "space list",
+  "lock",
   "bench append",
+  "bench objects",
   "demo",
   "completion",
 ];
 
 withBash("bash offers every command, and below each one its options", { timeout: 120_000 }, async () => {
   expect(offeredByBash([""]).sort()).toEqual((await listed([], "commands")).sort());
-  expect(offeredByBash(["bench", ""])).toEqual(["append", "help"]);
+  expect(offeredByBash(["bench", ""])).toEqual(["append", "objects", "help"]);
   for (const command of commands) {
     const words = command.split(" ");
     expect(offeredByBash([...words, "--"]).sort(), command).toEqual((await listed(words, "options")).sort());

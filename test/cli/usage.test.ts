@@ -67,7 +67,12 @@ test("every command explains itself, with examples and exit codes", async () => 
     "read",
     "status",
     "fence",
+    "counter",
+    "register",
+    "space",
+    "lock",
     "bench append",
+    "bench objects",
     "demo",
     "completion",
   ]) {

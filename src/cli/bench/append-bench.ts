@@ -131,7 +131,8 @@ async function leaderStatus(log: Log, addresses: readonly string[]): Promise<Nod
   return statuses.find((status) => status.role === "leader") ?? statuses[0];
 }
 
-function machine(): AppendBenchResult["machine"] {
+/** On what it was measured. */
+export function machine(): AppendBenchResult["machine"] {
   const all = cpus();
   return {
     cpus: all.length,

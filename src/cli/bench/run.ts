@@ -1,14 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { connect } from "../../client/connect.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { LocalCluster } from "../local-cluster.ts";
 import { grouped, type Output } from "../output.ts";
-import { untilStopped } from "../signals.ts";
 import { type AppendBenchResult, benchAppend } from "./append-bench.ts";
+import { withCluster } from "./with-cluster.ts";
 
 /** The options of `bench append`, as they were given. */
 export interface BenchOptions {
@@ -25,29 +20,10 @@ export interface BenchOptions {
 
 /** Measures the named cluster, or one that is made for it and removed afterwards. */
 export async function runAppendBench(options: BenchOptions, output: Output): Promise<number> {
-  if (options.to !== undefined && options.nodes !== undefined) {
-    throw new PaxlogError(
-      "INVALID_ARGUMENT",
-      "give either --to for a running cluster or --nodes for one of its own, not both",
-    );
-  }
-  if (options.to !== undefined) {
-    report(await measure(options.to, options, output), output);
-    return exitCodes.ok;
-  }
-  const dir = mkdtempSync(join(tmpdir(), "paxlog-bench-"));
-  const cluster = await LocalCluster.open({ dir, nodes: options.nodes ?? 3, stderr: "keep" });
-  const stopped = untilStopped();
-  try {
-    await Promise.all(cluster.nodes.map((node) => cluster.start(node)));
-    const result = await Promise.race([stopped, measure(cluster.clientAddresses, options, output)]);
-    if (result === "stopped") return exitCodes.failed;
-    report(result, output);
-    return exitCodes.ok;
-  } finally {
-    await cluster.stop();
-    rmSync(dir, { recursive: true, force: true });
-  }
+  const result = await withCluster(options, (addresses) => measure(addresses, options, output));
+  if (result === "stopped") return exitCodes.failed;
+  report(result, output);
+  return exitCodes.ok;
 }
 
 async function measure(addresses: string, options: BenchOptions, output: Output): Promise<AppendBenchResult> {

@@ -1,5 +1,5 @@
 import type { LogBatch, LogRecord } from "../../client/log-batch.ts";
-import type { Output } from "../output.ts";
+import { bytesField, type Output } from "../output.ts";
 
 /** Prints the records of a batch in the order of the read. False: whoever reads this is slower, wait until it has drained. */
 export function printBatch(batch: LogBatch, output: Output, backward: boolean): boolean {
@@ -30,14 +30,4 @@ function recordObject(record: LogRecord): Record<string, unknown> {
     ...bytesField("value", value),
     ...(metadata === undefined ? {} : bytesField("metadata", metadata)),
   };
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function bytesField(name: string, bytes: Uint8Array): Record<string, string> {
-  try {
-    return { [name]: utf8.decode(bytes) };
-  } catch {
-    return { [`${name}Base64`]: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("base64") };
-  }
 }

@@ -1,5 +1,7 @@
+import type { Machine } from "../../machine/machine.ts";
 import type { ClientSession } from "../client-session.ts";
 import type { CallOptions, SessionState } from "../log.ts";
+import type { MachineCaller } from "../machines.ts";
 import { NodeCounter } from "./counter.ts";
 import { NodeDecision } from "./decision.ts";
 import type {
@@ -20,6 +22,7 @@ import type {
 } from "./handles.ts";
 import { acquireLease, Leases } from "./lease.ts";
 import { LogCalls, type MachineCalls, type MachineQuestions, SessionCalls } from "./machine-calls.ts";
+import { NodeMachine } from "./node-machine.ts";
 import { NodeRegister } from "./register.ts";
 import { callProcedure, NodeSpace } from "./space.ts";
 
@@ -65,6 +68,13 @@ export class LogHandles extends ObjectHandles implements LogObjects {
 
   async objectSession(options: ObjectSessionOptions = {}): Promise<ObjectSession> {
     return new OwnSession(await this.#open(options), this.#questions);
+  }
+
+  /** A machine that the nodes run. */
+  machine<State, Command, Reply, Question, Answer>(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+  ): MachineCaller<Command, Reply, Question, Answer> {
+    return new NodeMachine(this.calls, machine);
   }
 
   lease(name: string, options: LeaseOptions = {}): Promise<Lease> {

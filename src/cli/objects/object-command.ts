@@ -1,0 +1,44 @@
+import { Command } from "commander";
+import type { Log } from "../../client/log.ts";
+import type { StoredBytes } from "../../client/objects/stored-bytes.ts";
+import { addressList } from "../arguments.ts";
+import { exitCodes } from "../exit-codes.ts";
+import { bytesField, Output } from "../output.ts";
+
+export interface ObjectFlags {
+  readonly to: string;
+  readonly json?: true;
+}
+
+/** A command that speaks to the nodes. */
+export function objectCommand(name: string, description: string): Command {
+  return new Command(name)
+    .description(description)
+    .requiredOption("--to <addresses>", "client addresses of the nodes: HOST:PORT,...", addressList)
+    .option("--json", "print one JSON object");
+}
+
+/** Runs with a log, closes it, and sets the exit code: "refused" where a comparison did not hold. */
+export async function withLog(
+  { to, json }: ObjectFlags,
+  work: (log: Log, output: Output) => Promise<"done" | "refused">,
+): Promise<void> {
+  const { connect } = await import("../../client/connect.ts");
+  const log = await connect(to);
+  try {
+    const result = await work(log, new Output(json === true));
+    process.exitCode = result === "done" ? exitCodes.ok : exitCodes.conflict;
+  } finally {
+    await log.close();
+  }
+}
+
+/** What stands in a register, for both kinds of output. */
+export function valueResult(stored: (StoredBytes & { readonly version: number }) | undefined): {
+  readonly object: Record<string, unknown>;
+  readonly text: string;
+} {
+  if (stored === undefined) return { object: { exists: false }, text: "(none)" };
+  const { version, value } = stored;
+  return { object: { exists: true, version, ...bytesField("value", value) }, text: stored.text() };
+}
