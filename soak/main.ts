@@ -6,6 +6,7 @@ import { type ObjectHost, runCounts } from "./counts.ts";
 import { runHistory } from "./history.ts";
 import { runKills } from "./kills.ts";
 import { strikes } from "./nemesis.ts";
+import { runObjectHistory } from "./object-history.ts";
 import { runRace } from "./race.ts";
 import { runReaders } from "./readers.ts";
 import type { SoakContext } from "./soak-cluster.ts";
@@ -79,6 +80,16 @@ command("objects", "clients that die, retry and send twice add to one counter; i
     const { additions, clients, host } = flags;
     const plan = { additions, clients, host, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
     report(await runCounts(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+  });
+
+command("object-history", "clients share counters, registers, leases and lists; checkers judge what they saw of each")
+  .option("--seconds <count>", "how long the clients ask", whole, 60)
+  .option("--clients <count>", "how many ask at the same time", whole, 8)
+  .option("--think-ms <ms>", "mean pause of a client between two calls", whole, 10)
+  .action(async (flags: CommonFlags & { seconds: number; clients: number; thinkMs: number }) => {
+    const { seconds, clients, thinkMs } = flags;
+    const plan = { seconds, clients, thinkMs, checkMs: 300_000, strikes, calmMs: 1500, outageMs: 3000 };
+    report(await runObjectHistory(contextOf(flags), plan));
   });
 
 command(

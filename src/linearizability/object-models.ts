@@ -50,11 +50,12 @@ export interface RegisterSeen {
 }
 
 export interface RegisterOutput {
-  readonly before: RegisterSeen;
+  /** undefined: the client was not told; so with the version. */
+  readonly before: RegisterSeen | undefined;
   /** Whether it wrote; false of a get. */
   readonly done: boolean;
   /** After it. */
-  readonly version: number;
+  readonly version: number | undefined;
 }
 
 interface RegisterState extends RegisterSeen {
@@ -88,10 +89,10 @@ export function makeRegisterModel(
 }
 
 function isRight(output: RegisterOutput, before: RegisterState, after: RegisterState, isDone: boolean): boolean {
-  const { value, version } = output.before;
-  return (
-    output.done === isDone && value === before.value && version === before.version && output.version === after.version
-  );
+  if (output.done !== isDone) return false;
+  const { before: seen, version } = output;
+  if (seen !== undefined && (seen.value !== before.value || seen.version !== before.version)) return false;
+  return version === undefined || version === after.version;
 }
 
 function holds({ value, version }: RegisterState, input: Exclude<RegisterInput, { kind: "get" }>): boolean {
@@ -128,14 +129,14 @@ function written(
 /** Two versions of one value are none: no answer fits it then. */
 function versionsIn(history: readonly Operation<RegisterInput, RegisterOutput>[]): Map<string, number> {
   const versions = new Map<string, number>();
-  const note = (value: string | undefined, version: number): void => {
-    if (value === undefined) return;
+  const note = (value: string | undefined, version: number | undefined): void => {
+    if (value === undefined || version === undefined) return;
     versions.set(value, (versions.get(value) ?? version) === version ? version : Number.NaN);
   };
   for (const { input, result } of history) {
     if (result.kind !== "ok") continue;
     const { before, done, version } = result.output;
-    note(before.value, before.version);
+    note(before?.value, before?.version);
     if (done && input.kind !== "get") note(valueAfter(input), version);
   }
   return versions;
@@ -152,8 +153,8 @@ export type LeaseInput =
 
 export interface LeaseOutput {
   readonly outcome: "held" | "taken" | "released" | "notHeld" | "ended";
-  /** After it: who holds the lease, and its token; 0: nobody. */
-  readonly session: number;
+  /** After it: who holds the lease, and its token; 0: nobody. undefined: the client was not told. */
+  readonly session: number | undefined;
   readonly token: number;
 }
 
@@ -206,4 +207,5 @@ function acquire(state: LeaseState, session: number, output: LeaseOutput | undef
 }
 
 const isSeen = (state: LeaseState, output: LeaseOutput): boolean =>
-  output.session === state.session && (state.token === unseen || output.token === state.token);
+  (output.session === undefined || output.session === state.session) &&
+  (state.token === unseen || output.token === state.token);

@@ -102,7 +102,7 @@ test("registers are as their model", () => {
       const output = registerOutputOf(
         command === undefined ? registers.ask!(state, input) : registers.apply(state, command, at(position)),
       );
-      versions.push(output.version);
+      versions.push(output.version ?? 0);
       return output;
     });
     const change = (output: RegisterOutput): RegisterOutput | undefined => ({ ...output, done: !output.done });
