@@ -6,6 +6,7 @@ import { runCounts } from "../../soak/counts.ts";
 import { runHistory } from "../../soak/history.ts";
 import { runKills } from "../../soak/kills.ts";
 import { Ledger, tagOfNumber, textOf, writtenOf } from "../../soak/ledger.ts";
+import { runObjectHistory } from "../../soak/object-history.ts";
 import { runRace } from "../../soak/race.ts";
 import { runReaders } from "../../soak/readers.ts";
 import { BrokenPromise, Recorder } from "../../soak/recorder.ts";
@@ -41,18 +42,19 @@ test("sessions append once each, in order, through clients that die over leaders
   expect(repeated).toBeGreaterThan(0);
 });
 
-test("a counter counts each addition once, through clients that die over leaders that do", { timeout }, async () => {
-  const plan = {
-    ...leaderFaults,
-    additions: 2000,
-    clients: 3,
-    inFlight: 100,
-    lifeAppends: 400,
-    twinRate: 0.5,
-  } as const;
-  const { additions, repeated } = await runCounts(context, { ...plan, host: "program" });
-  expect(additions).toBe(2000);
-  expect(repeated).toBeGreaterThan(0);
+test("a counter on the nodes counts each addition once, over clients and leaders that die", { timeout }, async () => {
+  const sizes = { additions: 800, clients: 3, inFlight: 100, lifeAppends: 200, twinRate: 0.5, host: "nodes" } as const;
+  const { additions, restarts } = await runCounts(context, { ...leaderFaults, ...sizes });
+  expect(additions).toBe(800);
+  expect(restarts).toBeGreaterThan(0);
+});
+
+test("what clients of shared objects are told over killed and paused leaders is linearizable", {
+  timeout,
+}, async () => {
+  const plan = { ...leaderFaults, seconds: 6, clients: 4, thinkMs: 5, checkMs: 60_000 };
+  const { counters, registers, leases, transactions } = await runObjectHistory(context, plan);
+  expect(counters + registers + leases + transactions).toBeGreaterThan(10);
 });
 
 test("readers see each record once, in order, over killed nodes, a nonvoter and trims", { timeout }, async () => {
