@@ -42,10 +42,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test("its programs are the three ways of use, guards and queries; none is longer than a screen", () => {
+test("its programs are the three ways of use, guards, queries and objects; none is longer than a screen", () => {
   expect(programs.map((program) => program.match(/(open|connect)\(.*?[),]/)![0])).toEqual([
     'open({ dir: "./data" })',
     'open({ dir: "./a",',
+    'connect("127.0.0.1:7100")',
     'connect("127.0.0.1:7100")',
     'connect("127.0.0.1:7100")',
     'connect("127.0.0.1:7100")',
@@ -83,6 +84,7 @@ test("the programs that connect run against a node", { timeout: 120_000 }, async
     expect(await outputOf(programs[3]!, addresses)).toEqual(["STREAM_REVISION_MISMATCH none 3"]);
     const found = ["the last one of the cart: 6", "added: 3", "7"];
     expect(await outputOf(programs[4]!, addresses)).toEqual(found);
+    expect(await outputOf(programs[5]!, addresses)).toEqual(["0 { first: 1, last: 1000 }"]);
   } finally {
     await node.stop();
   }
