@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type ObjectHost, runCounts } from "./counts.ts";
+import { runFence } from "./fence.ts";
 import { runHistory } from "./history.ts";
 import { runKills } from "./kills.ts";
 import { strikes } from "./nemesis.ts";
@@ -70,6 +71,12 @@ command("storm", "sessions append through clients that die, retry and repeat; ea
     const { appends, sessions } = flags;
     const plan = { appends, sessions, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
     report(await runStorm(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+  });
+
+command("fence", "holders of a lease go silent and write too late; tokens only grow, and every late write is refused")
+  .option("--holders <count>", "how many follow each other", whole, 100)
+  .action(async (flags: CommonFlags & { holders: number }) => {
+    report(await runFence(contextOf(flags), { holders: flags.holders, strikes, calmMs: 3000, outageMs: 3000 }));
   });
 
 command("objects", "clients that die, retry and send twice add to one counter; it counts each addition once")

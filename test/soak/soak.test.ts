@@ -3,6 +3,7 @@
 import { tmpdir } from "node:os";
 import { expect, test } from "vitest";
 import { runCounts } from "../../soak/counts.ts";
+import { runFence } from "../../soak/fence.ts";
 import { runHistory } from "../../soak/history.ts";
 import { runKills } from "../../soak/kills.ts";
 import { Ledger, tagOfNumber, textOf, writtenOf } from "../../soak/ledger.ts";
@@ -47,6 +48,11 @@ test("a counter on the nodes counts each addition once, over clients and leaders
   const { additions, restarts } = await runCounts(context, { ...leaderFaults, ...sizes });
   expect(additions).toBe(800);
   expect(restarts).toBeGreaterThan(0);
+});
+
+test("a holder that comes back late is refused, and tokens only grow", { timeout }, async () => {
+  const { refused } = await runFence(context, { ...leaderFaults, calmMs: 4000, holders: 4 });
+  expect(refused).toBe(3);
 });
 
 test("what clients of shared objects are told over killed and paused leaders is linearizable", {
