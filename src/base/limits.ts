@@ -74,6 +74,10 @@ export const limits = {
   replyCacheBytes: 16 * MiB,
   /** What a machine on a node answers to one question. */
   answerBytesMax: 3 * MiB,
+  /** Machines of its user that a node runs, each on a thread of its own. */
+  machinesMax: 8,
+  /** A machine that is at one command for so long is reported, and again each time that this has doubled. */
+  machineBusyMs: 2_000,
   /** Those who wait for one machine at once: for replies, answers and changes. */
   machineWaitsMax: 16_384,
   /** Changes in one answer of a watch, but never a part of one record's; and how long a watch without any goes without a word. */

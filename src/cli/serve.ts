@@ -22,6 +22,8 @@ interface ServeOptions {
   readonly retainRecords?: number;
   readonly hashing?: "auto" | "native" | "portable";
   readonly layout?: Layout;
+  readonly machine?: readonly string[];
+  readonly procedures?: string;
   readonly withParent?: true;
   readonly json?: true;
 }
@@ -65,6 +67,12 @@ export function serveCommand(): Command {
         "threads: the server for clients with the engine (compact), or on its own (spread, the default from four processors on)",
       ).choices(["compact", "spread"]),
     )
+    .option(
+      "--machine <file>",
+      `a module that exports machines of your own (defineMachine); may be given again, at most ${limits.machinesMax} machines in all`,
+      (file: string, files: readonly string[] = []) => [...files, file],
+    )
+    .option("--procedures <file>", "a module that exports stored procedures (defineProcedures)")
     .addOption(new Option("--with-parent", "stop when standard input ends").hideHelp())
     .option("--json", "print one JSON object per line")
     .addHelpText(
@@ -75,8 +83,12 @@ Prints one line once it listens: {"id","pid","address","dir"}. Stops cleanly at 
 Without a --retain option everything is kept. The leader trims by its own, so give all nodes the same; whole segments go, so up to one
 more than asked for is kept, and nothing goes that a hold keeps (paxlog hold).
 
+All nodes need the same --machine and --procedures. Which version and code runs is written into the log; a node with other code stops that
+machine, not itself.
+
 Examples:
   $ paxlog serve --dir ./data
+  $ paxlog serve --dir ./data --machine ./bank.js
   $ paxlog serve --dir ./data --retain-age 604800 --retain-bytes 100000000000
   $ paxlog serve --dir ./a --node a --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7101
   $ paxlog serve --dir ./r --node r --nonvoter --cluster a=127.0.0.1:7201,b=127.0.0.1:7202,c=127.0.0.1:7203 --listen 127.0.0.1:7104`,
@@ -121,6 +133,8 @@ function configOf(options: ServeOptions): NodeConfig {
     ...retentionOf(options),
     hashing: options.hashing ?? "auto",
     ...(options.layout === undefined ? {} : { layout: options.layout }),
+    ...(options.machine === undefined ? {} : { machines: options.machine }),
+    ...(options.procedures === undefined ? {} : { procedures: options.procedures }),
   };
 }
 

@@ -40,6 +40,13 @@ export interface NodeConfig {
    * what indexes cost.
    */
   readonly indexing?: boolean;
+  /**
+   * Files of machines of your own, each of which exports one or more (`defineMachine`). All nodes need the same. A file that does not load is
+   * noted, and the node runs without it.
+   */
+  readonly machines?: readonly string[];
+  /** A file that exports stored procedures (`defineProcedures`), and their `version`. All nodes need the same. */
+  readonly procedures?: string;
   /** False runs everything on the thread that starts the node: for tests and for bundles without a file for workers. */
   readonly threads?: boolean;
   /** A copy of the module `paxlog/worker`, where a bundler put one. */
@@ -80,6 +87,9 @@ export interface CheckedConfig {
   readonly hashing: "auto" | "native" | "portable";
   readonly layout: Layout;
   readonly indexing: boolean;
+  /** Whole paths. */
+  readonly machines: readonly string[];
+  readonly procedures: string | undefined;
 }
 
 /** Nobody is to be dialed, and nobody has an address to dial: no network between nodes. */
@@ -159,6 +169,8 @@ export function checkConfig(
     hashing: config.hashing ?? "auto",
     layout: layoutOf(config, cores),
     indexing: config.indexing ?? true,
+    machines: (config.machines ?? []).map(resolveDir),
+    procedures: config.procedures === undefined ? undefined : resolveDir(config.procedures),
   };
 }
 

@@ -1,15 +1,19 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { limits } from "../base/limits.ts";
 import { builtinNames } from "../objects/builtin-names.ts";
 import { BusyMark } from "../objects/busy-mark.ts";
 import { packError } from "../runtime/channel.ts";
 import type { CheckedConfig } from "./config.ts";
+import type { MachineInFile } from "./machine-files.ts";
 import type { FromThread, ObjectPort } from "./messages.ts";
 import { startThread, type Thread } from "./thread.ts";
 
 export interface MachineThreadsOptions {
   readonly config: CheckedConfig;
+  /** Of the user's. */
+  readonly machines: readonly MachineInFile[];
   readonly unref: boolean;
   readonly threads: boolean;
   readonly workerUrl: string | URL | undefined;
@@ -18,83 +22,135 @@ export interface MachineThreadsOptions {
   readonly giveEngine: (port: MessagePort) => void;
 }
 
-/** The thread of the built-in machines. */
+/** One thread of machines: to be started, running, or over. */
+interface Part {
+  readonly name: string;
+  readonly machines: readonly string[];
+  readonly machine: MachineInFile | undefined;
+  /** The machines' ends of the ports of those who serve clients. */
+  readonly ports: MessagePort[];
+  readonly busy: BusyMark;
+  isNeeded: boolean;
+  thread: Thread | undefined;
+  /** A machine that is at one command for so long is reported. */
+  reportMs: number;
+}
+
+/** The thread of the built-in machines. No machine has this name: a name of a machine's thread has a space. */
 const builtinThread = "objects";
 
 /**
- * The threads of a node's machines, as its owner's thread sees them. That of the built-in ones starts when somebody asks one of them, when the
- * log has a command for one, or when the node ran them before: a node that is used as a log pays nothing. What ends one of these
- * threads ends nothing else.
+ * The threads of a node's machines, as its owner's thread sees them: one of the built-in ones, and one of each of the user's. That of the
+ * built-in ones starts when somebody asks one of them, when the log has a command for one, or when the node ran them before: a node
+ * that is used as a log pays nothing. What ends or holds up one of these threads ends and holds up nothing else.
  */
 export class MachineThreads {
   readonly #options: MachineThreadsOptions;
-  /** The machines' ends of the ports of those who serve clients. */
-  readonly #objectPorts: MessagePort[] = [];
-  readonly #busy = new BusyMark();
-  #thread: Thread | undefined;
-  #isNeeded: boolean;
+  readonly #parts: readonly Part[];
+  #watchdog: NodeJS.Timeout | undefined;
   #engineRuns = false;
   #isBackground = false;
   #isClosing = false;
 
   constructor(options: MachineThreadsOptions) {
     this.#options = options;
-    this.#isNeeded = existsSync(join(options.config.dir, "machines"));
+    const ranBefore = existsSync(join(options.config.dir, "machines"));
+    this.#parts = [
+      partOf(builtinThread, builtinNames, undefined, ranBefore || options.config.procedures !== undefined),
+      ...options.machines.map((machine) => partOf(`machine ${machine.name}`, [machine.name], machine, true)),
+    ];
   }
 
   /** For one more thread that serves clients. Before any of the machines runs. */
   ports(): ObjectPort[] {
-    const { port1, port2 } = new MessageChannel();
-    this.#objectPorts.push(port1);
-    return [{ thread: builtinThread, machines: builtinNames, port: port2 }];
+    return this.#parts.map(({ name, machines, ports, busy }) => {
+      const { port1, port2 } = new MessageChannel();
+      ports.push(port1);
+      return { thread: name, machines, port: port2, busy: busy.memory };
+    });
   }
 
-  need(_thread: string): void {
-    this.#isNeeded = true;
-    this.#startIfNeeded();
+  need(thread: string): void {
+    for (const part of this.#parts) if (part.name === thread) part.isNeeded = true;
+    this.#startNeeded();
   }
 
   engineRuns(isBackground: boolean): void {
     this.#engineRuns = true;
     this.#isBackground = isBackground;
-    this.#startIfNeeded();
+    this.#startNeeded();
   }
 
   hold(holds: boolean): void {
-    this.#thread?.hold(holds);
+    for (const { thread } of this.#parts) thread?.hold(holds);
   }
 
-  /** Resolves when they are over. */
+  /** Resolves when they are over. One that hangs is ended. */
   async close(): Promise<void> {
     this.#isClosing = true;
-    this.#thread?.post({ kind: "close" });
-    await this.#thread?.exited;
-    for (const port of this.#objectPorts) port.close();
+    clearInterval(this.#watchdog);
+    await Promise.all(
+      this.#parts.map(async ({ thread, busy, ports }) => {
+        thread?.post({ kind: "close" });
+        if (busy.busyMs > limits.machineBusyMs) await thread?.terminate();
+        await thread?.exited;
+        for (const port of ports) port.close();
+      }),
+    );
   }
 
   async terminate(): Promise<void> {
-    await this.#thread?.terminate();
+    await Promise.all(this.#parts.map(({ thread }) => thread?.terminate()));
   }
 
-  #startIfNeeded(): void {
-    if (!this.#isNeeded || !this.#engineRuns || this.#isClosing || this.#thread !== undefined) return;
+  #startNeeded(): void {
+    if (!this.#engineRuns || this.#isClosing) return;
+    for (const part of this.#parts) if (part.isNeeded && part.thread === undefined) this.#start(part);
+    this.#watchdog ??= setInterval(() => this.#look(), limits.machineBusyMs / 2).unref();
+  }
+
+  #start(part: Part): void {
     const { config, unref, threads, workerUrl, giveEngine, onNote } = this.#options;
     const { port1, port2 } = new MessageChannel();
     giveEngine(port1);
-    const objectPorts = this.#objectPorts;
-    const busy = this.#busy.memory;
+    const { ports: objectPorts, machine, name } = part;
     const thread = startThread(
-      { role: "objects", config, unref, backendPort: port2, objectPorts, busy },
+      { role: "objects", config, unref, machine, backendPort: port2, objectPorts, busy: part.busy.memory },
       { threads, workerUrl, onMessage: (message: FromThread) => message.kind === "note" && onNote(message.text) },
     );
-    this.#thread = thread;
+    part.thread = thread;
     if (this.#isBackground) thread.hold(false);
     void thread.exited.then((cause) => {
       if (this.#isClosing) return;
       const reason = cause === undefined ? "" : `: ${packError(cause).message}`;
-      onNote(
-        `the thread of the built-in machines has ended${reason}. The log goes on without them until the node is started again`,
-      );
+      const whose = name === builtinThread ? "the built-in machines" : name;
+      onNote(`the thread of ${whose} has ended${reason}. The node goes on without it until it is started again`);
     });
   }
+
+  /** Names machines that are at one command for too long. */
+  #look(): void {
+    for (const part of this.#parts) {
+      const { busyMs, position } = part.busy;
+      if (busyMs < part.reportMs) {
+        if (busyMs < limits.machineBusyMs) part.reportMs = limits.machineBusyMs;
+        continue;
+      }
+      part.reportMs = 2 * busyMs;
+      const whose = part.machine === undefined ? "one of the built-in machines" : `the machine ${part.machine.name}`;
+      this.#options.onNote(
+        `${whose} has been at the command at ${position} for ${Math.round(busyMs / 1000)} s: it is slow, or loops; nothing else waits for it`,
+      );
+    }
+  }
+}
+
+function partOf(
+  name: string,
+  machines: readonly string[],
+  machine: MachineInFile | undefined,
+  isNeeded: boolean,
+): Part {
+  const reportMs = limits.machineBusyMs;
+  return { name, machines, machine, ports: [], busy: new BusyMark(), isNeeded, thread: undefined, reportMs };
 }

@@ -4,6 +4,7 @@ import type { ErrorData } from "../runtime/channel.ts";
 import type { IndexedSegment, IndexJob } from "../storage/index-builder.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import type { CheckedConfig } from "./config.ts";
+import type { MachineInFile } from "./machine-files.ts";
 
 /** What a thread is started with. */
 export type ThreadStart = EngineStart | StorageStart | FrontStart | ObjectsStart;
@@ -51,11 +52,15 @@ export interface ObjectPort {
   readonly machines: readonly string[];
   /** With an ObjectServer at its other end. */
   readonly port: MessagePort;
+  /** Of the thread's BusyMark. */
+  readonly busy: SharedArrayBuffer;
 }
 
-/** Machines: the built-in ones, all on one thread. */
+/** Machines: the built-in ones, all on one thread, or one of the user's. */
 export interface ObjectsStart extends AnyStart {
   readonly role: "objects";
+  /** undefined: the built-in ones. */
+  readonly machine: MachineInFile | undefined;
   readonly backendPort: MessagePort;
   /** Of those who serve clients. */
   readonly objectPorts: readonly MessagePort[];

@@ -4,6 +4,7 @@ import { PaxlogError } from "../base/errors.ts";
 import { loadHashing } from "../native/hashing.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import { type CheckedConfig, checkConfig, type Layout, type NodeConfig } from "./config.ts";
+import { machinesOfFiles } from "./machine-files.ts";
 import { type NodeEnd, NodeThreads } from "./threads.ts";
 
 export type { ClusterMember, Layout, NodeConfig } from "./config.ts";
@@ -60,7 +61,11 @@ export async function startThreads(
   const { implementation } = await loadHashing(checked.hashing);
   makeDirectory(checked.dir);
   if (checked.listen !== undefined) onNote(layoutNotes[checked.layout]);
+  const machines = await machinesOfFiles(checked.machines, (fault) =>
+    onNote(`${fault.message} (${fault.code}): the node runs without it`),
+  );
   const threads = new NodeThreads({
+    machines,
     config: { ...checked, hashing: implementation },
     threads: config.threads ?? true,
     workerUrl: config.workerUrl,

@@ -1,4 +1,5 @@
 import type { PaxlogError } from "../base/errors.ts";
+import { BusyMark } from "../objects/busy-mark.ts";
 import { ObjectProxy } from "../runtime/object-proxy.ts";
 import { ObjectRouter } from "../runtime/object-router.ts";
 import type { LogBackend } from "../transport/backend.ts";
@@ -14,7 +15,8 @@ export class PortsToMachines {
   /** `onNeeded` is called once for each thread of machines, at the first request to one of them. */
   constructor(ports: readonly ObjectPort[], onNeeded: (thread: string) => void) {
     this.#proxies = ports.map(
-      ({ port, machines, thread }) => new ObjectProxy({ port, machines, onNeeded: () => onNeeded(thread) }),
+      ({ port, machines, thread, busy }) =>
+        new ObjectProxy({ port, machines, busyMs: busyMsOf(busy), onNeeded: () => onNeeded(thread) }),
     );
     this.objects = ports.length === 0 ? undefined : new ObjectRouter(this.#proxies);
   }
@@ -31,4 +33,9 @@ export class PortsToMachines {
 export function onFirstCommand(backend: LogBackend, machines: readonly string[], onNeeded: () => void): void {
   const types = machines.map((machine) => `$${machine}`);
   backend.watch({ from: backend.bounds().tail, query: { items: [{ types, tags: [] }] } }, onNeeded);
+}
+
+function busyMsOf(memory: SharedArrayBuffer): () => number {
+  const mark = new BusyMark(memory);
+  return () => mark.busyMs;
 }

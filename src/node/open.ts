@@ -80,6 +80,8 @@ function configOf(options: OpenOptions): NodeConfig {
     hashing,
     layout,
     indexing,
+    machines,
+    procedures,
     threads,
     workerUrl,
   } = options;
@@ -97,6 +99,8 @@ function configOf(options: OpenOptions): NodeConfig {
     ...(hashing === undefined ? {} : { hashing }),
     ...(layout === undefined ? {} : { layout }),
     ...(indexing === undefined ? {} : { indexing }),
+    ...(machines === undefined ? {} : { machines }),
+    ...(procedures === undefined ? {} : { procedures }),
     ...(threads === undefined ? {} : { threads }),
     ...(workerUrl === undefined ? {} : { workerUrl }),
   };

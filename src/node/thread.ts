@@ -29,7 +29,8 @@ export function startThread(start: ThreadStart, options: ThreadOptions): Thread 
 /** Workers run built files only, and get nothing of the user's process: no flags, no environment. */
 function startWorker(start: ThreadStart, { workerUrl, onMessage }: ThreadOptions): Thread {
   const worker = new Worker(workerUrl ?? new URL("./worker.js", import.meta.url), {
-    name: `paxlog-${start.role}`,
+    name:
+      start.role === "objects" && start.machine !== undefined ? `paxlog-${start.machine.name}` : `paxlog-${start.role}`,
     workerData: start,
     transferList: portsOf(start),
     execArgv: [],

@@ -9,6 +9,7 @@ import type { IndexJob } from "../storage/index-builder.ts";
 import type { NodeStatus } from "../transport/backend.ts";
 import { type CheckedConfig, isAlone } from "./config.ts";
 import { IndexPool } from "./index-pool.ts";
+import type { MachineInFile } from "./machine-files.ts";
 import { MachineThreads } from "./machine-threads.ts";
 import type { FromThread, ObjectPort, ThreadStart } from "./messages.ts";
 import { startThread, type Thread } from "./thread.ts";
@@ -27,6 +28,8 @@ export interface NodeAddresses {
 
 export interface NodeThreadsOptions {
   readonly config: CheckedConfig;
+  /** Of the user's. */
+  readonly machines: readonly MachineInFile[];
   readonly threads: boolean;
   readonly workerUrl: string | URL | undefined;
   readonly onNote: (text: string) => void;
@@ -87,6 +90,7 @@ export class NodeThreads {
     this.handlePort = embedded ? backendPort() : undefined;
     this.#machines = new MachineThreads({
       config,
+      machines: options.machines,
       unref: this.#background && !options.threads,
       threads: options.threads,
       workerUrl: options.workerUrl,

@@ -1,6 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { assert } from "../base/assert.ts";
 import { PaxlogError, withOutcome } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 import type {
   AppendedCommands,
   ChangesQuestion,
@@ -26,6 +27,8 @@ export interface ObjectProxyOptions {
   /** The other end has an ObjectServer, or will have one: what is asked before waits in the port. */
   readonly port: MessagePort;
   readonly machines: readonly string[];
+  /** For how long their thread has been at one command: it answers nothing meanwhile. */
+  readonly busyMs: () => number;
   /** Called once, at the first request: the machines may not run yet. */
   readonly onNeeded: () => void;
 }
@@ -43,6 +46,9 @@ export class ObjectProxy implements ObjectBackend {
   readonly #port: MessagePort;
   readonly #machines: ReadonlySet<string>;
   readonly #onNeeded: () => void;
+  readonly #busyMs: () => number;
+  /** As they were told last. */
+  #listed: readonly MachineStatus[];
   readonly #waiting = new Map<number, Waiting>();
   #requests: ObjectRequest[] = [];
   #flushScheduled = false;
@@ -50,8 +56,10 @@ export class ObjectProxy implements ObjectBackend {
   #isNeeded = false;
   #ended: PaxlogError | undefined;
 
-  constructor({ port, machines, onNeeded }: ObjectProxyOptions) {
+  constructor({ port, machines, busyMs, onNeeded }: ObjectProxyOptions) {
     this.#port = port;
+    this.#busyMs = busyMs;
+    this.#listed = machines.map((name) => ({ name, version: 0, code: "", applied: 0, snapshot: 0, busyMs: 0 }));
     this.#machines = new Set(machines);
     this.#onNeeded = onNeeded;
     port.on("message", (message: FromObjects) => this.#onMessage(message));
@@ -75,7 +83,22 @@ export class ObjectProxy implements ObjectBackend {
     return this.#ask({ kind: "changes", question }, "changes", ({ changes }) => changes, signal);
   }
 
-  list(): Promise<readonly MachineStatus[]> {
+  /** Of a thread that hangs, or has ended, what it said last. */
+  async list(): Promise<readonly MachineStatus[]> {
+    const ended = this.#ended;
+    if (ended !== undefined) return this.#listed.map((machine) => ({ ...machine, stopped: machine.stopped ?? ended }));
+    const busyMs = this.#busyMs();
+    if (busyMs >= limits.machineBusyMs) return this.#listed.map((machine) => ({ ...machine, busyMs }));
+    const late = new Promise<undefined>((resolve) => {
+      setTimeout(() => resolve(undefined), limits.machineBusyMs).unref();
+    });
+    const told = await Promise.race([this.#askForList(), late]);
+    if (told === undefined) return this.#listed.map((machine) => ({ ...machine, busyMs: this.#busyMs() }));
+    this.#listed = told;
+    return told;
+  }
+
+  #askForList(): Promise<readonly MachineStatus[]> {
     return this.#ask({ kind: "list" }, "list", ({ machines }) =>
       machines.map(({ stopped, ...rest }) => ({
         ...rest,
