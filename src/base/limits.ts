@@ -92,7 +92,7 @@ export const limits = {
   /** How often a node that leads looks after the machines of all nodes: their hold, and what their states were. */
   upkeepMs: 2_000,
   /** Commands that a machine applies before others of its thread have a turn. */
-  machineTurnCommands: 1024,
+  machineTurnCommands: 16 * 1024,
 
   /** Time to live of a session whose opener names none, in log time. */
   sessionTtlMsDefault: 60_000,

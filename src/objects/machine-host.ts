@@ -226,7 +226,8 @@ export class MachineHost {
     }
     if (this.#stopped !== undefined) return;
     const isMoved = piece.next > this.#next || piece.batches.length > 0;
-    this.#reached(piece.next);
+    // Started again, a node may not know yet that what its own snapshot holds was decided: then it shows less than that.
+    this.#reached(Math.max(this.#next, piece.next));
     keeper.passed(this.#hosted, this.#next);
     // Others of this thread have their turn. Who waits for what the log does not have yet waits for news of it.
     if (isMoved) await new Promise(setImmediate);
