@@ -28,7 +28,7 @@ export interface ObjectProxyOptions {
   readonly port: MessagePort;
   readonly machines: readonly string[];
   /** For how long their thread has been at one command: it answers nothing meanwhile. */
-  readonly busyMs: () => number;
+  readonly busyMs?: () => number;
   /** Called once, at the first request: the machines may not run yet. */
   readonly onNeeded: () => void;
 }
@@ -58,7 +58,7 @@ export class ObjectProxy implements ObjectBackend {
 
   constructor({ port, machines, busyMs, onNeeded }: ObjectProxyOptions) {
     this.#port = port;
-    this.#busyMs = busyMs;
+    this.#busyMs = busyMs ?? (() => 0);
     this.#listed = machines.map((name) => ({ name, version: 0, code: "", applied: 0, snapshot: 0, busyMs: 0 }));
     this.#machines = new Set(machines);
     this.#onNeeded = onNeeded;
