@@ -174,11 +174,12 @@ export class NodeThreads {
     // Clients have their answers before the engine stops.
     if (order === "front first") await Promise.race([front?.exited, late]);
     const engine = this.#threads.get("engine");
-    const machines = this.#machines.close();
+    // Machines read the log to the last: they end before it is closed. Who waits for a reply is told that its outcome is unknown.
+    await Promise.race([this.#machines.close(), late]);
     if (engine !== undefined) engine.post({ kind: "close" });
     else await Promise.race([closeStorage(this.#storagePort), late]);
     const threads = [...this.#threads.values()];
-    await Promise.race([Promise.all([machines, ...threads.map((thread) => thread.exited)]), late]);
+    await Promise.race([Promise.all(threads.map((thread) => thread.exited)), late]);
     await this.#indexes.close();
     timeout.abort();
     await Promise.all([this.#machines.terminate(), ...threads.map((thread) => thread.terminate())]);
