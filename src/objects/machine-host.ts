@@ -231,6 +231,9 @@ export class MachineHost {
     keeper.passed(this.#hosted, this.#next);
     // Others of this thread have their turn. Who waits for what the log does not have yet waits for news of it.
     if (isMoved) await new Promise(setImmediate);
+    // What is waited for may come without a record that concerns the machine, so no watch would tell.
+    else if (this.#waits.furthest > this.#next)
+      await new Promise((resolve) => setTimeout(resolve, lookAgainMs).unref());
     else await this.#news();
   }
 
@@ -362,6 +365,9 @@ export class MachineHost {
     this.#wake = () => {};
   }
 }
+
+/** Where somebody waits for a position that this node does not show yet. */
+const lookAgainMs = 5;
 
 function commandOf(
   of: Omit<HostedRecord, "kind" | "value">,
