@@ -125,6 +125,16 @@ const retryableCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "DEADLINE_EXCEEDED",
 ]);
 
+const ownTroubleCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "STORAGE_FAILED",
+  "DAMAGED",
+  "STATE_DIVERGED",
+  "INVARIANT_BROKEN",
+]);
+
+/** Whether the node that said so is of no use any more, which says nothing about the others. */
+export const isNodesOwnTrouble = (code: ErrorCode): boolean => ownTroubleCodes.has(code);
+
 /** The same error for calls of which it is known, or not known, that nothing was written. */
 export function withOutcome(error: PaxlogError, outcome: Outcome): PaxlogError {
   const { retryable, facts } = error;

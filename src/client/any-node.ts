@@ -1,4 +1,4 @@
-import { PaxlogError } from "../base/errors.ts";
+import { isNodesOwnTrouble, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { cancelled, pause, retryDelay } from "./abort.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
@@ -33,7 +33,7 @@ export class AnyNode {
       try {
         return await this.askAt(address, question, signal, Math.max(1, end - performance.now()));
       } catch (error) {
-        if (!(error instanceof PaxlogError) || !error.retryable) throw error;
+        if (!(error instanceof PaxlogError) || !this.#mayAskAnother(error)) throw error;
         if (this.#address === address) this.#address = this.#nodes.after(address);
         const round = Math.floor(attempt / this.#nodes.addresses.length);
         const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
@@ -41,6 +41,10 @@ export class AnyNode {
         if (delayMs > 0) await pause(delayMs, signal);
       }
     }
+  }
+
+  #mayAskAnother({ retryable, code }: PaxlogError): boolean {
+    return retryable || (isNodesOwnTrouble(code) && this.#nodes.addresses.length > 1);
   }
 
   /** Asks the node at this address, once. */

@@ -72,12 +72,12 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   apply(record: CommandRecord): Applied<Reply> {
     const { position, value } = record;
     assert(position >= this.#position, () => `the command at ${position} comes after ${this.#position}`);
-    const { name } = this.machine;
-    const facts = { machine: name, position };
     let command: Command;
     try {
       command = this.#commands.decode(value);
     } catch (cause) {
+      const { name } = this.machine;
+      const facts = { machine: name, position };
       this.#position = position + 1;
       const message = `the record at ${position} is no command of the machine ${name}: ${reasonOf(cause)}`;
       return { kind: "malformed", error: new PaxlogError("COMMAND_MALFORMED", message, { cause, facts }) };

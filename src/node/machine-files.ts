@@ -6,8 +6,8 @@ import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { type AnyMachine, faultOfMachine } from "../machine/machine.ts";
 import type { Procedures } from "../machine/procedures.ts";
+import type { Activated } from "../objects/activated.ts";
 import { builtinNames } from "../objects/builtin-names.ts";
-import type { Activated } from "../objects/hosted-machine.ts";
 
 /** A machine of a file, by what a thread needs to find it there. */
 export interface MachineInFile {

@@ -6,6 +6,7 @@ import { jsonCodec } from "../machine/json-codec.ts";
 import type { AnyMachine, Codec, MachineChange } from "../machine/machine.ts";
 import { type Applied, MachineReplica, type StateSource } from "../machine/replica.ts";
 import { StateReader, StateWriter } from "../machine/state-bytes.ts";
+import type { Activated } from "./activated.ts";
 import { type FailureCode, type KeptReply, ReplyCache } from "./reply-cache.ts";
 
 /** A record that concerns a machine. */
@@ -28,13 +29,6 @@ export interface Carried {
   readonly resumeFrom: number;
   /** What went wrong, where something did, and not for the first time where `resumeFrom` is behind the record. */
   readonly error: PaxlogError | undefined;
-}
-
-/** Which machine of a name the nodes run. */
-export interface Activated {
-  readonly version: number;
-  /** SHA-256 of the code in hexadecimal. */
-  readonly code: string;
 }
 
 export interface HostedChanges {

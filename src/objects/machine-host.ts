@@ -8,9 +8,10 @@ import { activationType, decodeActivation, type MachineActivation } from "../for
 import { type AnyMachine, recordTypeOf, sessionEndType } from "../machine/machine.ts";
 import type { LogBackend, ReadPiece, StoredBatch } from "../transport/backend.ts";
 import type { CommandReply, MachineAnswer, MachineChanges, MachineStatus } from "../transport/object-backend.ts";
+import type { Activated } from "./activated.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import type { BusyMark } from "./busy-mark.ts";
-import { type Activated, HostedMachine, type HostedRecord } from "./hosted-machine.ts";
+import { HostedMachine, type HostedRecord } from "./hosted-machine.ts";
 import type { MachineKeeper } from "./machine-keeper.ts";
 import type { MachineSnapshots } from "./machine-snapshots.ts";
 import { commandReplyOf } from "./reply-cache.ts";
@@ -269,9 +270,14 @@ export class MachineHost {
       if (position < this.#next) continue;
       const type = view.type(index);
       if (type === this.#type || type === sessionEndType) {
-        const of = { position, time, session, batchEnd };
+        const value = type === this.#type ? readable(view, index) : undefined;
+        // Written out: spreading what they have in common costs as much as a command does.
         const resumeFrom = this.#apply(
-          type === sessionEndType ? { ...of, kind: "sessionEnd" } : commandOf(of, view, index),
+          type === sessionEndType
+            ? { kind: "sessionEnd", position, time, session, batchEnd }
+            : value === undefined
+              ? { kind: "unreadable", position, time, session, batchEnd }
+              : { kind: "command", position, time, session, batchEnd, value },
         );
         if (resumeFrom <= position) return "back";
       } else if (type === activationType) {
@@ -369,14 +375,11 @@ export class MachineHost {
 /** Where somebody waits for a position that this node does not show yet. */
 const lookAgainMs = 5;
 
-function commandOf(
-  of: Omit<HostedRecord, "kind" | "value">,
-  view: ReturnType<typeof decodeBatch>,
-  index: number,
-): HostedRecord {
+/** undefined where the values of the batch cannot be decompressed. */
+function readable(view: ReturnType<typeof decodeBatch>, index: number): Uint8Array | undefined {
   try {
-    return { ...of, kind: "command", value: view.value(index) };
+    return view.value(index);
   } catch {
-    return { ...of, kind: "unreadable" };
+    return undefined;
   }
 }

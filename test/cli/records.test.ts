@@ -60,6 +60,7 @@ test("values are bytes: what is not UTF-8 comes back as it was, in base64 where 
     time: expect.any(Number),
     type: "raw",
     tags: ["a:1", "b:2"],
+    session: expect.any(Number),
     valueBase64: value.toString("base64"),
   });
 });

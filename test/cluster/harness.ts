@@ -197,8 +197,11 @@ export class TestCluster {
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    // A zombie is gone too: its parent has not looked yet.
-    return !readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z ");
+    // A zombie is gone too: its parent has not looked yet. But one that has threads left has files and locks as well.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const [state, threads] = [fields[0], Number(fields[17])];
+    return state !== "Z" || threads > 1;
   } catch {
     return false;
   }

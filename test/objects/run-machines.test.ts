@@ -8,8 +8,8 @@ import { limits } from "../../src/base/limits.ts";
 import type { Position } from "../../src/base/types.ts";
 import { machineHashRecord, machineHashType } from "../../src/format/machine-records.ts";
 import { type AnyMachine, defineMachine } from "../../src/machine/machine.ts";
+import type { Activated } from "../../src/objects/activated.ts";
 import { BusyMark } from "../../src/objects/busy-mark.ts";
-import type { Activated } from "../../src/objects/hosted-machine.ts";
 import { type RunningMachines, runMachines } from "../../src/objects/run-machines.ts";
 import { append, appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "../runtime/lone-node.ts";
 
