@@ -315,6 +315,8 @@ export const limits = {
   /** Sent on one AppendStream and not yet answered; the library's user may set both. */
   clientInFlightBytes: 8 * MiB,
   clientInFlightBatches: 256,
+  /** Batches of commands in flight, of one session. */
+  clientInFlightExecutes: 2,
   /** The library closes a batch that has grown this large; one call's records stay together even above it. */
   clientBatchBytes: 256 * KiB,
   /** With this many batches in flight the next one waits for an answer or for this many bytes: each message has its cost. */

@@ -36,7 +36,7 @@ export class Sessions {
       const granted = resume === undefined ? await this.#opened(terms, signal) : await this.#resumed(resume, signal);
       this.#checkOpen();
       const session: ClientSession = new ClientSession({
-        context: this.#context,
+        context: purpose === "execute" ? executing(this.#context) : this.#context,
         leader: this.#leader,
         granted,
         purpose,
@@ -66,4 +66,14 @@ export class Sessions {
     const { ttlMs } = await this.#leader.ask((link, bounds) => link.keepSession(id, bounds), signal);
     return { id, ttlMs, nextSerial, since };
   }
+}
+
+/**
+ * Few batches of commands are under way at once: those that are called meanwhile gather, and share a round and its replies. Many small
+ * rounds cost every node more than they overlap.
+ */
+function executing(context: AppenderContext): AppenderContext {
+  const { settings } = context;
+  const inFlightBatches = Math.min(settings.inFlightBatches, limits.clientInFlightExecutes);
+  return { ...context, settings: { ...settings, inFlightBatches } };
 }

@@ -233,9 +233,7 @@ export class MachineHost {
     // Others of this thread have their turn. Who waits for what the log does not have yet waits for news of it.
     if (isMoved) await new Promise(setImmediate);
     // What is waited for may come without a record that concerns the machine, so no watch would tell.
-    else if (this.#waits.furthest > this.#next)
-      await new Promise((resolve) => setTimeout(resolve, lookAgainMs).unref());
-    else await this.#news();
+    else await this.#news(this.#waits.furthest > this.#next ? lookAgainMs : undefined);
   }
 
   /** undefined where what comes next was trimmed: the state behind it was fetched instead. */
@@ -358,7 +356,8 @@ export class MachineHost {
   }
 
   /** Until there may be something behind what was looked at, or somebody waits for it. */
-  async #news(): Promise<void> {
+  async #news(timeMs?: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       const watch = this.#options.backend.watch({ from: this.#next as Position, query: this.#query }, () => resolve());
       this.#wake = () => {
@@ -366,8 +365,10 @@ export class MachineHost {
         watch.cancel();
         resolve();
       };
+      if (timeMs !== undefined) timer = setTimeout(() => this.#wake(), timeMs).unref();
       if (this.#stopped !== undefined) this.#wake();
     });
+    clearTimeout(timer);
     this.#wake = () => {};
   }
 }
