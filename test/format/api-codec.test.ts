@@ -40,6 +40,7 @@ import {
   openSessionResponseCodec,
 } from "../../src/format/session-codec.ts";
 import { guards, plain, queries } from "./api-values.ts";
+import { type CodecCase, caseOf, checkCodecs } from "./codec-cases.ts";
 
 const safe = fc.maxSafeNat();
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -146,13 +147,7 @@ const readResponse = fc.record({
   begin: safe,
 });
 
-interface Case<T> {
-  readonly codec: Codec<T>;
-  readonly values: fc.Arbitrary<T>;
-}
-const caseOf = <T>(codec: Codec<T>, values: fc.Arbitrary<T>): Case<unknown> => ({ codec, values }) as Case<unknown>;
-
-const cases: readonly (readonly [string, Case<unknown>])[] = [
+const cases: readonly (readonly [string, CodecCase<unknown>])[] = [
   ["AppendRequest", caseOf(appendRequestCodec, appendRequest)],
   ["AppendResponse", caseOf(appendResponseCodec, appendResponse)],
   ["AppendStreamRequest", caseOf(appendStreamRequestCodec, appendStreamRequest)],
@@ -182,27 +177,7 @@ const cases: readonly (readonly [string, Case<unknown>])[] = [
   ["StatusResponse", caseOf(statusResponseCodec, status)],
 ];
 
-describe.each(cases)("%s", (_name, { codec, values }) => {
-  test("is the same after the wire", () => {
-    fc.assert(
-      fc.property(values, (value) => {
-        expect(plain(codec.decode(codec.encode(value)))).toEqual({ kind: "ok", value: plain(value) });
-      }),
-    );
-  });
-
-  test("has a verdict on any bytes", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 100 }), values, fc.nat(), (random, value, at) => {
-        expect(["ok", "malformed"]).toContain(codec.decode(random).kind);
-        const real = Buffer.from(codec.encode(value));
-        if (real.length > 0) real[at % real.length]! ^= 0x55;
-        expect(["ok", "malformed"]).toContain(codec.decode(real).kind);
-      }),
-      { numRuns: 300 },
-    );
-  });
-});
+checkCodecs(cases, plain);
 
 describe("fields", () => {
   const wire = paxlog.v1;

@@ -5,7 +5,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
-import type { Codec } from "../../src/format/api-codec.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import {
   askRequestCodec,
@@ -22,6 +21,7 @@ import {
   watchResponseCodec,
 } from "../../src/format/object-codec.ts";
 import { guards, plain } from "./api-values.ts";
+import { type CodecCase, caseOf, checkCodecs } from "./codec-cases.ts";
 
 const safe = fc.maxSafeNat();
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
@@ -72,13 +72,7 @@ const header = fc.record({
 const piece = fc.oneof(fc.record({ piece: bytes }), fc.record({ header, piece: bytes }));
 const changes = fc.array(fc.record({ position: safe, time: safe, change: bytes }), { maxLength: 3 });
 
-interface Case<T> {
-  readonly codec: Codec<T>;
-  readonly values: fc.Arbitrary<T>;
-}
-const caseOf = <T>(codec: Codec<T>, values: fc.Arbitrary<T>): Case<unknown> => ({ codec, values }) as Case<unknown>;
-
-const cases: readonly (readonly [string, Case<unknown>])[] = [
+const cases: readonly (readonly [string, CodecCase<unknown>])[] = [
   ["ExecuteRequest", caseOf(executeRequestCodec, execute)],
   ["ExecuteStreamRequest", caseOf(executeStreamRequestCodec, executeOfStream)],
   ["ExecuteResponse", caseOf(executeResponseCodec, executed)],
@@ -107,27 +101,7 @@ const told = (value: unknown): unknown =>
     ),
   );
 
-describe.each(cases)("%s", (_name, { codec, values }) => {
-  test("is the same after the wire", () => {
-    fc.assert(
-      fc.property(values, (value) => {
-        expect(told(codec.decode(codec.encode(value)))).toEqual({ kind: "ok", value: told(value) });
-      }),
-    );
-  });
-
-  test("has a verdict on any bytes", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 100 }), values, fc.nat(), (random, value, at) => {
-        expect(["ok", "malformed"]).toContain(codec.decode(random).kind);
-        const real = Buffer.from(codec.encode(value));
-        if (real.length > 0) real[at % real.length]! ^= 0x55;
-        expect(["ok", "malformed"]).toContain(codec.decode(real).kind);
-      }),
-      { numRuns: 300 },
-    );
-  });
-});
+checkCodecs(cases, told);
 
 describe("an answer to commands", () => {
   const wire = paxlog.v1;

@@ -2,32 +2,15 @@
 // one is being built. Method: the built files; small segments; the directory itself.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { EmbeddedLog, open as Open } from "../../src/node/open.ts";
+import { describe, expect, test } from "vitest";
+import type { EmbeddedLog } from "../../src/node/open.ts";
 import { collect, text } from "../client/fixture.ts";
-import { makeTempDir, type TempDir } from "../cluster/harness.ts";
+import { open, temp } from "./opened-logs.ts";
 import { runScript } from "./scripts.ts";
-
-const built = "../../dist/node/open.js";
-const { open } = (await import(built)) as { open: typeof Open };
-
-let temp: TempDir;
-let logs: EmbeddedLog[];
-
-beforeEach(() => {
-  temp = makeTempDir();
-  logs = [];
-});
-
-afterEach(async () => {
-  await Promise.all(logs.map((log) => log.close()));
-  temp.remove();
-});
 
 async function openLog(threads: boolean, notes: string[] = []): Promise<EmbeddedLog> {
   const dir = join(temp.path, "log");
   const log = await open({ dir, threads, segmentBytes: 1024 * 1024, onNote: (note) => notes.push(note) });
-  logs.push(log);
   return log;
 }
 

@@ -2,35 +2,13 @@
 // node, whatever was trimmed. Method: the built files, in this process and as nodes of a cluster.
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { limits } from "../../src/base/limits.ts";
-import type { EmbeddedLog, open as Open, OpenOptions } from "../../src/node/open.ts";
+import type { EmbeddedLog } from "../../src/node/open.ts";
 import { builtinNames } from "../../src/objects/builtin-names.ts";
 import { builtinMachines } from "../../src/objects/builtins.ts";
-import { makeTempDir, type TempDir } from "../cluster/harness.ts";
 import { freePorts } from "../cluster/ports.ts";
-
-const built = "../../dist/node/open.js";
-const { open: openBuilt } = (await import(built)) as { open: typeof Open };
-
-let temp: TempDir;
-let logs: EmbeddedLog[];
-
-beforeEach(() => {
-  temp = makeTempDir();
-  logs = [];
-});
-
-afterEach(async () => {
-  await Promise.all(logs.map((log) => log.close()));
-  temp.remove();
-});
-
-async function open(options: OpenOptions): Promise<EmbeddedLog> {
-  const log = await openBuilt(options);
-  logs.push(log);
-  return log;
-}
+import { open, temp } from "./opened-logs.ts";
 
 const snapshotsIn = (dir: string): number[] =>
   readdirSync(join(dir, "machines", "counters"))

@@ -2,35 +2,12 @@
 // nothing is under way, never a reason to die. Method: the built files, in this process and in programs of their own.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { PaxlogError } from "../../src/base/errors.ts";
-import type { EmbeddedLog, open as Open, OpenOptions } from "../../src/node/open.ts";
 import { collect, text } from "../client/fixture.ts";
-import { makeTempDir, type TempDir } from "../cluster/harness.ts";
 import { freePorts } from "../cluster/ports.ts";
+import { open, temp } from "./opened-logs.ts";
 import { runScript } from "./scripts.ts";
-
-const built = "../../dist/node/open.js";
-const { open: openBuilt } = (await import(built)) as { open: typeof Open };
-
-let temp: TempDir;
-let logs: EmbeddedLog[];
-
-beforeEach(() => {
-  temp = makeTempDir();
-  logs = [];
-});
-
-afterEach(async () => {
-  await Promise.all(logs.map((log) => log.close()));
-  temp.remove();
-});
-
-async function open(options: OpenOptions): Promise<EmbeddedLog> {
-  const log = await openBuilt(options);
-  logs.push(log);
-  return log;
-}
 
 /** The built files have classes of their own, so an error is known by its fields. */
 async function codeOf(promise: Promise<unknown>): Promise<string> {
