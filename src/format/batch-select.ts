@@ -63,7 +63,7 @@ export class SelectableBatch {
   /** Ordinals of records that match, ascending. */
   select(query: Query, selection: Selection): number[] {
     const found = query.items.map((item) => this.#recordsOf(item, selection));
-    const all = found.length === 1 ? found[0]! : union(found);
+    const all = union(found);
     if (all.length <= selection.max) return all;
     return selection.want === "first" ? all.slice(0, selection.max) : all.slice(all.length - selection.max);
   }
@@ -74,8 +74,11 @@ export class SelectableBatch {
     const tags = item.tags.map((tag) => this.#tags.numbersOf([tag]));
     if (types?.size === 0 || tags.some((numbers) => numbers.size === 0)) return [];
     const found: number[] = [];
+    let last = -1;
     for (const ordinal of this.#fewest(types, tags) ?? range(begin, Math.min(end, this.recordCount))) {
-      if (ordinal < begin || ordinal >= end) continue;
+      // A record that bears a tag twice is listed twice.
+      if (ordinal < begin || ordinal >= end || ordinal === last) continue;
+      last = ordinal;
       // In type_indexes 0 stands for no type.
       if (types !== undefined && !types.has(this.#typeIndexes[ordinal]! - 1)) continue;
       if (tags.every((numbers) => this.#bearsOne(ordinal, numbers))) found.push(ordinal);
@@ -84,8 +87,8 @@ export class SelectableBatch {
   }
 
   /** Of the lists that hold every match the shortest one, ascending; undefined where the item asks for nothing. */
-  #fewest(types: ReadonlySet<number> | undefined, tags: readonly ReadonlySet<number>[]): readonly number[] | undefined {
-    let fewest: readonly number[] | undefined;
+  #fewest(types: ReadonlySet<number> | undefined, tags: readonly ReadonlySet<number>[]): Ascending | undefined {
+    let fewest: Ascending | undefined;
     const consider = (postings: Postings, numbers: ReadonlySet<number>): void => {
       if (fewest === undefined || postings.countOf(numbers) < fewest.length) fewest = postings.of(numbers);
     };
@@ -283,6 +286,8 @@ class Renumbered {
   }
 }
 
+type Ascending = Uint32Array | readonly number[];
+
 /** For each string of a dictionary the records that bear it, ascending, one list behind the other. */
 class Postings {
   readonly #begins: Uint32Array;
@@ -328,19 +333,30 @@ class Postings {
     return count;
   }
 
-  of(numbers: ReadonlySet<number>): number[] {
+  of(numbers: ReadonlySet<number>): Ascending {
     return union(
       [...numbers].map((number) => this.#ordinals.subarray(this.#begins[number]!, this.#begins[number + 1]!)),
     );
   }
 }
 
-/** The elements of ascending lists, ascending, each once. */
-function union(lists: readonly ArrayLike<number>[]): number[] {
-  const all = new Set<number>();
-  for (const list of lists) for (let index = 0; index < list.length; index += 1) all.add(list[index]!);
-  const sorted = [...all];
-  return lists.length === 1 ? sorted : sorted.sort((a, b) => a - b);
+/** The elements of ascending lists, ascending; of equal ones in several lists one. */
+function union<List extends ArrayLike<number>>(lists: readonly List[]): List | number[] {
+  // Most queries find something by one of their items alone: a machine's own, and what only now and then concerns it.
+  const some = lists.filter((list) => list.length > 0);
+  if (some.length === 0) return [];
+  return some.slice(1).reduce<List | number[]>(merged, some[0]!);
+}
+
+function merged(left: ArrayLike<number>, right: ArrayLike<number>): number[] {
+  const all: number[] = [];
+  for (let [l, r] = [0, 0]; l < left.length || r < right.length; ) {
+    const next = Math.min(left[l] ?? Number.POSITIVE_INFINITY, right[r] ?? Number.POSITIVE_INFINITY);
+    if (left[l] === next) l += 1;
+    if (right[r] === next) r += 1;
+    all.push(next);
+  }
+  return all;
 }
 
 function* range(begin: number, end: number): Generator<number> {

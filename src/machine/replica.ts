@@ -82,8 +82,14 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       const message = `the record at ${position} is no command of the machine ${name}: ${reasonOf(cause)}`;
       return { kind: "malformed", error: new PaxlogError("COMMAND_MALFORMED", message, { cause, facts }) };
     }
-    return this.#change(record, (at) => this.machine.apply(this.#state, command, at));
+    return this.#change(record, this.#apply, command);
   }
+
+  readonly #apply = (at: ApplyContext, command: Command): Reply => this.machine.apply(this.#state, command, at);
+
+  readonly #end = (at: ApplyContext): undefined => {
+    this.machine.ended?.(this.#state, at);
+  };
 
   /**
    * The record's session ended: what the machine has bound to it goes. `reply` says nothing. A record without a session is none of the
@@ -92,9 +98,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   end(record: EndRecord): Applied<undefined> {
     const { position, session } = record;
     assert(position >= this.#position, () => `the end at ${position} comes after ${this.#position}`);
-    if (session !== 0 && this.machine.ended !== undefined) {
-      return this.#change(record, (at) => this.machine.ended!(this.#state, at) as undefined);
-    }
+    if (session !== 0 && this.machine.ended !== undefined) return this.#change(record, this.#end, undefined);
     this.#position = position + 1;
     return { kind: "reply", reply: undefined };
   }
@@ -106,9 +110,13 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   }
 
   /** What a record does to the state: all of it or nothing. */
-  #change<Result>(record: EndRecord, change: (at: ApplyContext) => Result): Applied<Result> {
+  #change<Given, Result>(
+    record: EndRecord,
+    change: (at: ApplyContext, given: Given) => Result,
+    given: Given,
+  ): Applied<Result> {
     const { position } = record;
-    const failure = this.#failures.get(position);
+    const failure = this.#failures.size === 0 ? undefined : this.#failures.get(position);
     if (failure !== undefined) {
       this.#position = position + 1;
       // The next one that throws must not lead back behind this one again.
@@ -116,7 +124,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       return { kind: "failed", error: failure, resumeFrom: this.#position };
     }
     try {
-      const reply = change(contextOf(record));
+      const reply = change(contextOf(record), given);
       if (isThenable(reply)) throw new TypeError("apply returned a promise: what it does must be done when it returns");
       this.#position = position + 1;
       return { kind: "reply", reply };

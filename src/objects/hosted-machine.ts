@@ -105,6 +105,7 @@ export class HostedMachine {
     const applied = this.#carryOut(record);
     if (applied.kind === "failed" && applied.resumeFrom <= position) {
       this.#restoreOwn();
+      this.#passing.forgetFrom(applied.resumeFrom);
       return { resumeFrom: applied.resumeFrom, error: applied.error };
     }
     this.#sincePoint += 1;

@@ -1,3 +1,4 @@
+import { asBuffer } from "../base/bytes.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
@@ -258,7 +259,8 @@ export class MachineHost {
   /** "back": what is to be applied next is not behind the batch, or nothing is. */
   #applyBatch(batch: StoredBatch): "back" | "on" {
     const { firstPosition, recordCount, time, session, ordinals, selected } = batch;
-    const view = decodeBatch(batch.batch, decompress);
+    // Views of a Buffer are Buffers: codecs read those without another view of each command.
+    const view = decodeBatch(asBuffer(batch.batch), decompress);
     const batchEnd = firstPosition + recordCount;
     const count = ordinals?.length ?? recordCount;
     for (let each = 0; each < count; each += 1) {

@@ -16,12 +16,21 @@ export interface ReplyCacheBounds {
   readonly batches: number;
 }
 
-/** The replies to the commands of one batch. */
+/**
+ * The replies to the commands of one batch: their bytes stand one behind the other in one buffer, for an array of bytes of its own costs
+ * several times what a short reply has.
+ */
 interface KeptBatch {
   readonly session: number;
-  /** Ascending, with `replies` beside them. */
+  /** Ascending. */
   readonly positions: number[];
-  readonly replies: KeptReply[];
+  /** Of each command where its reply ends in `data`: it begins where the one before ends. */
+  readonly ends: number[];
+  /** Of commands that failed, by their index; nothing of them stands in `data`. */
+  readonly failures: Map<number, FailureCode>;
+  data: Uint8Array;
+  length: number;
+  /** What it counts. */
   bytes: number;
   gone: boolean;
 }
@@ -35,9 +44,8 @@ const batchOverheadBytes = 128;
  */
 export class ReplyCache {
   readonly #bounds: ReplyCacheBounds;
-  readonly #replies = new Map<number, KeptReply>();
   readonly #bySession = new Map<number, KeptBatch[]>();
-  /** In order of position; those before #oldest are let go of. */
+  /** In order of position, without overlap; those before #oldest are let go of. Each has a position at least. */
   #batches: KeptBatch[] = [];
   #oldest = 0;
   #bytes = 0;
@@ -51,26 +59,43 @@ export class ReplyCache {
 
   /** undefined where it is not kept, or no longer. */
   at(position: number): KeptReply | undefined {
-    return this.#replies.get(position);
+    const batch = this.#batchOf(position);
+    if (batch === undefined || batch.gone) return undefined;
+    const index = firstFrom(batch.positions, position);
+    return batch.positions[index] === position ? replyOf(batch, index) : undefined;
   }
 
   /** What follows until `end` is of one batch in the log. Positions of batches ascend. */
   begin(session: number, end: number): void {
-    if (this.#open !== undefined && this.#open.session === session && this.#openEnd === end) return;
-    this.#open = { session, positions: [], replies: [], bytes: 0, gone: false };
+    if (this.#openEnd === end && this.#open !== undefined && this.#open.session === session) return;
+    this.#open = {
+      session,
+      positions: [],
+      ends: [],
+      failures: new Map(),
+      data: none,
+      length: 0,
+      bytes: 0,
+      gone: false,
+    };
     this.#openEnd = end;
   }
 
-  /** Of the batch that was begun. */
+  /** Of the batch that was begun, behind all before it. The reply is copied. */
   add(position: number, reply: KeptReply): void {
     const batch = this.#open!;
     if (batch.positions.length === 0) this.#keep(batch);
     batch.positions.push(position);
-    batch.replies.push(reply);
-    const bytes = replyOverheadBytes + (typeof reply === "string" ? 0 : reply.length);
+    let bytes = replyOverheadBytes;
+    if (typeof reply === "string") {
+      batch.failures.set(batch.ends.length, reply);
+    } else {
+      append(batch, reply);
+      bytes += reply.length;
+    }
+    batch.ends.push(batch.length);
     batch.bytes += bytes;
     this.#bytes += bytes;
-    this.#replies.set(position, reply);
     while (this.#bytes > this.#bounds.bytes && this.#batches[this.#oldest] !== batch) this.#forgetOldest();
   }
 
@@ -78,20 +103,28 @@ export class ReplyCache {
   endSession(session: number): void {
     for (const batch of this.#bySession.get(session) ?? []) this.#forget(batch);
     this.#bySession.delete(session);
+    // What comes behind the end in the same batch begins anew: nothing may be added to what is gone.
+    if (this.#open?.gone === true) this.#open = undefined;
   }
 
   save(writer: StateWriter): void {
     const kept = this.#batches.slice(this.#oldest).filter(({ gone }) => !gone);
     writer.number(kept.length);
-    for (const { session, positions, replies } of kept) {
+    for (const { session, positions, ends, failures, data, length } of kept) {
       writer.number(session);
       writer.number(positions.length);
-      positions.forEach((position, index) => {
-        writer.number(position);
-        const reply = replies[index]!;
-        writer.number(typeof reply === "string" ? 1 + failureCodes.indexOf(reply) : 0);
-        if (typeof reply !== "string") writer.bytes(reply);
-      });
+      let behind = 0;
+      let begin = 0;
+      for (let index = 0; index < positions.length; index += 1) {
+        const position = positions[index]!;
+        writer.number(position - behind);
+        behind = position + 1;
+        const failure = failures.get(index);
+        const end = ends[index]!;
+        writer.number(failure === undefined ? failureCodes.length + end - begin : failureCodes.indexOf(failure));
+        begin = end;
+      }
+      writer.bytes(data.subarray(0, length));
     }
     // A snapshot may be taken inside of a batch: what is added later joins it.
     const joins = this.#open !== undefined && this.#open === kept.at(-1);
@@ -104,18 +137,65 @@ export class ReplyCache {
     for (let batches = reader.number(); batches > 0; batches -= 1) {
       cache.#open = undefined;
       cache.begin(reader.number(), 1);
+      const heads: { readonly position: number; readonly kind: number }[] = [];
+      let behind = 0;
       for (let count = reader.number(); count > 0; count -= 1) {
-        const position = reader.number();
-        const kind = reader.number();
-        const code = failureCodes[kind - 1];
-        if (kind > 0 && code === undefined) throw new RangeError(`a reply of kind ${kind}`);
-        // A copy: a view would keep the whole snapshot in memory.
-        cache.add(position, code ?? Uint8Array.from(reader.bytes()));
+        const position = behind + reader.number();
+        heads.push({ position, kind: reader.number() });
+        behind = position + 1;
       }
+      const data = reader.bytes();
+      let begin = 0;
+      for (const { position, kind } of heads) {
+        const length = kind - failureCodes.length;
+        if (begin + length > data.length) throw new RangeError(`a reply of ${length} bytes behind ${begin}`);
+        cache.add(position, failureCodes[kind] ?? data.subarray(begin, begin + length));
+        begin += Math.max(0, length);
+      }
+      if (begin < data.length) throw new RangeError(`replies of ${begin} bytes, not ${data.length}`);
     }
     cache.#openEnd = reader.number();
     if (cache.#openEnd === 0) cache.#open = undefined;
     return cache;
+  }
+
+  /** Those from a position on are forgotten: their commands are carried out again. */
+  forgetFrom(position: number): void {
+    this.#open = undefined;
+    for (let index = this.#batches.length - 1; index >= this.#oldest; index -= 1) {
+      const batch = this.#batches[index]!;
+      if (batch.positions.at(-1)! < position) return;
+      if (batch.positions[0]! < position) {
+        this.#cut(batch, firstFrom(batch.positions, position));
+        return;
+      }
+      if (!batch.gone) this.#forget(batch);
+      this.#batches.pop();
+    }
+  }
+
+  /** Of a batch the first `count` replies are left. */
+  #cut(batch: KeptBatch, count: number): void {
+    const length = batch.ends[count - 1]!;
+    const bytes = (batch.positions.length - count) * replyOverheadBytes + batch.length - length;
+    for (let index = count; index < batch.positions.length; index += 1) batch.failures.delete(index);
+    batch.positions.length = count;
+    batch.ends.length = count;
+    batch.length = length;
+    if (batch.gone) return;
+    batch.bytes -= bytes;
+    this.#bytes -= bytes;
+  }
+
+  /** The first batch that ends at the position or behind it, if there is one. */
+  #batchOf(position: number): KeptBatch | undefined {
+    let [low, high] = [this.#oldest, this.#batches.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#batches[middle]!.positions.at(-1)! < position) low = middle + 1;
+      else high = middle;
+    }
+    return this.#batches[low];
   }
 
   #keep(batch: KeptBatch): void {
@@ -147,11 +227,40 @@ export class ReplyCache {
     if (ofSession.length === 0) this.#bySession.delete(batch.session);
   }
 
+  /** Its positions stay for the order of the others, which #forgetOldest lets go of. */
   #forget(batch: KeptBatch): void {
     batch.gone = true;
+    batch.data = none;
     this.#bytes -= batch.bytes;
-    for (const position of batch.positions) this.#replies.delete(position);
   }
+}
+
+const none = new Uint8Array(0);
+
+function append(batch: KeptBatch, reply: Uint8Array): void {
+  const length = batch.length + reply.length;
+  if (length > batch.data.length) {
+    const grown = new Uint8Array(Math.max(64, length, 2 * batch.data.length));
+    grown.set(batch.data.subarray(0, batch.length));
+    batch.data = grown;
+  }
+  batch.data.set(reply, batch.length);
+  batch.length = length;
+}
+
+function replyOf({ data, ends, failures }: KeptBatch, index: number): KeptReply {
+  return failures.get(index) ?? data.subarray(index === 0 ? 0 : ends[index - 1]!, ends[index]!);
+}
+
+/** Index of the first of ascending numbers that is at least `wanted`. */
+function firstFrom(ascending: readonly number[], wanted: number): number {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (ascending[middle]! < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 /** The reply as it is told. */

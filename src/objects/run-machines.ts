@@ -54,7 +54,7 @@ export function runMachines(options: MachinesOptions): RunningMachines {
   });
   const upkeep = new Upkeep({ backend, hashing, hosts, holdName });
   const objects = new ObjectHost(hosts);
-  for (const host of hosts) void host.run();
+  const runs = hosts.map((host) => host.run());
   upkeep.start();
   return {
     objects,
@@ -63,6 +63,8 @@ export function runMachines(options: MachinesOptions): RunningMachines {
       closing.abort(closed);
       upkeep.close();
       objects.stop(closed);
+      // One that is being restored writes in its directory until it hears of it.
+      await Promise.all(runs);
       await Promise.all(keepers.map((keeper) => keeper.settled()));
     },
   };
