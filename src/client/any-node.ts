@@ -33,6 +33,7 @@ export class AnyNode {
       try {
         return await this.askAt(address, question, signal, Math.max(1, end - performance.now()));
       } catch (error) {
+        if (this.#closing.aborted) throw closedError("none", endOfLog(this.#closing));
         if (!(error instanceof PaxlogError) || !this.#mayAskAnother(error)) throw error;
         if (this.#address === address) this.#address = this.#nodes.after(address);
         const round = Math.floor(attempt / this.#nodes.addresses.length);

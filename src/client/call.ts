@@ -38,9 +38,12 @@ export interface Channel {
   connected(timeoutMs: number, signal: AbortSignal | undefined): Promise<boolean>;
   /** Opens a call. No handler is called before it returned. */
   call(path: string, handlers: CallHandlers, deadlineMs?: number): Call;
-  /** Ends every call. */
-  close(): void;
+  /** Ends every call: whoever waits for it hears this reason, CLOSED where none is given. */
+  close(reason?: PaxlogError): void;
 }
+
+/** Why calls end where the way to their node was closed. */
+export const channelClosed = (): PaxlogError => new PaxlogError("CLOSED", "the log was closed");
 
 /** What the status of a call says, its details included. */
 export function endOf(received: Pick<StatusObject, "code" | "details" | "metadata">, address: string): CallEnd {

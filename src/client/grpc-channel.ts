@@ -1,10 +1,10 @@
 import { Client, connectivityState, credentials, Metadata, status } from "@grpc/grpc-js";
 import { CompressionFilter } from "@grpc/grpc-js/build/src/compression-filter.js";
-import { PaxlogError } from "../base/errors.ts";
+import type { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { sendInFrames } from "../format/grpc-frame.ts";
 import { onAbort } from "./abort.ts";
-import { type Call, type CallHandlers, type Channel, endOf } from "./call.ts";
+import { type Call, type CallHandlers, type Channel, channelClosed, endOf } from "./call.ts";
 
 // Encoders lay large messages in their frames already.
 sendInFrames(CompressionFilter);
@@ -23,6 +23,7 @@ export class GrpcChannel implements Channel {
   readonly address: string;
   /** By number of the connection. */
   readonly #clients: Client[] = [];
+  readonly #calls = new Set<GrpcCall>();
   #closed = false;
 
   constructor(address: string) {
@@ -49,20 +50,25 @@ export class GrpcChannel implements Channel {
   }
 
   call(path: string, handlers: CallHandlers, deadlineMs?: number): Call {
-    if (this.#closed) throw new PaxlogError("CLOSED", "the log was closed");
+    if (this.#closed) throw channelClosed();
     const number = this.#connectionWithRoom();
     const key = `${this.address} ${number}`;
     openCalls.set(key, (openCalls.get(key) ?? 0) + 1);
     const onOver = (): void => {
+      this.#calls.delete(call);
       const left = openCalls.get(key)! - 1;
       if (left === 0) openCalls.delete(key);
       else openCalls.set(key, left);
     };
-    return new GrpcCall({ client: this.#client(number), address: this.address, onOver }, path, handlers, deadlineMs);
+    const target = { client: this.#client(number), address: this.address, onOver };
+    const call: GrpcCall = new GrpcCall(target, path, handlers, deadlineMs);
+    this.#calls.add(call);
+    return call;
   }
 
-  close(): void {
+  close(reason = channelClosed()): void {
     this.#closed = true;
+    for (const call of [...this.#calls]) call.close(reason);
     for (const client of this.#clients) client.close();
   }
 
@@ -102,10 +108,12 @@ interface CallTarget {
 class GrpcCall implements Call {
   readonly #call: ReturnType<ReturnType<Client["getChannel"]>["createCall"]>;
   readonly #onOver: () => void;
+  readonly #handlers: CallHandlers;
   #ended = false;
 
   constructor({ client, address, onOver }: CallTarget, path: string, handlers: CallHandlers, deadlineMs?: number) {
     this.#onOver = onOver;
+    this.#handlers = handlers;
     const deadline = deadlineMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + deadlineMs;
     this.#call = client.getChannel().createCall(path, deadline, null, null, null);
     this.#call.start(new Metadata(), {
@@ -137,6 +145,13 @@ class GrpcCall implements Call {
   cancel(): void {
     this.#end();
     this.#call.cancelWithStatus(status.CANCELLED, "cancelled by the client");
+  }
+
+  /** Ends the call with a word to the handlers. */
+  close(error: PaxlogError): void {
+    if (!this.#end()) return;
+    this.#call.cancelWithStatus(status.CANCELLED, "cancelled by the client");
+    this.#handlers.onEnd({ error, typed: false });
   }
 
   /** False where it had ended before. */

@@ -40,7 +40,8 @@ export interface NodeLink {
   putHold(hold: Omit<PutHoldRequest, "logId">, bounds: AskBounds): Promise<PutHoldResponse>;
   dropHold(name: string, bounds: AskBounds): Promise<DropHoldResponse>;
   /** Ends every call. */
-  close(): void;
+  /** Ends every call, with this reason where one is given. */
+  close(reason?: PaxlogError): void;
 }
 
 /** How long one question may take. Rejects with DEADLINE_EXCEEDED or CANCELLED. */

@@ -167,8 +167,8 @@ export class ServiceLink implements NodeLink {
     return this.#ask(logServicePaths.dropHold, request, dropHoldResponseCodec, bounds);
   }
 
-  close(): void {
-    this.#channel.close();
+  close(reason?: PaxlogError): void {
+    this.#channel.close(reason);
   }
 
   #openAppends(

@@ -177,7 +177,7 @@ class EngineLink extends ServiceLink {
     this.#proxy.end(reason);
     this.#machines.end(reason);
     this.#closing.abort(reason);
-    this.close();
+    this.close(reason);
   }
 }
 

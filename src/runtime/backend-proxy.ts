@@ -92,6 +92,7 @@ export class BackendProxy implements LogBackend {
   #bounds: { readonly head: Position; readonly tail: Position } = { head: firstPosition, tail: firstPosition };
   #serving = false;
   #ended: PaxlogError | undefined;
+  #isPortOpen = true;
   #holdsProcess = false;
   readonly #mayHold: boolean;
 
@@ -102,7 +103,10 @@ export class BackendProxy implements LogBackend {
     this.#mayHold = options.holdsProcess ?? true;
     this.#credit = new Credit(options.credit ?? { bytes: limits.portAppendBytes, count: limits.portAppendCount });
     this.#port.on("message", (message: FromBackend) => this.#onMessage(message));
-    this.#port.on("close", () => this.end(new PaxlogError("UNAVAILABLE", `node ${this.#name} has ended`)));
+    this.#port.on("close", () => {
+      this.#isPortOpen = false;
+      this.end(new PaxlogError("UNAVAILABLE", `node ${this.#name} has ended`));
+    });
     this.#port.unref();
   }
 
@@ -413,10 +417,7 @@ export class BackendProxy implements LogBackend {
   /** Rejects everything: what was handed over may have happened, what was not has not. Later calls are refused with `reason`. */
   end(reason: PaxlogError): void {
     if (this.#ended !== undefined) return;
-    // What was answered before the end is an answer.
-    for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port)) {
-      this.#onMessage(next.message as FromBackend);
-    }
+    this.#takeRest();
     const none = withOutcome(reason, "none");
     const unknown = withOutcome(reason, "unknown");
     this.#ended = none;
@@ -437,6 +438,17 @@ export class BackendProxy implements LogBackend {
     this.#credit.open();
     this.#holdOrRelease();
     this.#port.close();
+  }
+
+  /**
+   * What was answered before the end is an answer. Of a closed port nothing is left, and it must not be asked: Node reads through a
+   * null pointer then, which ends the process (SIGSEGV) and not only this thread.
+   */
+  #takeRest(): void {
+    if (!this.#isPortOpen) return;
+    for (let next = receiveMessageOnPort(this.#port); next !== undefined; next = receiveMessageOnPort(this.#port)) {
+      this.#onMessage(next.message as FromBackend);
+    }
   }
 }
 

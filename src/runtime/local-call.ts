@@ -7,6 +7,7 @@ import {
   type ServiceError,
   status,
 } from "@grpc/grpc-js";
+import type { PaxlogError } from "../base/errors.ts";
 import { type Call, type CallHandlers, endOf } from "../client/call.ts";
 
 /** What a handler is called with: grpc-js' kinds of call in one. Nothing but what the services use is there. */
@@ -83,6 +84,14 @@ export class LocalCall implements Call {
     if (this.#ended) return;
     this.#end();
     this.#served.emit("cancelled", "cancelled");
+  }
+
+  /** Ends the call with a word to the handlers. */
+  close(error: PaxlogError): void {
+    if (this.#ended) return;
+    this.#end();
+    this.#served.emit("cancelled", "cancelled");
+    this.#handlers.onEnd({ error, typed: false });
   }
 
   #serve(): void {

@@ -1,6 +1,5 @@
 import { assert } from "../base/assert.ts";
-import { PaxlogError } from "../base/errors.ts";
-import type { Call, CallHandlers, Channel } from "../client/call.ts";
+import { type Call, type CallHandlers, type Channel, channelClosed } from "../client/call.ts";
 import { clusterServiceDefinition, makeClusterService } from "../transport/cluster-service.ts";
 import { logServiceDefinition, makeLogService } from "../transport/log-service.ts";
 import { makeObjectService, objectServiceDefinition } from "../transport/object-service.ts";
@@ -51,7 +50,7 @@ export class LocalChannel implements Channel {
   }
 
   call(path: string, handlers: CallHandlers, deadlineMs?: number): Call {
-    if (this.#closed) throw new PaxlogError("CLOSED", "the log was closed");
+    if (this.#closed) throw channelClosed();
     const method = this.#methods.get(path);
     assert(method !== undefined, `the node offers ${path}`);
     const forget = () => this.#calls.delete(call);
@@ -79,10 +78,9 @@ export class LocalChannel implements Channel {
     };
   }
 
-  close(): void {
+  close(reason = channelClosed()): void {
     this.#closed = true;
-    for (const call of this.#calls) call.cancel();
-    this.#calls.clear();
+    for (const call of [...this.#calls]) call.close(reason);
   }
 }
 

@@ -32,6 +32,7 @@ async function overPort(backend: LogBackend, credit?: CreditBounds) {
   return {
     backend: proxy,
     messages,
+    closeOther: () => server.close(),
     close: () => {
       proxy.end(new PaxlogError("CLOSED", "closed by the test"));
       server.close();
@@ -49,7 +50,7 @@ async function overMemory(credit?: CreditBounds) {
   const memory = new MemoryBackend();
   const opened = await overPort(memory, credit);
   close = opened.close;
-  return { memory, proxy: opened.backend, messages: opened.messages };
+  return { memory, proxy: opened.backend, messages: opened.messages, closeOther: opened.closeOther };
 }
 
 test("all of one turn goes over in one message, and comes back in one", async () => {
@@ -210,4 +211,18 @@ test("when the other thread ends, what was sent is unknown and nothing waits for
   expect(await unsent).toMatchObject({ kind: "failed", error: { code: "STORAGE_FAILED", outcome: "none" } });
   await expect(proxy.status()).rejects.toMatchObject({ code: "STORAGE_FAILED" });
   await expect(proxy.fence(1)).rejects.toMatchObject({ code: "STORAGE_FAILED", outcome: "none" });
+});
+
+test("when the other end closes the port, everything ends by name, and the process goes on", async () => {
+  const { memory, proxy, closeOther } = await overMemory();
+  memory.holds = true;
+  const sent = append(proxy, "1");
+  const read = proxy.status();
+  const ended = new Promise<void>((resolve) => proxy.onTail(resolve));
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  closeOther();
+  await ended;
+  expect(await sent).toMatchObject({ kind: "failed", error: { code: "UNAVAILABLE", outcome: "unknown" } });
+  await read.catch(() => {});
+  await expect(proxy.status()).rejects.toMatchObject({ code: "UNAVAILABLE", outcome: "none" });
 });
