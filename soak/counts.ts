@@ -5,7 +5,7 @@ import { counterMachine } from "#src/objects/builtins";
 import { Random } from "#src/simulator/random";
 import { Nemesis, type NemesisPlan } from "./nemesis.ts";
 import { BrokenPromise } from "./recorder.ts";
-import { type SoakContext, withCluster } from "./soak-cluster.ts";
+import { type SoakContext, withNetwork } from "./soak-cluster.ts";
 import { type Requests, Writer, type WriterPlan } from "./writer.ts";
 
 export interface CountsPlan extends NemesisPlan, WriterPlan {
@@ -59,12 +59,12 @@ const inProgram: Requests = {
  * number of additions, and each of them saw a value of its own. Throws BrokenPromise otherwise.
  */
 export async function runCounts(context: SoakContext, plan: CountsPlan): Promise<CountsReport> {
-  return await withCluster(context, async (cluster) => {
+  return await withNetwork(context, async (cluster, network) => {
     const random = new Random(context.seed);
     const { additions, host } = plan;
-    const addresses = cluster.clientAddresses;
+    const addresses = network.clientAddresses;
     const requests = host === "nodes" ? onNodes : inProgram;
-    const nemesis = new Nemesis({ cluster, random: random.fork(), plan, note: context.note });
+    const nemesis = new Nemesis({ cluster, network, random: random.fork(), plan, note: context.note });
     const writers = Array.from({ length: plan.clients }, (_, index) => {
       const count = Math.floor((additions + index) / plan.clients);
       return new Writer({ requests, count, addresses, random: random.fork(), plan });

@@ -4,7 +4,7 @@ import type { ConnectOptions, Log } from "#src/client/log";
 import { Random } from "#src/simulator/random";
 import { Nemesis, type NemesisPlan } from "./nemesis.ts";
 import { BrokenPromise } from "./recorder.ts";
-import { pause, type SoakContext, withCluster } from "./soak-cluster.ts";
+import { pause, type SoakContext, withNetwork } from "./soak-cluster.ts";
 import { throwUnlessRetryable } from "./writer.ts";
 
 export interface FencePlan extends NemesisPlan {
@@ -28,10 +28,10 @@ const connectOptions: ConnectOptions = { deadlineMs: 20_000, closeMs: 100 };
  * own token. Tokens only grow, and every such write is refused. Throws BrokenPromise otherwise.
  */
 export async function runFence(context: SoakContext, plan: FencePlan): Promise<FenceReport> {
-  return await withCluster(context, async (cluster) => {
+  return await withNetwork(context, async (cluster, network) => {
     const random = new Random(context.seed);
-    const nemesis = new Nemesis({ cluster, random: random.fork(), plan, note: context.note });
-    const addresses = cluster.clientAddresses;
+    const nemesis = new Nemesis({ cluster, network, random: random.fork(), plan, note: context.note });
+    const addresses = network.clientAddresses;
     nemesis.start();
     let last = 0;
     let refused = 0;

@@ -9,7 +9,7 @@ import { type LogOutput, makeLogModel, type RecordLabels } from "#src/linearizab
 import { Random } from "#src/simulator/random";
 import { Nemesis, type NemesisPlan } from "./nemesis.ts";
 import { BrokenPromise, type RecordedClient, Recorder } from "./recorder.ts";
-import { pause, type SoakContext, withCluster } from "./soak-cluster.ts";
+import { pause, type SoakContext, withNetwork } from "./soak-cluster.ts";
 
 export interface HistoryPlan extends NemesisPlan {
   readonly seconds: number;
@@ -40,14 +40,14 @@ const connectOptions: ConnectOptions = { deadlineMs: 4_000, answerMs: 2_000, clo
  * them saw must be what one log could have told them. Throws BrokenPromise where it is not.
  */
 export async function runHistory(context: SoakContext, plan: HistoryPlan): Promise<HistoryReport> {
-  return await withCluster(context, async (cluster) => {
+  return await withNetwork(context, async (cluster, network) => {
     const random = new Random(context.seed);
     const recorder = new Recorder();
-    const nemesis = new Nemesis({ cluster, random: random.fork(), plan, note: context.note });
+    const nemesis = new Nemesis({ cluster, network, random: random.fork(), plan, note: context.note });
     nemesis.start();
     const endAt = performance.now() + plan.seconds * 1000;
     const clients = Array.from({ length: plan.clients }, (_, index) =>
-      runClient(`client ${index + 1}`, recorder, cluster.clientAddresses, random.fork(), plan.thinkMs, endAt),
+      runClient(`client ${index + 1}`, recorder, network.clientAddresses, random.fork(), plan.thinkMs, endAt),
     );
     try {
       await Promise.all(clients);
@@ -55,7 +55,7 @@ export async function runHistory(context: SoakContext, plan: HistoryPlan): Promi
       await nemesis.stop();
     }
     const unknown = recorder.history.filter(({ result }) => result.kind === "unknown").length;
-    recorder.settle(await readValues(cluster.clientAddresses), performance.now());
+    recorder.settle(await readValues(network.clientAddresses), performance.now());
     context.note(`judging ${recorder.history.length} operations`);
     const configurations = judge(recorder, plan.checkMs);
     const counted = (kind: LogOutput["kind"]): number =>

@@ -6,7 +6,7 @@ import { type ObjectHost, runCounts } from "./counts.ts";
 import { runFence } from "./fence.ts";
 import { runHistory } from "./history.ts";
 import { runKills } from "./kills.ts";
-import { strikes } from "./nemesis.ts";
+import { allStrikes, strikes } from "./nemesis.ts";
 import { runObjectHistory } from "./object-history.ts";
 import { runRace } from "./race.ts";
 import { runReaders } from "./readers.ts";
@@ -53,7 +53,7 @@ command("history", "clients append under guards, read tails and fence; a lineari
   .option("--think-ms <ms>", "mean pause of a client between two calls", whole, 10)
   .action(async (flags: CommonFlags & { seconds: number; clients: number; thinkMs: number }) => {
     const { seconds, clients, thinkMs } = flags;
-    const plan = { seconds, clients, thinkMs, checkMs: 600_000, strikes, calmMs: 1500, outageMs: 3000 };
+    const plan = { seconds, clients, thinkMs, checkMs: 600_000, strikes: allStrikes, calmMs: 1500, outageMs: 3000 };
     report(await runHistory(contextOf(flags), plan));
   });
 
@@ -70,13 +70,15 @@ command("storm", "sessions append through clients that die, retry and repeat; ea
   .action(async (flags: CommonFlags & { appends: number; sessions: number }) => {
     const { appends, sessions } = flags;
     const plan = { appends, sessions, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
-    report(await runStorm(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+    report(await runStorm(contextOf(flags), { ...plan, strikes: allStrikes, calmMs: 8000, outageMs: 3000 }));
   });
 
 command("fence", "holders of a lease go silent and write too late; tokens only grow, and every late write is refused")
   .option("--holders <count>", "how many follow each other", whole, 100)
   .action(async (flags: CommonFlags & { holders: number }) => {
-    report(await runFence(contextOf(flags), { holders: flags.holders, strikes, calmMs: 3000, outageMs: 3000 }));
+    report(
+      await runFence(contextOf(flags), { holders: flags.holders, strikes: allStrikes, calmMs: 3000, outageMs: 3000 }),
+    );
   });
 
 command("objects", "clients that die, retry and send twice add to one counter; it counts each addition once")
@@ -86,7 +88,7 @@ command("objects", "clients that die, retry and send twice add to one counter; i
   .action(async (flags: CommonFlags & { additions: number; clients: number; host: ObjectHost }) => {
     const { additions, clients, host } = flags;
     const plan = { additions, clients, host, inFlight: 200, lifeAppends: 5000, twinRate: 0.2 };
-    report(await runCounts(contextOf(flags), { ...plan, strikes, calmMs: 8000, outageMs: 3000 }));
+    report(await runCounts(contextOf(flags), { ...plan, strikes: allStrikes, calmMs: 8000, outageMs: 3000 }));
   });
 
 command("object-history", "clients share counters, registers, leases and lists; checkers judge what they saw of each")
@@ -95,7 +97,7 @@ command("object-history", "clients share counters, registers, leases and lists; 
   .option("--think-ms <ms>", "mean pause of a client between two calls", whole, 10)
   .action(async (flags: CommonFlags & { seconds: number; clients: number; thinkMs: number }) => {
     const { seconds, clients, thinkMs } = flags;
-    const plan = { seconds, clients, thinkMs, checkMs: 300_000, strikes, calmMs: 1500, outageMs: 3000 };
+    const plan = { seconds, clients, thinkMs, checkMs: 300_000, strikes: allStrikes, calmMs: 1500, outageMs: 3000 };
     report(await runObjectHistory(contextOf(flags), plan));
   });
 

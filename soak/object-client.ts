@@ -1,6 +1,8 @@
 import { PaxlogError } from "#src/base/errors";
 import type { Log } from "#src/client/log";
 import type { Register, RegisterOutcome, RegisterValue } from "#src/client/objects/handles";
+import type { AccountInput, AccountOutput } from "#src/linearizability/account-model";
+import type { DecisionInput, DecisionOutput } from "#src/linearizability/decision-model";
 import type { Operation, Result } from "#src/linearizability/history";
 import type { ListOperation, ListTransaction } from "#src/linearizability/list-append";
 import type {
@@ -12,12 +14,30 @@ import type {
   RegisterOutput,
   RegisterSeen,
 } from "#src/linearizability/object-models";
+import { BrokenPromise } from "./recorder.ts";
+import { askKey, callAccounts, transactAccounts } from "./space-calls.ts";
+
+/** Of a transfer: says in the end whether it took place. */
+interface Transfer {
+  readonly client: string;
+  readonly input: AccountInput;
+  readonly invokedAt: number;
+  readonly receipt: string;
+  result: Result<AccountOutput>;
+}
+
+/** Those that vote on every decision. */
+export const participants = ["ada", "bob", "eve"] as const;
+const settleMs = 8_000;
 
 /** What all clients asked of each kind of object, and what they were told, by one clock. */
 export class ObjectHistory {
   readonly counters: Operation<CounterInput, CounterOutput>[] = [];
   readonly registers: Operation<RegisterInput, RegisterOutput>[] = [];
   readonly leases: Operation<LeaseInput, LeaseOutput>[] = [];
+  readonly keys: Operation<RegisterInput, RegisterOutput>[] = [];
+  readonly decisions: Operation<DecisionInput, DecisionOutput>[] = [];
+  readonly accounts: Transfer[] = [];
   readonly lists: ListTransaction[] = [];
   #sessions = 0;
 
@@ -25,6 +45,23 @@ export class ObjectHistory {
   nextSession(): number {
     this.#sessions += 1;
     return this.#sessions;
+  }
+
+  /** Nobody asks any more: transfers of which no answer came took place where there is a receipt, and not at all otherwise. */
+  settle(receipts: ReadonlyMap<string, number>, readAt: number): void {
+    for (const transfer of this.accounts) {
+      const left = receipts.get(transfer.receipt);
+      const { result } = transfer;
+      const isMoved = result.kind === "ok" && result.output.kind === "moved";
+      if (result.kind === "unknown") {
+        transfer.result =
+          left === undefined ? { kind: "none" } : { kind: "ok", output: { kind: "moved", left }, returnedAt: readAt };
+      } else if (isMoved !== (left !== undefined)) {
+        throw new BrokenPromise(
+          `transfer ${transfer.receipt} ended ${JSON.stringify(result)}; its receipt says ${left}`,
+        );
+      }
+    }
   }
 }
 
@@ -54,6 +91,57 @@ export class ObjectClient {
     const call = () => registerOutput(register, input);
     const result = await this.#record(this.#history.registers, input, call, input.kind === "get");
     return result.kind === "ok" && !result.output.done ? result.output.before : undefined;
+  }
+
+  /** What it was told of the key after it. */
+  async key(input: RegisterInput): Promise<RegisterSeen | undefined> {
+    const result = await this.#record(this.#history.keys, input, () => askKey(this.#log, input), input.kind === "get");
+    return result.kind === "ok" && !result.output.done ? result.output.before : undefined;
+  }
+
+  /** Transfers, by a stored procedure or by a transaction of its own. */
+  async accounts(input: AccountInput, how: "procedure" | "transaction"): Promise<void> {
+    const receipt = `${this.#history.accounts.length}`;
+    const transfer: Transfer = {
+      client: this.#name,
+      input,
+      invokedAt: performance.now(),
+      receipt,
+      result: { kind: "unknown" },
+    };
+    this.#history.accounts.push(transfer);
+    const ask = how === "procedure" ? callAccounts : transactAccounts;
+    transfer.result = lostRace(await resultOf(() => ask(this.#log, input, receipt), input.kind === "audit"));
+  }
+
+  async decide(input: DecisionInput, timeoutMs: number): Promise<void> {
+    const decision = this.#log.decision(input.name);
+    const signal = AbortSignal.timeout(settleMs);
+    const call = async (): Promise<DecisionOutput> => {
+      switch (input.kind) {
+        case "get":
+          return decision.get();
+        case "begin":
+          return decision.begin({ participants, timeoutMs });
+        case "vote":
+          return decision.vote(input.participant, input.yes);
+        default:
+          return decision.outcome({ signal });
+      }
+    };
+    const unknown = ({ code }: PaxlogError): DecisionOutput | undefined =>
+      code === "INVALID_ARGUMENT" ? { outcome: "unknown", voted: [] } : undefined;
+    const invokedAt = performance.now();
+    const settles = input.kind === "settle";
+    const result = await resultOf(call, input.kind === "get", settles ? unknown : undefined);
+    // Who gave up waiting may have had it aborted.
+    const isDoubtful = settles && result.kind === "none";
+    this.#history.decisions.push({
+      client: this.#name,
+      input,
+      invokedAt,
+      result: isDoubtful ? { kind: "unknown" } : result,
+    });
   }
 
   /** Optimistic: the operations are carried out where no key has changed since it was read. */

@@ -158,6 +158,8 @@ export class RecordedClient {
 
   async fence(token: number): Promise<Result<LogOutput>> {
     const operation = this.#recorder.begin(this.name, { kind: "fence", token });
+    // The library asks again where an answer was lost: the fence may stand since then, and the answer tells of the last time.
+    this.#recorder.begin(this.name, { kind: "fence", token });
     return await settled(operation, async () => ({ kind: "fenced", ...(await this.#log.fence(token)) }));
   }
 }

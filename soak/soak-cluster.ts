@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LocalCluster, type LocalClusterOptions, type LocalNode } from "#src/cli/local-cluster";
 import { connect } from "#src/client/connect";
+import { Network } from "./network.ts";
 import { BrokenPromise } from "./recorder.ts";
 
 export interface SoakContext {
@@ -14,11 +15,33 @@ export interface SoakContext {
   readonly note: (line: string) => void;
 }
 
+type ClusterOptions = Pick<LocalClusterOptions, "nonvoters" | "segmentBytes" | "flags">;
+
+/** As withCluster, with every link through a relay that can be cut. Clients have to use the network's addresses. */
+export async function withNetwork<T>(
+  context: Pick<SoakContext, "dir" | "nodes" | "note">,
+  use: (cluster: LocalCluster, network: Network) => Promise<T>,
+  options: ClusterOptions = {},
+): Promise<T> {
+  let network: Network | undefined;
+  try {
+    return await withCluster(context, (cluster) => use(cluster, network!), {
+      ...options,
+      beforeStart: async (nodes) => {
+        network = await Network.open(nodes);
+      },
+      flags: (node) => [...(options.flags?.(node) ?? []), ...network!.flagsOf(node)],
+    });
+  } finally {
+    await network?.close();
+  }
+}
+
 /** Runs node processes in a directory of their own for as long as `use` takes. */
 export async function withCluster<T>(
   { dir, nodes, note }: Pick<SoakContext, "dir" | "nodes" | "note">,
   use: (cluster: LocalCluster) => Promise<T>,
-  options: Pick<LocalClusterOptions, "nonvoters" | "segmentBytes"> = {},
+  { beforeStart, ...options }: ClusterOptions & { beforeStart?: (nodes: readonly LocalNode[]) => Promise<void> } = {},
 ): Promise<T> {
   const own = mkdtempSync(join(dir, "paxlog-soak-"));
   const ends: string[] = [];
@@ -30,6 +53,7 @@ export async function withCluster<T>(
   const cluster = await LocalCluster.open({ dir: own, nodes, stderr: "keep", onExit, ...options });
   const everyNode = [...cluster.nodes, ...cluster.nonvoters];
   try {
+    await beforeStart?.(cluster.nodes);
     await Promise.all(everyNode.map((node) => cluster.start(node)));
     const log = await connect(cluster.clientAddresses);
     try {

@@ -2,7 +2,7 @@ import { connect } from "#src/client/connect";
 import { Random } from "#src/simulator/random";
 import { Nemesis, type NemesisPlan } from "./nemesis.ts";
 import { BrokenPromise } from "./recorder.ts";
-import { type SoakContext, withCluster } from "./soak-cluster.ts";
+import { type SoakContext, withNetwork } from "./soak-cluster.ts";
 import { type Requests, Writer, type WriterPlan } from "./writer.ts";
 
 export interface StormPlan extends NemesisPlan, WriterPlan {
@@ -43,10 +43,10 @@ const numbered = (index: number): Requests => ({
  * log holds each record once, in the order of its session, where every one of its answers said. Throws BrokenPromise otherwise.
  */
 export async function runStorm(context: SoakContext, plan: StormPlan): Promise<StormReport> {
-  return await withCluster(context, async (cluster) => {
+  return await withNetwork(context, async (cluster, network) => {
     const random = new Random(context.seed);
-    const addresses = cluster.clientAddresses;
-    const nemesis = new Nemesis({ cluster, random: random.fork(), plan, note: context.note });
+    const addresses = network.clientAddresses;
+    const nemesis = new Nemesis({ cluster, network, random: random.fork(), plan, note: context.note });
     const writers = Array.from({ length: plan.sessions }, (_, index) => {
       const count = Math.floor((plan.appends + index) / plan.sessions);
       return new Writer({ requests: numbered(index), count, addresses, random: random.fork(), plan });

@@ -86,27 +86,27 @@ export class Writer {
     const log = await this.#connect();
     if (log === undefined) return;
     const end = Math.min(this.answers.length, this.#oldest + appends);
-    const running = new Set<Promise<void>>();
+    const calls = new Running();
     let isBroken = false;
     try {
       const send = await this.#requests.resume(log, { id: this.#id!, nextSerial: end });
       for (let serial = this.#oldest; serial < end && !isBroken; serial += 1) {
         // A twin may be far ahead of what this one was told: the log keeps the answers of a window only.
-        while (serial >= this.#oldest + this.#plan.inFlight && running.size > 0) await Promise.race(running);
-        const call = this.#ask(send, serial).then((isAnswered) => {
-          isBroken ||= !isAnswered;
-          running.delete(call);
-        });
-        running.add(call);
-        if (running.size >= this.#plan.inFlight) await Promise.race(running);
+        while (serial >= this.#oldest + this.#plan.inFlight && calls.count > 0) await calls.nextEnd();
+        calls.add(
+          this.#ask(send, serial).then((isAnswered) => {
+            isBroken ||= !isAnswered;
+          }),
+        );
+        if (calls.count >= this.#plan.inFlight) await calls.nextEnd();
       }
       // The last life waits for its answers; any other leaves them to the next.
-      if (end === this.answers.length) await Promise.all(running);
+      if (end === this.answers.length) await calls.allEnded();
     } catch (error) {
       throwUnlessRetryable(error);
     } finally {
       await log.close();
-      await Promise.all(running);
+      await calls.allEnded();
     }
   }
 
@@ -147,6 +147,38 @@ export class Writer {
         `request ${serial} of session ${this.#id} is answered with ${answer}, and was with ${before}`,
       );
     }
+  }
+}
+
+/** Calls under way. A race between all of them for each one's end would cost more than the calls. */
+class Running {
+  count = 0;
+  #failure: unknown;
+  #wake: () => void = () => {};
+
+  add(call: Promise<void>): void {
+    this.count += 1;
+    void call
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .then(() => {
+        this.count -= 1;
+        this.#wake();
+      });
+  }
+
+  /** Resolves when one of them ends; rejects where one has failed. */
+  async nextEnd(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async allEnded(): Promise<void> {
+    while (this.count > 0) await this.nextEnd();
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }
 

@@ -32,6 +32,8 @@ export interface LocalClusterOptions {
   /** How many follow beside them; none unless it is given. */
   readonly nonvoters?: number;
   readonly segmentBytes?: number;
+  /** Further flags of `paxlog serve` for a node, read at each start. One that is given twice counts as it is here. */
+  readonly flags?: (node: LocalNode) => readonly string[];
   /** Where the nodes' standard error goes: to the user's, or nowhere but into lastWords. */
   readonly stderr: "inherit" | "keep";
   /** A node that was ready ended, for whatever reason. */
@@ -96,6 +98,7 @@ export class LocalCluster {
     const flags = ["--dir", node.dir, "--node", node.id, "--cluster", members, "--listen", node.clientAddress];
     if (node.peerAddress === undefined) flags.push("--nonvoter");
     if (this.#options.segmentBytes !== undefined) flags.push("--segment-size", String(this.#options.segmentBytes));
+    flags.push(...(this.#options.flags?.(node) ?? []));
     const child = spawn(process.execPath, [mainFile, "serve", "--json", "--with-parent", ...flags], {
       // The child stops when its standard input ends, however this process ends.
       stdio: ["pipe", "pipe", this.#options.stderr === "inherit" ? "inherit" : "pipe"],

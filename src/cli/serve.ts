@@ -14,6 +14,7 @@ interface ServeOptions {
   readonly cluster?: readonly ClusterMember[];
   readonly nonvoter?: true;
   readonly listen: string;
+  readonly advertise?: string;
   readonly insecure?: true;
   readonly segmentSize?: number;
   readonly quota?: number;
@@ -40,6 +41,7 @@ export function serveCommand(): Command {
     )
     .option("--nonvoter", "follow the nodes of --cluster, which do not name this one, and serve reads; never vote")
     .option("--listen <address>", "where clients find the node; port 0 takes a free one", defaultListen)
+    .option("--advertise <address>", "what clients are told instead, where a proxy or a mapped port is in front of it")
     .option("--insecure", "allow addresses that are not on loopback, although nothing is encrypted")
     .option(
       "--segment-size <bytes>",
@@ -127,6 +129,7 @@ function configOf(options: ServeOptions): NodeConfig {
     ...(options.cluster === undefined ? {} : { cluster: options.cluster }),
     ...(options.nonvoter === undefined ? {} : { nonvoter: true }),
     listen: options.listen,
+    ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
     insecure: options.insecure === true,
     ...(options.segmentSize === undefined ? {} : { segmentBytes: options.segmentSize }),
     ...(options.quota === undefined ? {} : { quotaBytes: options.quota }),

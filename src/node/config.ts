@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { isLoopback, parseAddress } from "../base/address.ts";
+import { isLoopback, isWildcard, parseAddress } from "../base/address.ts";
 import { defined } from "../base/assert.ts";
 import { type ErrorCode, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -17,6 +17,8 @@ export interface NodeConfig {
   readonly nonvoter?: boolean;
   /** Where clients find it: HOST:PORT; port 0 takes a free one. False opens no port for them. */
   readonly listen?: string | false;
+  /** What others are told instead: HOST:PORT of a proxy or a mapped port in front of it. By default the address where it listens. */
+  readonly advertise?: string;
   /** Allows addresses that are not on loopback although nothing is encrypted. */
   readonly insecure?: boolean;
   /** Size of a segment file. */
@@ -79,6 +81,8 @@ export interface CheckedConfig {
   readonly nonvoter: boolean;
   /** undefined: no port for clients. */
   readonly listen: string | undefined;
+  /** undefined: where it listens. */
+  readonly advertise: string | undefined;
   readonly insecure: boolean;
   readonly segmentBytes: number;
   /** undefined: as much as there is. */
@@ -129,6 +133,7 @@ export function checkConfig(
   if (listen !== undefined) {
     checkAddress("the client address", listen, { zeroPort: true, insecure: config.insecure === true }, faults);
   }
+  if (config.advertise !== undefined) checkAdvertised(config, config.advertise, faults);
   if (config.layout !== undefined && config.layout !== "compact" && config.layout !== "spread") {
     faults.push(invalid(`the layout must be compact or spread, is ${String(config.layout)}`));
   } else if (config.layout === "spread" && config.threads === false) {
@@ -162,6 +167,7 @@ export function checkConfig(
     members,
     nonvoter: config.nonvoter === true,
     listen,
+    advertise: config.advertise,
     insecure,
     segmentBytes,
     quotaBytes: config.quotaBytes,
@@ -172,6 +178,17 @@ export function checkConfig(
     machines: (config.machines ?? []).map(resolveDir),
     procedures: config.procedures === undefined ? undefined : resolveDir(config.procedures),
   };
+}
+
+/** Nobody listens there on this node's behalf but who forwards to it: whether what they carry is safe is for them to say. */
+function checkAdvertised(config: NodeConfig, advertise: string, faults: Fault[]): void {
+  if (config.listen === false)
+    faults.push(invalid("an address for clients is advertised, and nobody listens for them"));
+  checkAddress("the advertised address", advertise, { zeroPort: false, insecure: true }, faults);
+  const address = parseAddress(advertise);
+  if (typeof address !== "string" && isWildcard(address.host)) {
+    faults.push(invalid(`the advertised address ${advertise} names no machine that a client could dial`));
+  }
 }
 
 function checkQuota(quotaBytes: number | undefined, segmentBytes: number, faults: Fault[]): void {

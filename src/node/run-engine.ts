@@ -261,6 +261,7 @@ function ownPeerAddress({ members, name }: CheckedConfig): string {
 
 /** Where other machines find the clients' port: an address that means "every interface" names none, so the peers' host stands in. */
 function advertised(bound: string, config: CheckedConfig): string {
+  if (config.advertise !== undefined) return config.advertise;
   const address = parseAddress(bound);
   const peer = parseAddress(ownPeerAddress(config));
   if (typeof address === "string" || typeof peer === "string" || !isWildcard(address.host)) return bound;

@@ -2,7 +2,19 @@
 // one after the other, are a history that each model takes; with one answer changed it takes it no more.
 import { expect, test } from "vitest";
 import { leaseCommandOf, leaseOutputOf, registerCommandOf, registerOutputOf } from "../../soak/object-calls.ts";
+import {
+  type AccountInput,
+  type AccountOutput,
+  accountModel,
+  accountNames,
+  firstBalance,
+} from "../../src/linearizability/account-model.ts";
 import { checkLinearizable } from "../../src/linearizability/checker.ts";
+import {
+  type DecisionInput,
+  type DecisionOutput,
+  makeDecisionModel,
+} from "../../src/linearizability/decision-model.ts";
 import type { Model, Operation } from "../../src/linearizability/history.ts";
 import {
   type CounterInput,
@@ -15,6 +27,7 @@ import {
   type RegisterOutput,
 } from "../../src/linearizability/object-models.ts";
 import { counters } from "../../src/machine/builtin/counters.ts";
+import { decisions } from "../../src/machine/builtin/decisions.ts";
 import { leases } from "../../src/machine/builtin/leases.ts";
 import { registers } from "../../src/machine/builtin/registers.ts";
 import { Random } from "../../src/simulator/random.ts";
@@ -135,5 +148,55 @@ test("leases are as their model, and so are the ends of the sessions that held t
     // The first grant: nobody may be told of a token that was given before.
     const change = (output: LeaseOutput) => (output.outcome === "taken" ? { ...output, session: 9 } : undefined);
     expect(judge(() => leaseModel, history, change)).toBe(true);
+  }
+});
+
+test("decisions are as their model, however their time-outs fall", () => {
+  const random = new Random(4);
+  const participants = ["one", "two", "three"];
+  const name = "d";
+  for (let round = 0; round < rounds; round += 1) {
+    const state = decisions.create();
+    const draw = (): DecisionInput => {
+      const drawn = random.unit();
+      if (drawn < 0.2) return { kind: "begin", name };
+      if (drawn < 0.4) return { kind: "get", name };
+      if (drawn < 0.5) return { kind: "settle", name };
+      return { kind: "vote", name, participant: random.pick(participants), yes: random.chance(0.9) };
+    };
+    const history = historyOf(random, draw, (input, position): DecisionOutput => {
+      const apply = (command: Parameters<typeof decisions.apply>[1]) =>
+        decisions.apply(state, command, at(position)) as DecisionOutput;
+      if (input.kind === "vote") return apply(input);
+      if (input.kind === "settle") return apply({ kind: "timeout", name });
+      if (input.kind === "begin") return apply({ kind: "begin", name, participants, timeoutMs: 0 });
+      return decisions.ask!(state, input) as DecisionOutput;
+    });
+    // What was decided is not decided otherwise.
+    const change = (output: DecisionOutput): DecisionOutput | undefined =>
+      output.outcome === "committed" ? { ...output, outcome: "aborted" } : undefined;
+    expect(judge(() => makeDecisionModel(participants), history, change)).toBe(true);
+  }
+});
+
+test("accounts are as a plain ledger of them, and money that is made is noticed", () => {
+  const random = new Random(5);
+  for (let round = 0; round < rounds; round += 1) {
+    const balances = new Map<string, number>(accountNames.map((account) => [account, firstBalance]));
+    const draw = (): AccountInput => {
+      const [from, to] = random.shuffle([...accountNames]);
+      if (random.chance(0.3)) return { kind: "audit", group: "g" };
+      return { kind: "transfer", group: "g", from: from!, to: to!, amount: random.between(1, 80) };
+    };
+    const history = historyOf(random, draw, (input): AccountOutput => {
+      if (input.kind === "audit") return { kind: "balances", balances: [...balances.values()] };
+      const left = balances.get(input.from)! - input.amount;
+      if (left < 0) return { kind: "refused" };
+      balances.set(input.from, left).set(input.to, balances.get(input.to)! + input.amount);
+      return { kind: "moved", left };
+    });
+    const change = (output: AccountOutput): AccountOutput | undefined =>
+      output.kind === "balances" ? { ...output, balances: output.balances.with(0, -1) } : undefined;
+    expect(judge(() => accountModel, history, change)).toBe(true);
   }
 });

@@ -79,6 +79,14 @@ test("an address that is not on loopback is INSECURE_ADDRESS unless it is allowe
   expect(faultOf({ dir: "d", name: "a", cluster }).code).toBe("INSECURE_ADDRESS");
 });
 
+test("what is advertised is an address that a client could dial, of a node that listens", () => {
+  expect(check({ dir: "d" }).advertise).toBeUndefined();
+  expect(check({ dir: "d", advertise: "log.example:7100" }).advertise).toBe("log.example:7100");
+  expect(faultOf({ dir: "d", advertise: "log.example:0" }).message).toMatch(/needs a port other than 0/);
+  expect(faultOf({ dir: "d", advertise: "0.0.0.0:7100" }).message).toMatch(/names no machine/);
+  expect(faultOf({ dir: "d", listen: false, advertise: "log.example:7100" }).message).toMatch(/nobody listens/);
+});
+
 test("all faults are told at once", () => {
   const error = faultOf({ dir: "", name: "a b", listen: "x" });
   expect(error.message).toMatch(/directory's name is empty; the name "a b".*; the client address "x"/);

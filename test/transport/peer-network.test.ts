@@ -1,12 +1,12 @@
 /**
  * Goal: nodes find each other, every message arrives in the order of its stream, and links tell the truth about who is there.
- * Method: real networks on loopback in one process; a proxy that can freeze or cut where the wire matters; raw streams that lie.
+ * Method: real networks on loopback in one process; a relay that can be cut where the wire matters; raw streams that lie.
  */
 
 import * as http2 from "node:http2";
-import * as net from "node:net";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
+import { Relay } from "../../soak/relay.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { NodeId, Slot } from "../../src/base/types.ts";
 import { laneOf, type Message } from "../../src/core/message.ts";
@@ -111,10 +111,11 @@ describe("links", () => {
 
   test("of a peer that went silent without a word go down by keepalive", async () => {
     const [a, b] = (await makeNodes(2)) as [TestNode, TestNode];
-    const proxy = await startProxy(Number(b.hello().peerAddress.split(":")[1]));
+    const relay = await Relay.listen(b.hello().peerAddress);
+    cleanups.push(() => relay.close());
     const members = [
       { name: "a", peerAddress: a.hello().peerAddress },
-      { name: "b", peerAddress: `127.0.0.1:${proxy.port}` },
+      { name: "b", peerAddress: relay.address },
     ];
     const behind = new TestNode(1, members);
     for (const node of [b, behind]) {
@@ -122,7 +123,8 @@ describe("links", () => {
       cleanups.push(() => node.stop());
     }
     await until("the link is up", () => behind.isUp(2, "dialed") && b.isUp(1, "incoming"));
-    proxy.freeze();
+    relay.cut("there");
+    relay.cut("back");
     const bound = limits.peerKeepaliveMs + limits.peerKeepaliveTimeoutMs + 2_000;
     await until("both ends noticed", () => !behind.isUp(2, "dialed") && !b.isUp(1, "incoming"), bound);
   });
@@ -384,37 +386,4 @@ function dialRaw(node: TestNode) {
   stream.on("error", () => {});
   cleanups.push(() => client.close());
   return stream;
-}
-
-/** A TCP proxy that can fall silent: connections stay, bytes stop. */
-async function startProxy(target: number): Promise<{ readonly port: number; freeze(): void }> {
-  const sockets = new Set<net.Socket>();
-  let frozen = false;
-  const server = net.createServer((near) => {
-    const far = net.connect(target, "127.0.0.1");
-    for (const [socket, other] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(socket);
-      socket.on("data", (bytes) => {
-        if (!frozen) other.write(bytes);
-      });
-      socket.on("error", () => {});
-      socket.on("close", () => {
-        if (!frozen) other.destroy();
-      });
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  cleanups.push(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return {
-    port: (server.address() as net.AddressInfo).port,
-    freeze: () => {
-      frozen = true;
-    },
-  };
 }
