@@ -299,6 +299,10 @@ export const limits = {
   portAppendCount: 4096,
   /** Another thread hears this late at most that the tail moved, where nobody on it listens. */
   portTailMs: 50,
+  /** A machine that nobody waits for hears of its commands this late at most: one wake-up for many of them. */
+  followLazyMs: 50,
+  /** ... and is one again when nobody has waited for so long. */
+  followPromptMs: 1_000,
   /** What the engine reads for other threads in one turn, at least one answer. */
   turnReadBytes: 4 * MiB,
   /** Linearizable reads that wait on one node, and how long each may. */

@@ -7,7 +7,7 @@ import type { Query } from "../core/guards.ts";
 import { decodeBatch } from "../format/batch-decode.ts";
 import { activationType, decodeActivation, type MachineActivation } from "../format/machine-records.ts";
 import { type AnyMachine, recordTypeOf, sessionEndType } from "../machine/machine.ts";
-import type { LogBackend, ReadPiece, StoredBatch } from "../transport/backend.ts";
+import type { Follow, FollowedLog, FollowPace, ReadPiece, ReadStep, StoredBatch } from "../transport/backend.ts";
 import type { CommandReply, MachineAnswer, MachineChanges, MachineStatus } from "../transport/object-backend.ts";
 import type { Activated } from "./activated.ts";
 import { AppliedWaits } from "./applied-waits.ts";
@@ -22,7 +22,7 @@ export interface MachineHostOptions {
   /** Its version and code, where the log has to say that nodes run them; undefined: it comes with the node. */
   readonly own: Activated | undefined;
   /** Bounds and all: it serves already. */
-  readonly backend: LogBackend;
+  readonly backend: FollowedLog;
   /** What becomes of its state on disk, and between nodes. */
   readonly keeper: MachineKeeper;
   readonly busy: BusyMark;
@@ -46,8 +46,14 @@ export class MachineHost {
   #next = 1;
   /** Where it began to apply. */
   #begin = 1;
-  /** Ends a wait for news. */
-  #wake: () => void = () => {};
+  /** What it waits for at the tail. */
+  #following: Follow | undefined;
+  /** The one that is about to be hurried. */
+  #waking: Follow | undefined;
+  /** A look at the log found nothing although somebody waits: this node does not show yet what is waited for. */
+  #isAhead = false;
+  /** performance.now() until which it hears of records at once: somebody waited for it not long ago. */
+  #promptUntil = 0;
   #stopped: PaxlogError | undefined;
   #isRestored = false;
   /** The first failure of each position was noted; applying again meets it again. */
@@ -126,6 +132,7 @@ export class MachineHost {
 
   /** What became of the commands at these positions, once they are applied. @throws the signal's reason, or CLOSED. */
   async replies(positions: readonly number[], signal?: AbortSignal): Promise<CommandReply[]> {
+    this.#bePrompt();
     try {
       await this.#reach(positions.at(-1)! + 1, signal);
     } catch (cause) {
@@ -162,9 +169,14 @@ export class MachineHost {
   async #reach(position: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#stopped !== undefined) throw this.#stoppedError();
     if (this.#next >= position && this.#isActive) return;
+    this.#bePrompt();
     const reached = this.#waits.until(position, signal);
     this.#wake();
     await reached;
+  }
+
+  #bePrompt(): void {
+    this.#promptUntil = performance.now() + limits.followPromptMs;
   }
 
   /** Until something was applied, or the time is over. */
@@ -183,6 +195,7 @@ export class MachineHost {
       timer.unref();
       signal?.addEventListener("abort", wake, { once: true });
       this.#watching.add(wake);
+      this.#wake();
     });
     signal?.throwIfAborted();
     if (this.#stopped !== undefined) throw this.#stoppedError();
@@ -218,8 +231,7 @@ export class MachineHost {
   }
 
   async #step(): Promise<void> {
-    const { backend, keeper } = this.#options;
-    if (this.#next >= backend.bounds().tail && this.#next >= this.#waits.furthest) return this.#news();
+    const { keeper } = this.#options;
     const piece = await this.#read();
     if (piece === undefined || this.#stopped !== undefined) return;
     for (const batch of piece.batches) {
@@ -227,28 +239,27 @@ export class MachineHost {
       if (this.#applyBatch(batch) === "back") return;
     }
     if (this.#stopped !== undefined) return;
-    const isMoved = piece.next > this.#next || piece.batches.length > 0;
+    this.#isAhead = piece.next <= this.#next && piece.batches.length === 0;
     // Started again, a node may not know yet that what its own snapshot holds was decided: then it shows less than that.
     this.#reached(Math.max(this.#next, piece.next));
     keeper.passed(this.#hosted, this.#next);
-    // Others of this thread have their turn. Who waits for what the log does not have yet waits for news of it.
-    if (isMoved) await new Promise(setImmediate);
-    // What is waited for may come without a record that concerns the machine, so no watch would tell.
-    else await this.#news(this.#waits.furthest > this.#next ? lookAgainMs : undefined);
   }
 
   /** undefined where what comes next was trimmed: the state behind it was fetched instead. */
   async #read(): Promise<ReadPiece | undefined> {
     const { backend } = this.#options;
+    const step: ReadStep = {
+      direction: "forward",
+      from: this.#next as Position,
+      end: Number.MAX_SAFE_INTEGER as Position,
+      query: this.#query,
+      bytesMax: limits.messageEntryBytes,
+      recordsMax: limits.machineTurnCommands,
+    };
+    const isAwaited = this.#waits.furthest > this.#next;
     try {
-      return await backend.read({
-        direction: "forward",
-        from: this.#next as Position,
-        end: Number.MAX_SAFE_INTEGER as Position,
-        query: this.#query,
-        bytesMax: limits.messageEntryBytes,
-        recordsMax: limits.machineTurnCommands,
-      });
+      if (isAwaited && !this.#isAhead) return await backend.read(step);
+      return await this.#follow(step, isAwaited);
     } catch (cause) {
       if (!(cause instanceof PaxlogError) || cause.code !== "POSITION_BELOW_HEAD") throw cause;
       await this.#restore();
@@ -357,21 +368,35 @@ export class MachineHost {
     for (const wake of [...this.#watching]) wake();
   }
 
-  /** Until there may be something behind what was looked at, or somebody waits for it. */
-  async #news(timeMs?: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      const watch = this.#options.backend.watch({ from: this.#next as Position, query: this.#query }, () => resolve());
-      this.#wake = () => {
-        if (watch.searched > this.#next) this.#reached(watch.searched);
-        watch.cancel();
-        resolve();
-      };
-      if (timeMs !== undefined) timer = setTimeout(() => this.#wake(), timeMs).unref();
-      if (this.#stopped !== undefined) this.#wake();
+  /** Waits at the tail for records. */
+  async #follow(step: ReadStep, isAwaited: boolean): Promise<ReadPiece> {
+    const following = this.#options.backend.follow(step, this.#pace);
+    this.#following = following;
+    // What is waited for may come without a record that concerns the machine, so nothing would tell.
+    const timer = isAwaited ? setTimeout(() => following.hurry(), lookAgainMs).unref() : undefined;
+    try {
+      return await following.piece;
+    } finally {
+      clearTimeout(timer);
+      this.#following = undefined;
+    }
+  }
+
+  /** Lazy where it is at the tail and nobody is held up by it. */
+  get #pace(): FollowPace {
+    const isAtTail = this.#next >= this.#options.backend.bounds().tail;
+    const isFree = this.#watching.size === 0 && performance.now() >= this.#promptUntil;
+    return isAtTail && isFree ? "lazy" : "prompt";
+  }
+
+  /** Somebody waits for more than is applied. What is in the port already comes before the engine is troubled. */
+  #wake(): void {
+    const following = this.#following;
+    if (following === undefined || following === this.#waking) return;
+    this.#waking = following;
+    setImmediate(() => {
+      if (this.#following === following) following.hurry();
     });
-    clearTimeout(timer);
-    this.#wake = () => {};
   }
 }
 

@@ -1,7 +1,7 @@
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import type { AnyMachine } from "../machine/machine.ts";
-import type { LogBackend } from "../transport/backend.ts";
+import type { FollowedLog } from "../transport/backend.ts";
 import type { ObjectBackend } from "../transport/object-backend.ts";
 import type { Activated } from "./activated.ts";
 import type { BusyMark } from "./busy-mark.ts";
@@ -15,7 +15,7 @@ import { Upkeep } from "./upkeep.ts";
 export interface MachinesOptions {
   /** The node's directory: their states lie in machines/ there. */
   readonly dir: string;
-  readonly backend: LogBackend;
+  readonly backend: FollowedLog;
   readonly hashing: Hashing;
   readonly machines: readonly AnyMachine[];
   /** By name, of those whose code came from the user. */

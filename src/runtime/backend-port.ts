@@ -10,6 +10,7 @@ import type {
   AppendResult,
   CheckedBatch,
   FenceResponse,
+  FollowPace,
   KeepSessionResponse,
   NodeStatus,
   OpenSessionResponse,
@@ -44,10 +45,12 @@ export interface PackedAppend extends Omit<CheckedBatch, "batch"> {
   readonly bytesEnd: number;
 }
 
-/** Each but "watch", "listen" and "cancel" has one answer under its id. */
+/** Each but "watch", "listen", "hurry" and "cancel" has one answer under its id. */
 export type PortRequest =
   | { readonly kind: "linearize"; readonly requestId: number }
   | { readonly kind: "read"; readonly requestId: number; readonly step: ReadStep }
+  /** Answered with a piece, once there is one or it is hurried. */
+  | { readonly kind: "follow"; readonly requestId: number; readonly step: ReadStep; readonly pace: FollowPace }
   | { readonly kind: "positionOfTime"; readonly requestId: number; readonly time: number }
   | { readonly kind: "status"; readonly requestId: number }
   | { readonly kind: "openSession"; readonly requestId: number; readonly terms: SessionTerms }
@@ -59,6 +62,8 @@ export type PortRequest =
   | { readonly kind: "retain"; readonly requestId: number; readonly request: RetainRequest }
   /** Whether anybody listens to the tail. */
   | { readonly kind: "listen"; readonly requestId: number; readonly on: boolean }
+  /** Of a follow: nothing where it was answered. */
+  | { readonly kind: "hurry"; readonly requestId: number }
   | { readonly kind: "cancel"; readonly requestId: number };
 
 /** What one turn has for the proxy. Its parts are worked off in the order in which they stand here. */

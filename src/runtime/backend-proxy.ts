@@ -9,8 +9,10 @@ import type {
   AppendResult,
   CheckedBatch,
   FenceResponse,
+  Follow,
+  FollowedLog,
+  FollowPace,
   KeepSessionResponse,
-  LogBackend,
   NodeStatus,
   OpenSessionResponse,
   ReadPiece,
@@ -68,7 +70,7 @@ interface Unanswered {
  * bounded by credit, which comes back as the engine takes them. While anything waits for an answer, and while anyone listens to
  * the tail, the port keeps the process alive; otherwise it does not.
  */
-export class BackendProxy implements LogBackend {
+export class BackendProxy implements FollowedLog {
   readonly #port: MessagePort;
   readonly #name: string;
   readonly #onServing: () => void;
@@ -218,6 +220,20 @@ export class BackendProxy implements LogBackend {
 
   read(step: ReadStep): Promise<ReadPiece> {
     return this.#question((requestId) => ({ kind: "read", requestId, step }), "piece", unpackPiece);
+  }
+
+  follow(step: ReadStep, pace: FollowPace): Follow {
+    let followId = 0;
+    const follow = (requestId: number): PortRequest => {
+      followId = requestId;
+      return { kind: "follow", requestId, step, pace };
+    };
+    return {
+      piece: this.#question(follow, "piece", unpackPiece),
+      hurry: () => {
+        if (this.#waiting.has(followId)) this.#send({ kind: "hurry", requestId: followId });
+      },
+    };
   }
 
   positionOfTime(time: number): Promise<Position> {

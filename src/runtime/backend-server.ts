@@ -2,7 +2,15 @@ import type { MessagePort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
 import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
-import type { AppendOrder, AppendResult, CheckedBatch, LogBackend, StoredBatch, Watch } from "../transport/backend.ts";
+import type {
+  AppendOrder,
+  AppendResult,
+  CheckedBatch,
+  LogBackend,
+  ReadStep,
+  StoredBatch,
+  Watch,
+} from "../transport/backend.ts";
 import {
   type FromBackend,
   gatherBytes,
@@ -29,7 +37,8 @@ interface HeldAppend {
   readonly batch: CheckedBatch;
 }
 
-type ReadRequest = Extract<PortRequest, { kind: "read" }>;
+type ReadRequest = Pick<Extract<PortRequest, { kind: "read" }>, "requestId" | "step">;
+type FollowRequest = Extract<PortRequest, { kind: "follow" }>;
 
 /**
  * Serves a backend to one proxy on another thread. What a turn of the backend brings goes over in one message.
@@ -61,6 +70,12 @@ export class BackendServer {
   #readScheduled = false;
   readonly #cancels = new Map<number, AbortController>();
   readonly #watches = new Map<number, Watch>();
+  /** Those that found nothing yet, or have time. */
+  readonly #follows = new Map<number, { readonly watch: Watch; readonly step: ReadStep }>();
+  /** Runs while a lazy one has something to read. */
+  #lazyReads: NodeJS.Timeout | undefined;
+  /** Lazy follows with something to read. */
+  #lazy: number[] = [];
   readonly #stopListening: () => void;
 
   constructor(options: BackendServerOptions) {
@@ -87,12 +102,15 @@ export class BackendServer {
 
   #onClose(): void {
     clearTimeout(this.#lateFlush);
+    clearTimeout(this.#lazyReads);
     this.#stopListening();
     this.#held = [];
     this.#reads = [];
     for (const cancel of this.#cancels.values()) cancel.abort();
     for (const watch of this.#watches.values()) watch.cancel();
     this.#watches.clear();
+    for (const { watch } of this.#follows.values()) watch.cancel();
+    this.#follows.clear();
   }
 
   #onMessage({ buffer, appends, requests }: ToBackend): void {
@@ -200,6 +218,10 @@ export class BackendServer {
       case "read":
         this.#reads.push(request);
         return this.#scheduleReads();
+      case "follow":
+        return this.#follow(request);
+      case "hurry":
+        return this.#readFollowed(requestId);
       case "positionOfTime":
         return this.#answerWith(
           requestId,
@@ -234,6 +256,35 @@ export class BackendServer {
     if (watched.from < this.#backend.bounds().tail) return;
     this.#answers.push({ kind: "watching", requestId });
     this.#scheduleFlush();
+  }
+
+  /** It is read when there is something to find: at once where it is behind the tail, else once a watch says so. */
+  #follow({ requestId, step, pace }: FollowRequest): void {
+    const watch = this.#backend.watch(step, () => {
+      if (pace === "prompt") return this.#readFollowed(requestId);
+      this.#lazy.push(requestId);
+      this.#lazyReads ??= setTimeout(() => this.#readLazy(), limits.followLazyMs).unref();
+    });
+    this.#follows.set(requestId, { watch, step });
+  }
+
+  #readLazy(): void {
+    this.#lazyReads = undefined;
+    const lazy = this.#lazy;
+    this.#lazy = [];
+    for (const requestId of lazy) this.#readFollowed(requestId);
+  }
+
+  #readFollowed(requestId: number): void {
+    const follow = this.#follows.get(requestId);
+    if (follow === undefined) return;
+    this.#follows.delete(requestId);
+    follow.watch.cancel();
+    this.#reads.push({ requestId, step: follow.step });
+    if (this.#readScheduled) return;
+    // Right behind the turn that showed the records: whoever is prompt has somebody waiting.
+    this.#readScheduled = true;
+    queueMicrotask(() => void this.#readSome());
   }
 
   #answerWith(requestId: number, answer: Promise<PortAnswer>): void {

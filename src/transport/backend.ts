@@ -65,6 +65,22 @@ export interface LogBackend {
   status(): NodeStatus | Promise<NodeStatus>;
 }
 
+/** A log for whoever stays at its tail: a machine of a node. */
+export interface FollowedLog extends LogBackend {
+  /** A step of a read forward that waits where there is nothing for it yet. */
+  follow(step: ReadStep, pace: FollowPace): Follow;
+}
+
+/** "prompt": as soon as there is a record. "lazy": up to limits.followLazyMs later, with what came meanwhile: fewer, larger pieces. */
+export type FollowPace = "prompt" | "lazy";
+
+export interface Follow {
+  /** Has records, unless it was hurried, or a bounded search found none. Rejects as `read` does. */
+  readonly piece: Promise<ReadPiece>;
+  /** Ends the wait: the piece is what a read finds now. */
+  hurry(): void;
+}
+
 /** Where a read stands and what it wants next. */
 export interface ReadStep {
   readonly direction: Direction;

@@ -1,5 +1,5 @@
 // Goal: a machine on a node answers with what its commands did, in the order of the log, also after a throw and a restart.
-// Method: the real parts of a node that is alone, in one thread, with small machines beside it.
+// Method: the real parts of a node that is alone, in one thread, with small machines behind a port beside it.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -12,6 +12,7 @@ import type { Activated } from "../../src/objects/activated.ts";
 import { BusyMark } from "../../src/objects/busy-mark.ts";
 import { type RunningMachines, runMachines } from "../../src/objects/run-machines.ts";
 import { append, appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "../runtime/lone-node.ts";
+import { overPort } from "../runtime/over-port.ts";
 
 interface Sum {
   total: number;
@@ -42,6 +43,7 @@ const other = defineMachine({ ...sum, name: "other" });
 
 let temp: ReturnType<typeof makeTempDir>;
 let node: LoneNode;
+let over: Awaited<ReturnType<typeof overPort>>;
 let running: RunningMachines;
 let notes: string[];
 
@@ -59,9 +61,10 @@ async function start(machines: readonly AnyMachine[] = [sum, other], ...own: [st
   node = await startLoneNode(join(temp.dir, "node"));
   await appendWhenLed(node.engine, ["first"]);
   const note = (text: string) => void notes.push(text);
+  over = await overPort(node.engine);
   const options = {
     dir: temp.dir,
-    backend: node.engine,
+    backend: over.backend,
     hashing,
     own: new Map<string, Activated>(own),
     holdName: "machines",
@@ -72,6 +75,7 @@ async function start(machines: readonly AnyMachine[] = [sum, other], ...own: [st
 
 async function stop(): Promise<void> {
   await running.close();
+  over.close();
   await node.close();
 }
 

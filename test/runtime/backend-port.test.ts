@@ -9,36 +9,10 @@ import { BackendProxy } from "../../src/runtime/backend-proxy.ts";
 import { BackendServer } from "../../src/runtime/backend-server.ts";
 import type { CreditBounds } from "../../src/runtime/credit.ts";
 import { AppendCaller } from "../../src/transport/append-caller.ts";
-import type { LogBackend } from "../../src/transport/backend.ts";
 import { MemoryBackend } from "../transport/memory-backend.ts";
 import { append, appendGuarded, describeBackend } from "./backend-contract.ts";
-import { batchesFrom } from "./steps.ts";
-
-async function overPort(backend: LogBackend, credit?: CreditBounds) {
-  const { port1, port2 } = new MessageChannel();
-  const messages = { toBackend: 0, fromBackend: 0 };
-  port1.on("message", () => (messages.toBackend += 1));
-  port2.on("message", () => (messages.fromBackend += 1));
-  const server = new BackendServer({ port: port1, backend });
-  const proxy = await new Promise<BackendProxy>((resolve) => {
-    const made: BackendProxy = new BackendProxy({
-      port: port2,
-      name: "node",
-      onServing: () => resolve(made),
-      ...(credit === undefined ? {} : { credit }),
-    });
-    made.onTail(() => {});
-  });
-  return {
-    backend: proxy,
-    messages,
-    closeOther: () => server.close(),
-    close: () => {
-      proxy.end(new PaxlogError("CLOSED", "closed by the test"));
-      server.close();
-    },
-  };
-}
+import { overPort } from "./over-port.ts";
+import { batchesFrom, step } from "./steps.ts";
 
 describeBackend("the engine", async (node) => ({ backend: node.engine, close: () => {} }));
 describeBackend("a proxy of the engine", (node) => overPort(node.engine));
@@ -139,6 +113,31 @@ test("a failure of one append is no concern of those behind it", async () => {
   memory.failures.set(1, new PaxlogError("CHECKSUM_MISMATCH", "bad"));
   const answers = await Promise.all([append(proxy, "1"), append(proxy, "2"), append(proxy, "3")]);
   expect(answers.map(({ kind }) => kind)).toEqual(["failed", "acknowledged", "acknowledged"]);
+});
+
+test("a follow waits at the tail; a prompt one comes with the first record, a lazy one with what came meanwhile", async () => {
+  const { proxy } = await overMemory();
+  const prompt = proxy.follow(step(1), "prompt");
+  await append(proxy, "1");
+  expect((await prompt.piece).batches.map((batch) => batch.firstPosition)).toEqual([1]);
+  const lazy = proxy.follow(step(2), "lazy");
+  await append(proxy, "2");
+  await append(proxy, "3");
+  expect((await lazy.piece).batches.map((batch) => batch.firstPosition)).toEqual([2, 3]);
+  // What is there already is not waited for.
+  expect((await proxy.follow(step(1), "prompt").piece).next).toBe(4);
+});
+
+test("a follow that is hurried has what there is, and one whose node ends is rejected", async () => {
+  const { proxy } = await overMemory();
+  const nothing = proxy.follow(step(1), "prompt");
+  nothing.hurry();
+  expect(await nothing.piece).toMatchObject({ batches: [], next: 1 });
+  nothing.hurry();
+  const late = proxy.follow(step(1), "prompt");
+  const refused = expect(late.piece).rejects.toMatchObject({ code: "CLOSED" });
+  close();
+  await refused;
 });
 
 test("moves of the tail wake the other thread one by one only while somebody there listens", async () => {
