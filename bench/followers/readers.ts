@@ -66,9 +66,11 @@ class Reader {
 const readers: Reader[] = [];
 const bytes = (buffer: Buffer): Buffer => buffer;
 
-function clientOf(address: string): Client {
+/** Windows as paxlog's library has them; small ones for those that stall, or they would stall much later. */
+function clientOf(address: string, stalled: boolean): Client {
   return new Client(address, credentials.createInsecure(), {
     "grpc.max_receive_message_length": limits.messageBytesMax,
+    ...(!stalled && { "grpc-node.flow_control_window": limits.http2WindowBytes }),
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_http_proxy": 0,
     "grpc.service_config_disable_resolution": 1,
@@ -110,7 +112,7 @@ function attach(client: Client, reader: Reader, tag: string | undefined, stalled
 async function attachAll(address: string, groups: readonly ReaderGroup[]): Promise<void> {
   for (const { count, wants, stalled, perConnection } of groups) {
     for (let first = 0; first < count; first += perConnection) {
-      const client = clientOf(address);
+      const client = clientOf(address, stalled);
       const waiting: Promise<void>[] = [];
       for (let index = first; index < Math.min(count, first + perConnection); index += 1) {
         const reader = new Reader(wants, index);

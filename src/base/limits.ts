@@ -279,6 +279,10 @@ export const limits = {
   /** ... when many readers stall, and all of them together. */
   readerBufferBytesMin: 64 * KiB,
   readersBufferBytes: 128 * MiB,
+  /** What a message that waits takes in memory beside its bytes, about: a thousand small ones are not free. */
+  readMessageOverheadBytes: 1 * KiB,
+  /** Time that all reads of a thread together take of one turn of its event loop: heartbeats and appends wait no longer for them. */
+  readTurnMs: 2,
   /** A reader that follows hears the tail about this often; less often where a node would send more heartbeats than so many a second. */
   readHeartbeatMs: 1_000,
   readHeartbeatMsMax: 3_000,

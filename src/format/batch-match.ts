@@ -75,25 +75,60 @@ function matches(item: NumberedItem, columns: BatchColumns, ordinal: number, tag
 export class QueryHashes {
   /** Of each item: the hashes of which one, and those of which all must be there. */
   readonly items: readonly { readonly types: readonly TagHash[]; readonly tags: readonly TagHash[] }[];
+  /** Low halves of hashes of which every match bears one; none where a record without any may match. */
+  readonly keys: readonly number[];
+  /** The hash that is the whole question, where the query asks for one tag or one type and nothing else. */
+  readonly only: Readonly<TagHash> | undefined;
 
   constructor(query: Query) {
     this.items = query.items.map(({ types, tags }) => ({
       types: types.map((type) => hashOfText(type, "type")),
       tags: tags.map((tag) => hashOfText(tag, "tag")),
     }));
+    this.keys = keysOf(this.items);
+    const [first, ...others] = this.items;
+    const hashes = first === undefined || others.length > 0 ? [] : [...first.types, ...first.tags];
+    this.only = hashes.length === 1 ? hashes[0] : undefined;
+  }
+
+  /** The same for the same query: one that follows asks with each step. The query must not change. */
+  static of(query: Query): QueryHashes {
+    let hashes = known.get(query);
+    if (hashes === undefined) {
+      hashes = new QueryHashes(query);
+      known.set(query, hashes);
+    }
+    return hashes;
   }
 
   mayMatch(guards: Uint8Array): boolean {
     const view = new DataView(guards.buffer, guards.byteOffset, guards.byteLength);
-    const bears = (wanted: Readonly<TagHash>): boolean => {
-      for (let at = 0; at < guards.length; at += 8) {
-        if (view.getUint32(at, true) === wanted.low && view.getUint32(at + 4, true) === wanted.high) return true;
-      }
-      return false;
-    };
-    if (bears(anyHash)) return true;
-    return this.items.some(({ types, tags }) => tags.every(bears) && (types.length === 0 || types.some(bears)));
+    if (this.only !== undefined) return bears(view, this.only) || bears(view, anyHash);
+    if (bears(view, anyHash)) return true;
+    const isBorne = (wanted: Readonly<TagHash>): boolean => bears(view, wanted);
+    return this.items.some(({ types, tags }) => tags.every(isBorne) && (types.length === 0 || types.some(isBorne)));
   }
+}
+
+const known = new WeakMap<Query, QueryHashes>();
+
+/** Of each item one tag, or all of its types. */
+function keysOf(items: QueryHashes["items"]): number[] {
+  const keys = new Set<number>();
+  for (const { types, tags } of items) {
+    const key = tags[0] === undefined ? types : [tags[0]];
+    if (key.length === 0) return [];
+    for (const { low } of key) keys.add(low);
+  }
+  return [...keys];
+}
+
+function bears(guards: DataView, { low, high }: Readonly<TagHash>): boolean {
+  const { byteLength } = guards;
+  for (let at = 0; at < byteLength; at += 8) {
+    if (guards.getUint32(at, true) === low && guards.getUint32(at + 4, true) === high) return true;
+  }
+  return false;
 }
 
 const encoder = new TextEncoder();

@@ -34,8 +34,11 @@ export class HistoryReads {
   /** `step.from` is visible: from the head on and below the tail. */
   read(step: ReadStep, visible: Visible): ReadPiece {
     const collected = new Collected(step, this.#selectable);
+    if (step.direction === "backward") {
+      // Not a slot before it, as would do forward: what is behind that slot would be left out.
+      return this.#backward(step, visible, this.#history.slotOfRecord(step.from, visible.end), collected);
+    }
     const slot = this.#history.slotOf(step.from, visible.end);
-    if (step.direction === "backward") return this.#backward(step, visible, slot, collected);
     return step.query === undefined
       ? this.#forward(step.from, visible, slot, collected)
       : this.#forwardMatching(step.query, visible, slot, collected);
@@ -59,7 +62,7 @@ export class HistoryReads {
 
   #forwardMatching(query: Query, visible: Visible, from: Slot, collected: Collected): ReadPiece {
     const range = { from, end: visible.end, direction: "forward" } as const;
-    const { slots, searchedTo } = this.#history.candidates(new QueryHashes(query), range);
+    const { slots, searchedTo } = this.#history.candidates(QueryHashes.of(query), range);
     const refused = this.#lookInto(slots, collected);
     if (collected.hasRecordsMax) return this.#goingOn(collected, collected.reached!, searchedTo, from);
     // Nothing between the last entry that was added and the refused one matches.
@@ -119,7 +122,7 @@ export class HistoryReads {
 
   /** As `collectBefore`, of what matches. */
   #collectMatching(query: Query, slots: { readonly from: Slot; readonly end: Slot }, collected: Collected): Position {
-    const found = this.#history.candidates(new QueryHashes(query), { ...slots, direction: "backward" });
+    const found = this.#history.candidates(QueryHashes.of(query), { ...slots, direction: "backward" });
     const refused = this.#lookInto(found.slots, collected);
     return refused === undefined ? this.#history.positionAt(found.searchedTo) : nextPositionOf(refused);
   }

@@ -38,7 +38,7 @@ export class TailWatchers {
   }
 
   watch({ from, query }: Watched, onNews: (from: Position) => void): Watch {
-    const watcher = new Watcher(this, from, query === undefined ? undefined : new QueryHashes(query), onNews);
+    const watcher = new Watcher(this, from, query === undefined ? undefined : QueryHashes.of(query), onNews);
     // What is between here and the tail has not been looked at: that is news.
     if (from < this.#tail) queueMicrotask(() => watcher.fire(from));
     else this.#add(watcher);
@@ -100,7 +100,8 @@ export class TailWatchers {
       if (watchers === undefined) continue;
       for (const watcher of [...watchers]) {
         // One that came while this entry was looked at wants what is behind it.
-        if (watcher.from < nextPositionOf(entry) && watcher.mayMatch(guards)) watcher.fire(entry.firstPosition);
+        if (watcher.from >= nextPositionOf(entry)) continue;
+        if (watcher.mayMatch(guards, view.getUint32(at + 4, true))) watcher.fire(entry.firstPosition);
       }
     }
   }
@@ -127,7 +128,7 @@ class Watcher implements Watch {
     this.from = from;
     this.#query = query;
     this.#onNews = onNews;
-    this.hashes = query === undefined ? [] : keysOf(query);
+    this.hashes = query?.keys ?? [];
   }
 
   get searched(): Position {
@@ -138,7 +139,9 @@ class Watcher implements Watch {
     this.#stands = true;
   }
 
-  mayMatch(guards: Uint8Array): boolean {
+  /** `high` is the other half of the hash under which it was found. */
+  mayMatch(guards: Uint8Array, high: number): boolean {
+    if (this.#query?.only !== undefined) return this.#query.only.high === high;
     return this.#query?.mayMatch(guards) ?? true;
   }
 
@@ -155,17 +158,6 @@ class Watcher implements Watch {
     this.#onNews = undefined;
     this.#owner.remove(this);
   }
-}
-
-/** Of each item one tag, or all of its types: a record that matches bears one of these. */
-function keysOf({ items }: QueryHashes): number[] {
-  const keys = new Set<number>();
-  for (const { types, tags } of items) {
-    const key = tags[0] === undefined ? types : [tags[0]];
-    if (key.length === 0) return [];
-    for (const { low } of key) keys.add(low);
-  }
-  return [...keys];
 }
 
 const maxPosition = (a: Position, b: Position): Position => (a > b ? a : b);

@@ -31,7 +31,7 @@ export class ReadStream {
   #wroteMs = 0;
   /** While it waits for news. */
   #watch: Watch | undefined;
-  /** Written and not yet taken by the socket. */
+  /** Written and not yet taken by the socket, with what each message takes in memory beside its bytes. */
   #waitingBytes = 0;
   #wake: (() => void) | undefined;
 
@@ -81,14 +81,13 @@ export class ReadStream {
         this.#tellCaughtUp();
         await this.#news(read);
       } else {
-        // Searches of old parts of the log take turns: each step of one costs the others time.
-        if (read.query !== undefined && !this.#caughtUp) await this.#readers.turn();
+        const { turns } = this.#readers;
+        if (!turns.hasTime()) await turns.turn(this.#caughtUp ? "live" : "history");
         const found = backend.read(this.#step(read, bufferBytes));
         // Not awaited where it is here already: a turn of the microtask queue for each message adds up.
         const piece = found instanceof Promise ? await found : found;
         signal.throwIfAborted();
         this.#take(read, piece);
-        if (piece.batches.length === 0) await this.#readers.turn();
       }
       if (read.timeAhead !== undefined) await this.#lookForTime(read.timeAhead);
     }
@@ -186,9 +185,10 @@ export class ReadStream {
     this.#sentAny = true;
     this.#wroteMs = performance.now();
     const bytes = readResponseCodec.encode(response);
-    this.#waitingBytes += bytes.length;
-    this.#readers.wait(bytes.length);
-    this.#call.write(bytes, () => this.#taken(Math.min(bytes.length, this.#waitingBytes)));
+    const cost = bytes.length + limits.readMessageOverheadBytes;
+    this.#waitingBytes += cost;
+    this.#readers.wait(cost);
+    this.#call.write(bytes, () => this.#taken(Math.min(cost, this.#waitingBytes)));
   }
 
   #taken(bytes: number): void {

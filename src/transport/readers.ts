@@ -1,14 +1,14 @@
 import { limits } from "../base/limits.ts";
+import { ReadTurns } from "./read-turns.ts";
 
 /**
- * What the reads of one node share: the memory for what their callers have not taken yet, and the clock of their heartbeats. Ten
- * thousand idle readers have one timer between them.
+ * What the reads of one node share: the memory for what their callers have not taken yet, the time of their thread, and the clock of
+ * their heartbeats. Ten thousand idle readers have one timer between them.
  */
 export class Readers {
+  readonly turns = new ReadTurns();
   /** Handed to streams and not yet taken by their sockets. */
   #waitingBytes = 0;
-  /** Those who wait for their turn, at most one for each read. */
-  readonly #turns: (() => void)[] = [];
   readonly #beats: readonly Set<() => void>[] = Array.from({ length: beatsPerPeriod }, () => new Set());
   #beatCount = 0;
   /** The bucket whose turn comes next. */
@@ -28,19 +28,6 @@ export class Readers {
   /** Adds to what waits; less than nothing once it was taken. */
   wait(bytes: number): void {
     this.#waitingBytes += bytes;
-  }
-
-  /** Resolves when it is the caller's turn: one in each turn of the event loop, so that everything else has its time between them. */
-  turn(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#turns.push(resolve);
-      if (this.#turns.length === 1) setImmediate(() => this.#nextTurn());
-    });
-  }
-
-  #nextTurn(): void {
-    this.#turns.shift()?.();
-    if (this.#turns.length > 0) setImmediate(() => this.#nextTurn());
   }
 
   /** Calls back about every limits.readHeartbeatMs, less often where there are very many, until the returned function is called. */

@@ -1,5 +1,5 @@
 // Goal: reads that share a node share its memory and its time: those that stall leave room for the rest, heartbeats are no burst,
-// searches take turns, and a reader hears when it falls behind. Method: the parts by themselves, and the service over a log in memory.
+// those who wait for their turn all have it, and a reader hears when it falls behind. Method: the parts by themselves, and the service over a log in memory.
 import { Client, credentials } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
@@ -26,17 +26,35 @@ describe("what reads share", () => {
     expect(readers.bufferBytes).toBe(limits.readerBufferBytes);
   });
 
-  test("time: one step of a search in each turn of the event loop", async () => {
-    const readers = new Readers();
-    let turns = 0;
+  test("time: steps that take long leave every turn of the event loop to the rest, and those at the tail go first", async () => {
+    const { turns } = new Readers();
+    const order: string[] = [];
     let loops = 0;
     const count = (): void => {
       loops += 1;
-      if (turns < 20) setImmediate(count);
+      if (order.length < 40) setImmediate(count);
     };
     setImmediate(count);
-    await Promise.all(Array.from({ length: 20 }, () => readers.turn().then(() => (turns += 1))));
-    expect(loops).toBeGreaterThanOrEqual(19);
+    const step = async (kind: "live" | "history"): Promise<void> => {
+      if (!turns.hasTime()) await turns.turn(kind);
+      order.push(kind);
+      const endMs = performance.now() + limits.readTurnMs / 2;
+      while (performance.now() < endMs);
+    };
+    const history = Array.from({ length: 20 }, () => step("history"));
+    const live = Array.from({ length: 20 }, () => step("live"));
+    await Promise.all([...history, ...live]);
+    // Two or three of such steps in a turn; each turn has one of the history, however many wait at the tail.
+    expect(loops).toBeGreaterThanOrEqual(10);
+    expect(order.slice(0, 30).filter((kind) => kind === "live").length).toBeGreaterThan(10);
+    expect(order.slice(0, 30).filter((kind) => kind === "history").length).toBeGreaterThan(5);
+    expect(order.length).toBe(40);
+  });
+
+  test("time: where there is enough of it nobody waits", () => {
+    const { turns } = new Readers();
+    expect(turns.hasTime()).toBe(true);
+    expect(turns.hasTime()).toBe(true);
   });
 
   test("a clock: each hears its heartbeats until it says that it is done", { timeout: 20_000 }, async () => {
