@@ -122,7 +122,7 @@ export class SelectableBatch {
     this.#putBodies(batchFields.metadata, this.#metadata, this.#metadataLengths, ordinals);
     this.#putIds(ordinals);
     this.#putBodies(batchFields.values, this.#values, this.#valueLengths, ordinals);
-    return Uint8Array.from(scratch.message.bytes);
+    return new Uint8Array(scratch.message.bytes);
   }
 
   #putLengths(field: number, lengths: Uint32Array, ordinals: readonly number[]): void {

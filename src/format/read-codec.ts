@@ -4,7 +4,7 @@ import type { Query } from "../core/guards.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
 import { queryBody, queryOf } from "./guards-codec.ts";
-import { bytesFieldHead } from "./wire-bytes.ts";
+import { FieldWriter } from "./wire-bytes.ts";
 import type { Codec } from "./wire-value.ts";
 import { type Absent, asBuffer, decoding, malformed, safeNumber, type WireNumber } from "./wire-value.ts";
 
@@ -101,10 +101,12 @@ export const readRequestCodec: Codec<ReadRequest> = {
 };
 
 export const readResponseCodec: Codec<ReadResponse> = {
-  encode: ({ batches, ...told }) => {
-    const rest = wire.ReadResponse.encode(readResponseBody(told)).finish();
-    if (batches.length === 0) return asBuffer(rest);
-    return framedMessage([...batches.flatMap(readBatchPieces), rest]);
+  encode: (value) => {
+    scratch.clear();
+    const pieces: Uint8Array[] = [];
+    for (const batch of value.batches) putReadBatch(batch, pieces);
+    putResponse(value, pieces);
+    return framedMessage(pieces);
   },
   decode: (bytes) =>
     decoding(() => {
@@ -152,8 +154,6 @@ export function kindOfFreshness(freshness: Freshness): FreshnessKind {
 }
 
 /** Numbers of the fields whose bytes are not copied by the generated code (proto/paxlog/v1/log.proto). */
-const batchField = 4;
-const batchesField = 1;
 
 function readRequestBody(value: ReadRequest): paxlog.v1.ReadRequest.$Properties {
   const { logId, limit, follow, fromTime = null, beforeTail = null, query } = value;
@@ -174,28 +174,52 @@ function readRequestBody(value: ReadRequest): paxlog.v1.ReadRequest.$Properties 
   };
 }
 
-/** What is zero takes no bytes: most answers say little beside their batches. */
-function readResponseBody(value: Omit<ReadResponse, "batches">): paxlog.v1.ReadResponse.$Properties {
-  const { tail, caughtUp, next, fellBehind, freshness, head, begin } = value;
-  return {
-    tail,
-    caughtUp,
-    ...(next && { next }),
-    ...(fellBehind && { fellBehind }),
-    ...(freshness && { freshness: freshnessNumbers[freshness] }),
-    ...(head && { head }),
-    ...(begin && { begin }),
-  };
+/** One read has a message for each append that concerns it, and there are thousands of reads. */
+const scratch = new FieldWriter();
+
+const responseFields = {
+  batches: 1,
+  tail: 2,
+  caughtUp: 3,
+  next: 4,
+  fellBehind: 5,
+  freshness: 6,
+  head: 7,
+  begin: 8,
+} as const;
+
+function putResponse(value: Omit<ReadResponse, "batches">, pieces: Uint8Array[]): void {
+  const { tail, caughtUp, next = 0, fellBehind = false, freshness, head = 0, begin = 0 } = value;
+  const at = scratch.length;
+  scratch.varint(responseFields.tail, tail);
+  scratch.varint(responseFields.caughtUp, Number(caughtUp));
+  scratch.varint(responseFields.next, next);
+  scratch.varint(responseFields.fellBehind, Number(fellBehind));
+  scratch.varint(responseFields.freshness, freshnessNumber(freshness));
+  scratch.varint(responseFields.head, head);
+  scratch.varint(responseFields.begin, begin);
+  pieces.push(scratch.piece(at));
 }
 
-function readBatchPieces({ batch, ...fields }: ReadBatch): Uint8Array[] {
-  const { firstPosition, recordCount, time, session, crc32c, ordinals, selected } = fields;
-  const own = { firstPosition, recordCount, time, crc32c, ...(session > 0 && { session }) };
-  const chosen = ordinals === undefined ? own : { ...own, ordinals: ordinals as number[], selected: selected ?? false };
-  const rest = wire.ReadBatch.encode(chosen).finish();
-  const batchHead = bytesFieldHead(batchField, batch.length);
-  const head = bytesFieldHead(batchesField, rest.length + batchHead.length + batch.length);
-  return [head, rest, batchHead, batch];
+const batchFields = {
+  ...{ firstPosition: 1, recordCount: 2, time: 3, batch: 4, crc32c: 5, ordinals: 6, selected: 7, session: 8 },
+} as const;
+
+/** The bytes of the batch come last, so that they need not be moved. */
+function putReadBatch({ batch, ...value }: ReadBatch, pieces: Uint8Array[]): void {
+  const at = scratch.length;
+  scratch.varint(batchFields.firstPosition, value.firstPosition);
+  scratch.varint(batchFields.recordCount, value.recordCount);
+  scratch.varint(batchFields.time, value.time);
+  scratch.fixed32(batchFields.crc32c, value.crc32c);
+  if (value.ordinals !== undefined) scratch.packed(batchFields.ordinals, value.ordinals);
+  scratch.varint(batchFields.selected, Number(value.selected ?? false));
+  scratch.varint(batchFields.session, value.session);
+  scratch.bytesHead(batchFields.batch, batch.length);
+  const fields = scratch.piece(at);
+  const headAt = scratch.length;
+  scratch.bytesHead(responseFields.batches, fields.length + batch.length);
+  pieces.push(scratch.piece(headAt), fields, batch);
 }
 
 function readBatchOf(body: paxlog.v1.ReadBatch.$Properties): ReadBatch {

@@ -83,7 +83,9 @@ export class ReadStream {
       } else {
         const { turns } = this.#readers;
         if (!turns.hasTime()) await turns.turn(this.#caughtUp ? "live" : "history");
-        const found = backend.read(this.#step(read, bufferBytes));
+        const step = this.#step(read, bufferBytes);
+        if (this.#sendLive(read, step.bytesMax)) continue;
+        const found = backend.read(step);
         // Not awaited where it is here already: a turn of the microtask queue for each message adds up.
         const piece = found instanceof Promise ? await found : found;
         signal.throwIfAborted();
@@ -113,7 +115,26 @@ export class ReadStream {
     };
   }
 
+  /** Sends what another read of the same kind was sent from the same place, if that is what this one would be sent. */
+  #sendLive(read: BegunRead, bytesMax: number): boolean {
+    const { live } = this.#readers;
+    if (live === undefined || live.from !== this.#next || live.bytes.length > bytesMax || !this.#isLive(read))
+      return false;
+    const { head, tail } = this.#context.backend.bounds();
+    if (live.head !== head || live.tail !== tail) return false;
+    this.#next = live.next;
+    this.#writeBytes(live.bytes);
+    return true;
+  }
+
+  /** Follows everything without an end, and is at the tail. */
+  #isLive({ direction, query, timeAhead }: BegunRead): boolean {
+    if (!this.#caughtUp || direction === "backward" || query !== undefined || timeAhead !== undefined) return false;
+    return this.#sentAny && Math.min(this.#end, this.#recordsLeft, this.#bytesLeft) === Number.POSITIVE_INFINITY;
+  }
+
   #take(read: BegunRead, piece: ReadPiece): void {
+    const from = this.#next;
     const batches = this.#withinBytes(read, piece.batches);
     const cut = piece.batches.length - batches.length;
     for (const batch of batches) this.#recordsLeft -= this.#wantedOf(read, batch);
@@ -124,7 +145,10 @@ export class ReadStream {
     const reached = read.direction === "forward" && this.#reaches(read.follow ? tail : read.tail) && !this.#caughtUp;
     if (batches.length === 0 && !reached && this.#sentAny) return;
     if (reached) this.#caughtUp = true;
-    this.#write({ batches, tail, caughtUp: reached, fellBehind });
+    const isLive = this.#isLive(read) && !reached;
+    const bytes = this.#write({ batches, tail, caughtUp: reached, fellBehind });
+    if (!isLive) return;
+    this.#readers.live = { from, next: this.#next, head: this.#context.backend.bounds().head, tail, bytes };
   }
 
   #reaches(tail: Position): boolean {
@@ -177,14 +201,19 @@ export class ReadStream {
     this.#write({ batches: [], tail: this.#context.backend.bounds().tail, caughtUp: this.#caughtUp });
   }
 
-  #write(told: Omit<ReadResponse, "head" | "next" | "begin" | "freshness">): void {
+  #write(told: Omit<ReadResponse, "head" | "next" | "begin" | "freshness">): Buffer {
     const { head } = this.#context.backend.bounds();
     const next = Math.max(0, this.#next);
     let response: ReadResponse = { ...told, head, next };
     if (!this.#sentAny) response = { ...response, begin: this.#read?.begin, freshness: this.#read?.freshness };
     this.#sentAny = true;
-    this.#wroteMs = performance.now();
     const bytes = readResponseCodec.encode(response);
+    this.#writeBytes(bytes);
+    return bytes;
+  }
+
+  #writeBytes(bytes: Buffer): void {
+    this.#wroteMs = performance.now();
     const cost = bytes.length + limits.readMessageOverheadBytes;
     this.#waitingBytes += cost;
     this.#readers.wait(cost);

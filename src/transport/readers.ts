@@ -1,12 +1,23 @@
 import { limits } from "../base/limits.ts";
 import { ReadTurns } from "./read-turns.ts";
 
+/** A message to a read of everything that stands at the tail: all of those that stand there get the same. */
+export interface LiveMessage {
+  readonly from: number;
+  readonly next: number;
+  readonly head: number;
+  readonly tail: number;
+  readonly bytes: Buffer;
+}
+
 /**
  * What the reads of one node share: the memory for what their callers have not taken yet, the time of their thread, and the clock of
  * their heartbeats. Ten thousand idle readers have one timer between them.
  */
 export class Readers {
   readonly turns = new ReadTurns();
+  /** The last one that was made: what ten readers wait for is read and encoded once. */
+  live: LiveMessage | undefined;
   /** Handed to streams and not yet taken by their sockets. */
   #waitingBytes = 0;
   readonly #beats: readonly Set<() => void>[] = Array.from({ length: beatsPerPeriod }, () => new Set());

@@ -140,7 +140,12 @@ test("steps bring what was asked for, in either direction, from memory and from 
 });
 
 test("a read backward begins with its first record also where a read forward has stopped before entries without records", () => {
-  const forward = { direction: "forward", query: undefined, bytesMax: 1, recordsMax: Number.POSITIVE_INFINITY } as const;
+  const forward = {
+    direction: "forward",
+    query: undefined,
+    bytesMax: 1,
+    recordsMax: Number.POSITIVE_INFINITY,
+  } as const;
   const backward = { ...forward, direction: "backward", end: 0, recordsMax: 1 } as const;
   for (let place = 1; place < records.length; place += 1) {
     const { next } = reads.read({ ...forward, from: position(place), end: position(place + 1) }, visible);

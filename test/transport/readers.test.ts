@@ -1,9 +1,12 @@
 // Goal: reads that share a node share its memory and its time: those that stall leave room for the rest, heartbeats are no burst,
-// those who wait for their turn all have it, and a reader hears when it falls behind. Method: the parts by themselves, and the service over a log in memory.
+// those who wait for their turn all have it, and a reader hears when it falls behind. Method: the parts by themselves, and the service
+// over a log in memory.
+import { once } from "node:events";
 import { Client, credentials } from "@grpc/grpc-js";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { limits } from "../../src/base/limits.ts";
 import { logServicePaths, type ReadRequest, readRequestCodec, readResponseCodec } from "../../src/format/api-codec.ts";
+import { decodeBatch } from "../../src/format/batch-decode.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { type ClientServer, startClientServer } from "../../src/transport/client-server.ts";
 import { Readers } from "../../src/transport/readers.ts";
@@ -89,6 +92,7 @@ describe("a read", () => {
     backend.put(batch, hashing.crc32c(batch), 1);
   };
   const identity = (bytes: Buffer) => bytes;
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
   const open = (request: Partial<ReadRequest>) => {
     const whole = { logId: 1, from: 0, limit: 0, follow: false, freshness: "local" as const };
     const bytes = readRequestCodec.encode({ ...whole, ...request });
@@ -122,6 +126,32 @@ describe("a read", () => {
       }
     }
     expect(told).toEqual(["1 caught up", "1 behind caught up"]);
+  });
+
+  test("of everything at the tail is sent what another one there was sent, made once", async () => {
+    const followers = Array.from({ length: 5 }, () => open({ follow: true }));
+    const found = followers.map(() => [] as string[]);
+    for (const [index, stream] of followers.entries()) {
+      stream.on("error", () => {});
+      stream.on("data", (bytes: Buffer) => {
+        for (const { batch } of responseOf(bytes).batches) found[index]!.push(text(decodeBatch(batch).record(0).value));
+      });
+    }
+    await Promise.all(followers.map((stream) => once(stream, "data")));
+    const read = backend.read.bind(backend);
+    let reads = 0;
+    backend.read = (step) => {
+      reads += 1;
+      return read(step);
+    };
+    const values = ["a", "b", "c", "d"];
+    for (const [index, value] of values.entries()) {
+      put(value);
+      await vi.waitFor(() => expect(found.map((each) => each.length)).toEqual(followers.map(() => index + 1)));
+    }
+    expect(found).toEqual(followers.map(() => values));
+    expect(reads).toBe(values.length);
+    for (const stream of followers) stream.cancel();
   });
 
   test("tells where it would go on: behind the last record of a limit, and behind what a query searched in vain", async () => {
