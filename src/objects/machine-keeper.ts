@@ -70,7 +70,7 @@ export class MachineKeeper {
 
   /**
    * The newest state that can be had, and the position from which on records are to be applied to it: at least the log's head.
-   * @throws PaxlogError FORMAT_UNKNOWN or what the machine's `load` throws, where no state can be read.
+   * @throws PaxlogError DAMAGED where there were states, and none is left that covers what was trimmed; what the machine's `load` throws.
    */
   async restore(head: number): Promise<{ readonly hosted: HostedMachine; readonly next: number }> {
     const { machine, snapshots } = this.#options;
@@ -80,7 +80,11 @@ export class MachineKeeper {
     this.#lacksState = head > 1;
     const fetched = head > 1 ? await this.#options.fetch(head) : undefined;
     this.#lacksState = false;
-    if (fetched === undefined) return { hosted: new HostedMachine(machine), next: head };
+    if (fetched === undefined) {
+      // A snapshot, also one that cannot be read, shows that there were commands. Without them a state would be made up.
+      if (head > 1 && snapshots.list().length > 0) throw noState(machine.name, head);
+      return { hosted: new HostedMachine(machine), next: head };
+    }
     const hosted = new HostedMachine(machine, fetched.source);
     this.#save(hosted, fetched.header.position);
     return { hosted, next: fetched.header.position };
@@ -183,6 +187,13 @@ export class MachineKeeper {
       "it looked at something that is not the same everywhere, or memory failed; started again, the node makes the state anew";
     return new PaxlogError("MACHINE_DIFFERS", message, { facts: { machine: name, position: told.value.position } });
   }
+}
+
+function noState(machine: string, head: number): PaxlogError {
+  const message =
+    `no state of ${machine} that can be read covers what was trimmed below ${head}, here or on another node: put back the directory ` +
+    `machines/${machine} of a node, or remove it on all nodes to begin without what was trimmed`;
+  return new PaxlogError("DAMAGED", message, { facts: { machine, head } });
 }
 
 const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -8,7 +8,11 @@ import type { EmbeddedLog } from "../../src/node/open.ts";
 import { builtinNames } from "../../src/objects/builtin-names.ts";
 import { builtinMachines } from "../../src/objects/builtins.ts";
 import { freePorts } from "../cluster/ports.ts";
+import { flipByte } from "../objects/rotted-snapshot.ts";
 import { open, temp } from "./opened-logs.ts";
+
+const notes: string[] = [];
+const onNote = (text: string): void => void notes.push(text);
 
 const snapshotsIn = (dir: string): number[] =>
   readdirSync(join(dir, "machines", "counters"))
@@ -41,7 +45,7 @@ test("a node whose state lacks what was trimmed takes that of another one", { ti
   const cluster = Object.fromEntries(names.map((name, index) => [name, addresses[index]!]));
   const dirOf = (name: string): string => join(temp.path, name);
   const start = (name: string): Promise<EmbeddedLog> =>
-    open({ dir: dirOf(name), node: name, cluster, listen: addresses[3 + names.indexOf(name as "a")]! });
+    open({ dir: dirOf(name), node: name, cluster, listen: addresses[3 + names.indexOf(name as "a")]!, onNote });
   const [a, b, c] = await Promise.all(names.map(start));
   const commands = limits.machinePointCommands + 100;
   const counter = a!.counter("orders");
@@ -54,5 +58,35 @@ test("a node whose state lacks what was trimmed takes that of another one", { ti
   expect((await b!.tail()).head).toBeGreaterThan(1);
   const again = await start("c");
   expect(await again.counter("orders").get()).toBe(commands);
-  expect(snapshotsIn(dirOf("c"))).not.toEqual([]);
+  await vi.waitFor(() => expect(snapshotsIn(dirOf("c"))).not.toEqual([]), 30_000);
+  await again.close();
+  for (const position of snapshotsIn(dirOf("c"))) {
+    flipByte(join(dirOf("c"), "machines", "counters", String(position)), "state");
+  }
+  const once = await start("c");
+  expect(await once.counter("orders").get()).toBe(commands);
+  expect(notes.join("\n")).toMatch(
+    /the snapshot of the machine counters at \d+ is left out: .*its bytes are not what its hash says/,
+  );
+});
+
+test("where every state that covers what was trimmed is damaged, that machine stops by name, and forgets nothing", {
+  timeout: 120_000,
+}, async () => {
+  const options = { dir: join(temp.path, "log"), onNote };
+  const log = await open(options);
+  const counter = log.counter("orders");
+  const commands = limits.machinePointCommands + 1;
+  await Promise.all(Array.from({ length: commands }, () => counter.fetchAdd(1)));
+  await log.register("other").set("here");
+  await vi.waitFor(() => expect(snapshotsIn(options.dir)).not.toEqual([]), 30_000);
+  const [position] = snapshotsIn(options.dir);
+  await vi.waitFor(async () => expect((await log.trim(position!)).heldBy).toBeUndefined(), 30_000);
+  await log.close();
+  flipByte(join(options.dir, "machines", "counters", String(position)), "state");
+  const again = await open(options);
+  await expect(again.counter("orders").get()).rejects.toMatchObject({ code: "MACHINE_STOPPED" });
+  await expect(again.counter("orders").fetchAdd(1)).rejects.toMatchObject({ code: "MACHINE_STOPPED" });
+  expect((await again.register("other").get())?.text()).toBe("here");
+  expect(notes.join("\n")).toContain(`the snapshot of the machine counters at ${position} is left out`);
 });

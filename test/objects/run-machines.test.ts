@@ -2,7 +2,7 @@
 // Method: the real parts of a node that is alone, in one thread, with small machines behind a port beside it.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { assert } from "../../src/base/assert.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Position } from "../../src/base/types.ts";
@@ -13,6 +13,7 @@ import { BusyMark } from "../../src/objects/busy-mark.ts";
 import { type RunningMachines, runMachines } from "../../src/objects/run-machines.ts";
 import { append, appendWhenLed, hashing, type LoneNode, makeTempDir, startLoneNode } from "../runtime/lone-node.ts";
 import { overPort } from "../runtime/over-port.ts";
+import { flipByte } from "./rotted-snapshot.ts";
 
 interface Sum {
   total: number;
@@ -148,6 +149,35 @@ test("a restart goes on with the newest snapshot, and with the replies to the la
     recordsMax: 1,
   });
   expect(told.batches).toHaveLength(1);
+});
+
+test("a snapshot that rotted is left out by name: the one before it serves, or the log from its begin", async () => {
+  const dir = join(temp.dir, "machines", "sum");
+  const saved = () =>
+    readdirSync(dir)
+      .map(Number)
+      .filter((position) => position > 0)
+      .sort((a, b) => a - b);
+  for (const count of [1, 2]) {
+    await execute(...Array.from({ length: limits.machinePointCommands }, () => command(0)), command(count));
+    // The next one is not begun before this one is durable.
+    const kept = async () => (await running.objects.list())[0]?.snapshot;
+    await vi.waitFor(async () => expect([saved().length, await kept()]).toEqual([count, saved().at(-1)]), 20_000);
+  }
+  await stop();
+  const [older, newer] = saved();
+  flipByte(join(dir, String(newer)), "state");
+  await start();
+  expect(await totalOf("sum")).toBe(3);
+  expect(notes.join("\n")).toContain(`the snapshot of the machine sum at ${newer} is left out`);
+  expect((await running.objects.list())[0]).toMatchObject({ name: "sum", snapshot: older, stopped: undefined });
+  await stop();
+  // The commands behind the older one were applied again, and the newer one was written anew.
+  for (const position of saved()) flipByte(join(dir, String(position)), "header");
+  await start();
+  expect(await totalOf("sum")).toBe(3);
+  expect(notes.filter((note) => note.includes("is left out"))).toHaveLength(2);
+  expect(await execute(command(4), command(1, "other"))).toEqual([7, 1]);
 });
 
 test("a replica whose state is another one than the log says stops that machine alone, and says where", async () => {
