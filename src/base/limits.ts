@@ -303,6 +303,9 @@ export const limits = {
   portAppendCount: 4096,
   /** Another thread hears this late at most that the tail moved, where nobody on it listens. */
   portTailMs: 50,
+  /** Questions to a machine that travel together, and the bytes of them, or of their answers; what is more is asked by itself. */
+  askManyQuestions: 1024,
+  askManyBytes: 1 * MiB,
   /** A machine that nobody waits for hears of its commands this late at most: one wake-up for many of them. */
   followLazyMs: 50,
   /** ... and is one again when nobody has waited for so long. */
@@ -390,6 +393,10 @@ assert(
   "an answer about the space fits a message",
 );
 assert(limits.objectValueBytesMax < limits.recordBytesMax, "a value fits a command");
+assert(
+  limits.askManyBytes + 16 * limits.askManyQuestions < limits.messageBytesMax,
+  "questions that travel together fit a message, and so do their answers",
+);
 assert(limits.batchBytesMax <= limits.uncompressedBytesMax, "what fits a batch may be compressed");
 assert(limits.batchBytesMax + 64 * KiB < limits.messageBytesMax, "a batch must fit a message");
 assert(limits.batchBytesMax + limits.guardBytesMax + 64 * KiB < limits.messageBytesMax, "its guards fit with it");

@@ -8,7 +8,15 @@ import type {
   ReadRequest,
   ReadResponse,
 } from "../format/api-codec.ts";
-import type { AskRequest, AskResponse, CommandReply, WatchRequest, WatchResponse } from "../format/object-codec.ts";
+import type {
+  AskManyRequest,
+  AskManyResponse,
+  AskRequest,
+  AskResponse,
+  CommandReply,
+  WatchRequest,
+  WatchResponse,
+} from "../format/object-codec.ts";
 import type { DropHoldResponse, PutHoldRequest, PutHoldResponse, TrimResponse } from "../format/retain-codec.ts";
 import type { FenceResponse, KeepSessionResponse, OpenSessionResponse, SessionTerms } from "../format/session-codec.ts";
 import type { CallEnd } from "./call.ts";
@@ -29,6 +37,7 @@ export interface NodeLink {
   openRead(request: ReadRequest): ReadCall;
   openWatch(request: WatchRequest): WatchCall;
   ask(request: AskRequest, bounds: AskBounds): Promise<AskResponse>;
+  askMany(request: AskManyRequest, bounds: AskBounds): Promise<AskManyResponse>;
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
   status(bounds: AskBounds): Promise<NodeStatus>;
   /** All of these are taken by the leader alone; each may be asked again where its fate is not known. */

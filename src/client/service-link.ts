@@ -19,8 +19,12 @@ import {
   statusResponseCodec,
 } from "../format/api-codec.ts";
 import {
+  type AskManyRequest,
+  type AskManyResponse,
   type AskRequest,
   type AskResponse,
+  askManyRequestCodec,
+  askManyResponseCodec,
   askRequestCodec,
   askResponseCodec,
   type ExecuteResponse,
@@ -121,6 +125,10 @@ export class ServiceLink implements NodeLink {
 
   ask(request: AskRequest, bounds: AskBounds): Promise<AskResponse> {
     return this.#ask(objectServicePaths.ask, askRequestCodec.encode(request), askResponseCodec, bounds);
+  }
+
+  askMany(request: AskManyRequest, bounds: AskBounds): Promise<AskManyResponse> {
+    return this.#ask(objectServicePaths.askMany, askManyRequestCodec.encode(request), askManyResponseCodec, bounds);
   }
 
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse> {

@@ -31,6 +31,7 @@ export const objectServicePaths = {
   execute: "/paxlog.v1.ObjectService/Execute",
   executeStream: "/paxlog.v1.ObjectService/ExecuteStream",
   ask: "/paxlog.v1.ObjectService/Ask",
+  askMany: "/paxlog.v1.ObjectService/AskMany",
   watch: "/paxlog.v1.ObjectService/Watch",
   listMachines: "/paxlog.v1.ObjectService/ListMachines",
   fetchSnapshot: "/paxlog.v1.ObjectService/FetchSnapshot",
@@ -69,6 +70,20 @@ export interface AskRequest {
 export interface AskResponse {
   readonly answer: Uint8Array;
   /** Every command below it is in the answer. */
+  readonly position: number;
+  readonly freshness: FreshnessKind | undefined;
+}
+
+/** Questions to one machine, answered from one state of it. */
+export interface AskManyRequest {
+  readonly machine: string;
+  readonly questions: readonly Uint8Array[];
+  readonly freshness: Freshness;
+}
+
+export interface AskManyResponse {
+  /** One for each question; undefined: it is to be asked by itself. */
+  readonly answers: readonly (Uint8Array | undefined)[];
   readonly position: number;
   readonly freshness: FreshnessKind | undefined;
 }
@@ -185,6 +200,33 @@ export const askResponseCodec: Codec<AskResponse> = {
       const body = wire.AskResponse.decode(bytes);
       return {
         answer: body.answer ?? noBytes,
+        position: safeNumber(body.position, "position"),
+        freshness: freshnessKindOf(body.freshness),
+      };
+    }),
+};
+
+export const askManyRequestCodec: Codec<AskManyRequest> = {
+  encode: ({ machine, questions, freshness }) =>
+    asBuffer(wire.AskManyRequest.encode({ machine, questions: [...questions], ...freshnessBody(freshness) }).finish()),
+  decode: (bytes) =>
+    decoding(() => {
+      const body = wire.AskManyRequest.decode(bytes);
+      return { machine: body.machine ?? "", questions: body.questions ?? [], freshness: freshnessOf(body) };
+    }),
+};
+
+export const askManyResponseCodec: Codec<AskManyResponse> = {
+  encode: ({ answers, position, freshness }) => {
+    const bodies = answers.map((answer) => (answer === undefined ? {} : { answer }));
+    const body = { answers: bodies, position, freshness: freshnessNumber(freshness) };
+    return asBuffer(wire.AskManyResponse.encode(body).finish());
+  },
+  decode: (bytes) =>
+    decoding(() => {
+      const body = wire.AskManyResponse.decode(bytes);
+      return {
+        answers: (body.answers ?? []).map(({ answer }) => answer ?? undefined),
         position: safeNumber(body.position, "position"),
         freshness: freshnessKindOf(body.freshness),
       };

@@ -8,7 +8,13 @@ import { decodeBatch } from "../format/batch-decode.ts";
 import { activationType, decodeActivation, type MachineActivation } from "../format/machine-records.ts";
 import { type AnyMachine, recordTypeOf, sessionEndType } from "../machine/machine.ts";
 import type { Follow, FollowedLog, FollowPace, ReadPiece, ReadStep, StoredBatch } from "../transport/backend.ts";
-import type { CommandReply, MachineAnswer, MachineChanges, MachineStatus } from "../transport/object-backend.ts";
+import type {
+  CommandReply,
+  MachineAnswer,
+  MachineAnswers,
+  MachineChanges,
+  MachineStatus,
+} from "../transport/object-backend.ts";
 import type { Activated } from "./activated.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import type { BusyMark } from "./busy-mark.ts";
@@ -147,6 +153,24 @@ export class MachineHost {
   async ask(question: Uint8Array, appliedTo: number, signal?: AbortSignal): Promise<MachineAnswer> {
     await this.#reach(appliedTo, signal);
     return { answer: this.#hosted.ask(question), position: this.#next as Position };
+  }
+
+  /** @throws PaxlogError as ObjectBackend.askMany. */
+  async askMany(questions: readonly Uint8Array[], appliedTo: number, signal?: AbortSignal): Promise<MachineAnswers> {
+    await this.#reach(appliedTo, signal);
+    let bytes = 0;
+    const answers = questions.map((question) => {
+      try {
+        const answer = this.#hosted.ask(question);
+        if (bytes + answer.length > limits.askManyBytes) return undefined;
+        bytes += answer.length;
+        return answer;
+      } catch {
+        // Whoever asks it by itself hears why.
+        return undefined;
+      }
+    });
+    return { answers, position: this.#next as Position };
   }
 
   /** @throws PaxlogError as ObjectBackend.changes. */

@@ -6,8 +6,10 @@ import type {
   ChangesQuestion,
   CommandReply,
   MachineAnswer,
+  MachineAnswers,
   MachineChanges,
   MachineQuestion,
+  MachineQuestions,
   MachineStatus,
   ObjectBackend,
   SnapshotPiece,
@@ -46,6 +48,10 @@ export class ObjectHost implements ObjectBackend {
 
   async ask({ machine, question, appliedTo }: MachineQuestion, signal?: AbortSignal): Promise<MachineAnswer> {
     return await this.#hostOf(machine).ask(question, appliedTo, signal);
+  }
+
+  async askMany({ machine, questions, appliedTo }: MachineQuestions, signal?: AbortSignal): Promise<MachineAnswers> {
+    return await this.#hostOf(machine).askMany(questions, appliedTo, signal);
   }
 
   async changes({ machine, question, from }: ChangesQuestion, signal?: AbortSignal): Promise<MachineChanges> {

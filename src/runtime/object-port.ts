@@ -3,6 +3,8 @@
  * the ObjectBackend of whoever serves clients. As with the backend port one message carries all that a turn brought, and the bytes of
  * all replies are gathered in one buffer, which is handed over.
  */
+import { concat } from "../base/bytes.ts";
+import type { Position } from "../base/types.ts";
 import type {
   AppendedCommands,
   ChangesQuestion,
@@ -20,6 +22,12 @@ import { type ErrorData, packError, unpackError } from "./channel.ts";
 export type ObjectRequest = { readonly requestId: number } & (
   | { readonly kind: "replies"; readonly commands: AppendedCommands }
   | { readonly kind: "ask"; readonly question: MachineQuestion }
+  | {
+      readonly kind: "askMany";
+      readonly machine: string;
+      readonly questions: PackedParts;
+      readonly appliedTo: Position | 0;
+    }
   | { readonly kind: "changes"; readonly question: ChangesQuestion }
   | { readonly kind: "list" }
   | { readonly kind: "snapshot"; readonly wanted: SnapshotWanted }
@@ -34,6 +42,7 @@ export interface ToObjects {
 export type ObjectAnswer = { readonly requestId: number } & (
   | ({ readonly kind: "replies" } & PackedReplies)
   | { readonly kind: "answer"; readonly answer: MachineAnswer }
+  | { readonly kind: "answers"; readonly answers: PackedParts; readonly position: Position }
   | { readonly kind: "changes"; readonly changes: MachineChanges }
   | { readonly kind: "list"; readonly machines: readonly PackedStatus[] }
   | { readonly kind: "snapshot"; readonly found: SnapshotPiece }
@@ -48,12 +57,33 @@ export interface PackedReplies {
   readonly errors: readonly ErrorData[];
 }
 
+/** Byte strings one after another: a message of two arrays costs less than one of many. */
+export interface PackedParts {
+  readonly bytes: Uint8Array;
+  /** Of each part; -1: it is undefined. */
+  readonly lengths: Int32Array;
+}
+
 export type PackedStatus = Omit<MachineStatus, "stopped"> & { readonly stopped: ErrorData | undefined };
 
 /** What one turn has for the proxy. */
 export interface FromObjects {
   readonly answers: readonly ObjectAnswer[];
   readonly buffer: ArrayBuffer | undefined;
+}
+
+export function packParts(parts: readonly (Uint8Array | undefined)[]): PackedParts {
+  const lengths = Int32Array.from(parts, (part) => part?.length ?? -1);
+  return { bytes: concat(parts.filter((part) => part !== undefined)), lengths };
+}
+
+export function unpackParts({ bytes, lengths }: PackedParts): (Uint8Array | undefined)[] {
+  let end = 0;
+  return Array.from(lengths, (length) => {
+    if (length < 0) return undefined;
+    end += length;
+    return bytes.subarray(end - length, end);
+  });
 }
 
 /** The replies as a message has them, with their bytes put behind `bytes`. */

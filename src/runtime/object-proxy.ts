@@ -7,8 +7,10 @@ import type {
   ChangesQuestion,
   CommandReply,
   MachineAnswer,
+  MachineAnswers,
   MachineChanges,
   MachineQuestion,
+  MachineQuestions,
   MachineStatus,
   ObjectBackend,
   SnapshotPiece,
@@ -19,7 +21,9 @@ import {
   type FromObjects,
   type ObjectAnswer,
   type ObjectRequest,
+  packParts,
   type ToObjects,
+  unpackParts,
   unpackReplies,
 } from "./object-port.ts";
 
@@ -77,6 +81,12 @@ export class ObjectProxy implements ObjectBackend {
 
   ask(question: MachineQuestion, signal?: AbortSignal): Promise<MachineAnswer> {
     return this.#ask({ kind: "ask", question }, "answer", ({ answer }) => answer, signal);
+  }
+
+  askMany({ machine, questions, appliedTo }: MachineQuestions, signal?: AbortSignal): Promise<MachineAnswers> {
+    const request = { kind: "askMany", machine, questions: packParts(questions), appliedTo } as const;
+    const take = ({ answers, position }: AnswerOf<"answers">) => ({ answers: unpackParts(answers), position });
+    return this.#ask(request, "answers", take, signal);
   }
 
   changes(question: ChangesQuestion, signal?: AbortSignal): Promise<MachineChanges> {

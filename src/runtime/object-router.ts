@@ -6,8 +6,10 @@ import type {
   ChangesQuestion,
   CommandReply,
   MachineAnswer,
+  MachineAnswers,
   MachineChanges,
   MachineQuestion,
+  MachineQuestions,
   MachineStatus,
   ObjectBackend,
   SnapshotPiece,
@@ -45,6 +47,10 @@ export class ObjectRouter implements ObjectBackend {
 
   async ask(question: MachineQuestion, signal?: AbortSignal): Promise<MachineAnswer> {
     return await this.#of(question.machine).ask(question, signal);
+  }
+
+  async askMany(questions: MachineQuestions, signal?: AbortSignal): Promise<MachineAnswers> {
+    return await this.#of(questions.machine).askMany(questions, signal);
   }
 
   async changes(question: ChangesQuestion, signal?: AbortSignal): Promise<MachineChanges> {

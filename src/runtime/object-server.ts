@@ -1,9 +1,17 @@
 import type { MessagePort } from "node:worker_threads";
-import { assertNever } from "../base/assert.ts";
+import { assertNever, defined } from "../base/assert.ts";
 import type { MachineAnswer, ObjectBackend } from "../transport/object-backend.ts";
 import { gatherBytes, transferOf } from "./backend-port.ts";
 import { packError } from "./channel.ts";
-import { type FromObjects, type ObjectAnswer, type ObjectRequest, packReplies, type ToObjects } from "./object-port.ts";
+import {
+  type FromObjects,
+  type ObjectAnswer,
+  type ObjectRequest,
+  packParts,
+  packReplies,
+  type ToObjects,
+  unpackParts,
+} from "./object-port.ts";
 
 /** Serves the machines of this thread to one proxy on another one. */
 export class ObjectServer {
@@ -64,6 +72,12 @@ export class ObjectServer {
       }
       case "ask":
         return { kind: "answer", requestId, answer: owned(await objects.ask(request.question, signal)) };
+      case "askMany": {
+        const { machine, questions, appliedTo } = request;
+        const asked = unpackParts(questions).map((question) => defined(question, "a question"));
+        const { answers, position } = await objects.askMany({ machine, questions: asked, appliedTo }, signal);
+        return { kind: "answers", requestId, answers: packParts(answers), position };
+      }
       case "changes": {
         const { changes, next } = await objects.changes(request.question, signal);
         const told = changes.map(({ change, ...rest }) => ({ ...rest, change: Uint8Array.from(change) }));

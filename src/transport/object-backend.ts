@@ -15,6 +15,8 @@ export interface ObjectBackend {
   replies(commands: AppendedCommands, signal?: AbortSignal): Promise<readonly CommandReply[]>;
   /** Answers from the machine's state here. @throws PaxlogError MACHINE_UNKNOWN, MACHINE_STOPPED, MACHINE_FAILED or INVALID_ARGUMENT. */
   ask(question: MachineQuestion, signal?: AbortSignal): Promise<MachineAnswer>;
+  /** As `ask`, for many questions, all from one state; what is refused, or answered at too great a length, is undefined. */
+  askMany(questions: MachineQuestions, signal?: AbortSignal): Promise<MachineAnswers>;
   /**
    * One step of a watch: waits until there is a change to what the question is about, or until `next` has moved on for long enough that
    * the caller should know it. @throws PaxlogError as `ask`, and CHANGES_GONE.
@@ -40,6 +42,19 @@ export interface MachineQuestion {
   readonly question: Uint8Array;
   /** Every command below it is in the answer; 0: at once. */
   readonly appliedTo: Position | 0;
+}
+
+export interface MachineQuestions {
+  readonly machine: string;
+  readonly questions: readonly Uint8Array[];
+  /** As MachineQuestion.appliedTo. */
+  readonly appliedTo: Position | 0;
+}
+
+export interface MachineAnswers {
+  readonly answers: readonly (Uint8Array | undefined)[];
+  /** As MachineAnswer.position. */
+  readonly position: Position;
 }
 
 export interface MachineAnswer {

@@ -1,6 +1,10 @@
 import type { ServerDuplexStream, ServerWritableStream, ServiceDefinition } from "@grpc/grpc-js";
+import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 import type { Position } from "../base/types.ts";
 import {
+  askManyRequestCodec,
+  askManyResponseCodec,
   askRequestCodec,
   askResponseCodec,
   fetchSnapshotRequestCodec,
@@ -21,6 +25,7 @@ export const objectServiceDefinition = {
   execute: bytesMethod(objectServicePaths.execute, false, false),
   executeStream: bytesMethod(objectServicePaths.executeStream, true, true),
   ask: bytesMethod(objectServicePaths.ask, false, false),
+  askMany: bytesMethod(objectServicePaths.askMany, false, false),
   watch: bytesMethod(objectServicePaths.watch, false, true),
   listMachines: bytesMethod(objectServicePaths.listMachines, false, false),
   fetchSnapshot: bytesMethod(objectServicePaths.fetchSnapshot, false, true),
@@ -35,6 +40,7 @@ export function makeObjectService(context: ObjectContext) {
       new AppendStream(context, call, kind);
     },
     ask: unary(context, (call, signal) => ask(context, call.request, signal)),
+    askMany: unary(context, (call, signal) => askMany(context, call.request, signal)),
     watch: (call: ServerWritableStream<Buffer, Buffer>): void => {
       void streamed(context, call, (signal) => watch(context, call, signal));
     },
@@ -54,6 +60,18 @@ async function ask({ backend, objects }: ObjectContext, bytes: Buffer, signal: A
   const appliedTo = appliedBy(wanted === "local" ? 0 : backend.bounds().tail, wanted);
   const { answer, position } = await objects.ask({ machine, question, appliedTo }, signal);
   return askResponseCodec.encode({ answer, position, freshness });
+}
+
+async function askMany({ backend, objects }: ObjectContext, bytes: Buffer, signal: AbortSignal): Promise<Buffer> {
+  const { machine, questions, freshness: wanted } = requestOf(askManyRequestCodec.decode(bytes));
+  if (questions.length > limits.askManyQuestions) {
+    const message = `there are ${questions.length} questions, and ${limits.askManyQuestions} may be asked at once`;
+    throw new PaxlogError("INVALID_ARGUMENT", message, { facts: { limit: limits.askManyQuestions } });
+  }
+  const freshness = await freshen(backend, wanted, signal);
+  const appliedTo = appliedBy(wanted === "local" ? 0 : backend.bounds().tail, wanted);
+  const { answers, position } = await objects.askMany({ machine, questions, appliedTo }, signal);
+  return askManyResponseCodec.encode({ answers, position, freshness });
 }
 
 /** What must be applied for an answer to be as fresh as is asked, where the log here is. */

@@ -7,6 +7,8 @@ import { describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import {
+  askManyRequestCodec,
+  askManyResponseCodec,
   askRequestCodec,
   askResponseCodec,
   executeRequestCodec,
@@ -79,6 +81,21 @@ const cases: readonly (readonly [string, CodecCase<unknown>])[] = [
   ["ExecuteStreamResponse", caseOf(executeStreamResponseCodec, executedOfStream)],
   ["AskRequest", caseOf(askRequestCodec, fc.record({ machine: text, question: bytes, freshness }))],
   ["AskResponse", caseOf(askResponseCodec, fc.record({ answer: bytes, position: safe, freshness: freshnessKind }))],
+  [
+    "AskManyRequest",
+    caseOf(askManyRequestCodec, fc.record({ machine: text, questions: fc.array(bytes, { maxLength: 3 }), freshness })),
+  ],
+  [
+    "AskManyResponse",
+    caseOf(
+      askManyResponseCodec,
+      fc.record({
+        answers: fc.array(fc.option(bytes, { nil: undefined }), { maxLength: 3 }),
+        position: safe,
+        freshness: freshnessKind,
+      }),
+    ),
+  ],
   ["WatchRequest", caseOf(watchRequestCodec, fc.record({ machine: text, question: bytes, from: safe }))],
   ["WatchResponse", caseOf(watchResponseCodec, fc.record({ changes, next: safe }))],
   ["ListMachinesRequest", caseOf(listMachinesRequestCodec, fc.constant({}))],

@@ -128,6 +128,15 @@ test("a question that is none and an answer that is too large are errors of the 
   await expect(ask('"none"')).rejects.toMatchObject({ code: "REPLY_TOO_LARGE" });
 });
 
+test("many questions are answered from one state; those that are refused or too large are left out", async () => {
+  await execute(command(4));
+  const questions = ['"total"', "{", '"none"', '"total"'].map((text) => Buffer.from(text));
+  const appliedTo = node.engine.bounds().tail;
+  const { answers, position } = await running.objects.askMany({ machine: "sum", questions, appliedTo });
+  expect(answers.map((answer) => answer && Buffer.from(answer).toString())).toEqual(["4", undefined, undefined, "4"]);
+  expect(position).toBe(appliedTo);
+});
+
 test("a restart goes on with the newest snapshot, and with the replies to the last commands", async () => {
   const many = Array.from({ length: limits.machinePointCommands + 10 }, () => command(0));
   await execute(...many);

@@ -5,7 +5,12 @@ import { expect, test } from "vitest";
 import type { Position } from "../../src/base/types.ts";
 import { ObjectProxy } from "../../src/runtime/object-proxy.ts";
 import { ObjectServer } from "../../src/runtime/object-server.ts";
-import type { MachineAnswer, ObjectBackend } from "../../src/transport/object-backend.ts";
+import type {
+  MachineAnswer,
+  MachineAnswers,
+  MachineQuestions,
+  ObjectBackend,
+} from "../../src/transport/object-backend.ts";
 
 test("an answer that waited while others were sent is not lost", async () => {
   const { port1, port2 } = new MessageChannel();
@@ -23,5 +28,21 @@ test("an answer that waited while others were sent is not lost", async () => {
     told.push(await asks[index]!);
   }
   expect(told).toEqual([1, 2, 0]);
+  server.close();
+});
+
+test("many questions go over together, and what has no answer among them stays without one", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const objects = {
+    askMany: async ({ questions }: MachineQuestions): Promise<MachineAnswers> => ({
+      answers: questions.map((question) => (question[0] === 2 ? undefined : question)),
+      position: 9 as Position,
+    }),
+  };
+  const server = new ObjectServer(port1, objects as unknown as ObjectBackend);
+  const proxy = new ObjectProxy({ port: port2, machines: ["m"], onNeeded: () => {} });
+  const questions = [Uint8Array.of(1), Uint8Array.of(2, 2), new Uint8Array(0), Uint8Array.of(3)];
+  const { answers, position } = await proxy.askMany({ machine: "m", questions, appliedTo: 0 });
+  expect([answers, position]).toEqual([[questions[0], undefined, questions[2], questions[3]], 9]);
   server.close();
 });

@@ -6,6 +6,7 @@ import type { AnyNode } from "../any-node.ts";
 import type { ClientSession } from "../client-session.ts";
 import { checkedFreshness } from "../read-plan.ts";
 import type { ExecuteOptions, GetOptions, WatchOptions } from "./handles.ts";
+import { SharedQuestions } from "./shared-questions.ts";
 import type { Watches } from "./watches.ts";
 
 /** Where a command came to stand in the log. */
@@ -27,17 +28,18 @@ export interface MachineCalls {
 
 /** Questions and watches need no session: any node answers. */
 export class MachineQuestions {
-  readonly #nodes: AnyNode;
+  readonly #shared: SharedQuestions;
   readonly #watches: Watches;
 
   constructor(nodes: AnyNode, watches: Watches) {
-    this.#nodes = nodes;
+    this.#shared = new SharedQuestions(nodes);
     this.#watches = watches;
   }
 
   async ask(machine: string, question: Uint8Array, options: GetOptions): Promise<AskResponse> {
     const request = { machine, question, freshness: checkedFreshness(options.freshness) };
-    return this.#nodes.ask((link, bounds) => link.ask(request, bounds), options.signal);
+    if (options.signal?.aborted) throw cancelled(options.signal, "none");
+    return unlessAborted(this.#shared.ask(request), options.signal);
   }
 
   changes(machine: string, question: Uint8Array, options: WatchOptions): AsyncGenerator<MachineChange, void, void> {

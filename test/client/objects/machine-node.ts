@@ -13,8 +13,10 @@ import type {
   ChangesQuestion,
   CommandReply,
   MachineAnswer,
+  MachineAnswers,
   MachineChanges,
   MachineQuestion,
+  MachineQuestions,
   ObjectBackend,
 } from "../../../src/transport/object-backend.ts";
 import { hashing } from "../../storage/hashing.ts";
@@ -60,6 +62,13 @@ class MemoryObjects implements ObjectBackend {
     const { questions, answers } = replica.machine.codecs ?? {};
     const answer = replica.ask((questions ?? jsonCodec).decode(question));
     return { answer: codecOf(answers).encode(answer), position: this.#applied as Position };
+  }
+
+  async askMany({ machine, questions }: MachineQuestions): Promise<MachineAnswers> {
+    const answers = await Promise.all(
+      questions.map((question) => this.ask({ machine, question, appliedTo: 0 }).catch(() => undefined)),
+    );
+    return { answers: answers.map((each) => each?.answer), position: this.#applied as Position };
   }
 
   async changes({ machine, question, from }: ChangesQuestion, signal?: AbortSignal): Promise<MachineChanges> {
