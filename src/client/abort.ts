@@ -1,4 +1,5 @@
 import { PaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 
 /**
  * Calls `callback` once when the signal is aborted, and soon where it already is, until the returned function is called. A thousand calls that share a signal
@@ -67,4 +68,10 @@ export function pause(milliseconds: number, signal?: AbortSignal, process?: "may
 export function retryDelay(attempt: number, first: number, max: number): number {
   const whole = Math.min(max, first * 2 ** Math.min(attempt, 16));
   return whole * (0.5 + Math.random() / 2);
+}
+
+/** The pause before the next attempt after failures in a row at so many nodes, milliseconds: none before each of them was tried once. */
+export function roundDelay(failures: number, nodeCount: number): number {
+  const round = Math.floor(failures / nodeCount);
+  return round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
 }

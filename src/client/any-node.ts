@@ -1,7 +1,8 @@
 import { isNodesOwnTrouble, PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { cancelled, pause, retryDelay } from "./abort.ts";
+import { cancelled } from "./abort.ts";
 import type { AskBounds, NodeLink } from "./node-link.ts";
+import { NodeSearch } from "./node-search.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { closedError, endOfLog } from "./outcomes.ts";
 import type { Settings } from "./settings.ts";
@@ -27,19 +28,19 @@ export class AnyNode {
 
   /** Asks one node after another until one answers, for up to `deadlineMs`. Rejects with what no other node would say otherwise. */
   async ask<Answer>(question: NodeQuestion<Answer>, signal: AbortSignal | undefined): Promise<Answer> {
-    const end = performance.now() + this.#settings.deadlineMs;
-    for (let attempt = 1; ; attempt += 1) {
-      const address = this.#address;
+    const { deadlineMs } = this.#settings;
+    const since = performance.now();
+    const search = new NodeSearch({ nodes: this.#nodes, deadlineMs, address: this.#address, since });
+    for (;;) {
+      const { address } = search;
       try {
-        return await this.askAt(address, question, signal, Math.max(1, end - performance.now()));
+        return await this.askAt(address, question, signal, Math.max(1, since + deadlineMs - performance.now()));
       } catch (error) {
         if (this.#closing.aborted) throw closedError("none", endOfLog(this.#closing));
         if (!(error instanceof PaxlogError) || !this.#mayAskAnother(error)) throw error;
+        // What is asked meanwhile need not find out once more.
         if (this.#address === address) this.#address = this.#nodes.after(address);
-        const round = Math.floor(attempt / this.#nodes.addresses.length);
-        const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
-        if (performance.now() + delayMs >= end) throw error;
-        if (delayMs > 0) await pause(delayMs, signal);
+        await search.failed(error, signal);
       }
     }
   }

@@ -1,6 +1,5 @@
 import type { ErrorCode, PaxlogError } from "../base/errors.ts";
-import { limits } from "../base/limits.ts";
-import { pause, retryDelay } from "./abort.ts";
+import { pause, roundDelay } from "./abort.ts";
 import type { Nodes } from "./nodes.ts";
 
 /** The leader itself says that it has no room for now. */
@@ -59,9 +58,8 @@ export class LeaderSearch {
   /** Waits before the next attempt: not where a refusal named the leader, and not before every node was tried once. */
   async pause(leftMs: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#next === "pointed" && this.#hops <= 2) return;
-    const round = this.#next === "same" ? this.#failures : Math.floor(this.#failures / this.#nodes.addresses.length);
-    if (round === 0 || leftMs <= 0) return;
-    const delayMs = retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
+    const delayMs = roundDelay(this.#failures, this.#next === "same" ? 1 : this.#nodes.addresses.length);
+    if (delayMs === 0 || leftMs <= 0) return;
     await pause(Math.min(leftMs, delayMs), signal);
   }
 }

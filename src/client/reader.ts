@@ -3,10 +3,11 @@ import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import { defaultLogId } from "../base/types.ts";
 import type { FreshnessKind, ReadBatch, ReadResponse } from "../format/api-codec.ts";
-import { onAbort, pause, retryDelay } from "./abort.ts";
+import { onAbort } from "./abort.ts";
 import type { CallEnd } from "./call.ts";
 import type { LogBatch } from "./log-batch.ts";
 import type { ReadCall } from "./node-link.ts";
+import { NodeSearch } from "./node-search.ts";
 import { type Nodes, noConnection } from "./nodes.ts";
 import { endOfLog } from "./outcomes.ts";
 import type { ReadPlan } from "./read-plan.ts";
@@ -39,19 +40,17 @@ export class Reader {
   /** Aborted when the read is stopped or the log is closed. */
   readonly #halt = new AbortController();
   #stopped = false;
-  #address: string;
+  readonly #search: NodeSearch;
   readonly #progress: ReadProgress;
   #caughtUp = false;
   /** Whether any node has answered yet. */
   #answered = false;
-  /** Streams in a row that brought nothing, and since when. */
-  #failures = 0;
-  #failingSince = 0;
 
   constructor(context: ReadContext, plan: ReadPlan) {
     this.#context = context;
     this.#plan = plan;
-    this.#address = context.nodes.addresses[0]!;
+    const { nodes, settings } = context;
+    this.#search = new NodeSearch({ nodes, deadlineMs: settings.deadlineMs });
     this.#progress = new ReadProgress(plan);
   }
 
@@ -96,7 +95,7 @@ export class Reader {
 
   async #open(): Promise<ReadCall | undefined> {
     const { nodes } = this.#context;
-    const address = this.#address;
+    const address = this.#search.address;
     const halted = this.#halt.signal;
     if (await nodes.connected(address, limits.clientConnectMs, halted)) {
       const { follow, freshness } = this.#plan;
@@ -111,7 +110,7 @@ export class Reader {
     for (;;) {
       const event = await nextOrQuiet(stream);
       if (this.#isDone()) return;
-      if (event === "quiet") return await this.#failed(quietError(this.#address));
+      if (event === "quiet") return await this.#failed(quietError(this.#search.address));
       if (event.kind === "end") return await this.#onEnd(event.end);
       const { response } = event;
       if (response.begin) this.#progress.begin(response.begin);
@@ -121,7 +120,7 @@ export class Reader {
       // What was handed out last may not have been taken: nobody must be told to go on behind it.
       if (this.#stopped) return;
       this.#answered = true;
-      this.#failures = 0;
+      this.#search.answered();
       this.#progress.searched(response);
       this.#tell(response);
       if (this.#isDone()) return;
@@ -132,7 +131,7 @@ export class Reader {
     if (error !== undefined) return this.#failed(error);
     // History ends where the node says so; a node that ends a read which follows wants its reader to go elsewhere.
     if (!this.#plan.follow || this.#plan.to !== undefined || this.#plan.toTime !== undefined) this.#progress.end();
-    else await this.#failed(new PaxlogError("UNAVAILABLE", `${this.#address} ended a read that follows`));
+    else await this.#failed(new PaxlogError("UNAVAILABLE", `${this.#search.address} ended a read that follows`));
   }
 
   /** Returns what is wrong with the node's answer, if anything is: what came before was handed out. */
@@ -141,9 +140,9 @@ export class Reader {
       const batch = this.#progress.due(stored);
       if (batch === "none") continue;
       if (batch === "leaves out records") return this.#gapIn(stored);
-      const facts = { address: this.#address, position: stored.firstPosition };
+      const facts = { address: this.#search.address, position: stored.firstPosition };
       if (this.#context.hashing.crc32c(stored.batch) !== stored.crc32c) {
-        const message = `the batch at ${stored.firstPosition} from ${this.#address} does not match its checksum: it was damaged on its way`;
+        const message = `the batch at ${stored.firstPosition} from ${this.#search.address} does not match its checksum: it was damaged on its way`;
         return new PaxlogError("CHECKSUM_MISMATCH", message, { facts });
       }
       if (!this.#progress.pass(batch, stored)) return undefined;
@@ -155,13 +154,15 @@ export class Reader {
 
   #gapIn({ firstPosition }: ReadBatch): PaxlogError {
     const { next } = this.#progress;
-    const message = `${this.#address} sent position ${firstPosition} where ${next} was due: a node must not leave out records`;
-    return new PaxlogError("INVARIANT_BROKEN", message, { facts: { address: this.#address, position: firstPosition } });
+    const message = `${this.#search.address} sent position ${firstPosition} where ${next} was due: a node must not leave out records`;
+    return new PaxlogError("INVARIANT_BROKEN", message, {
+      facts: { address: this.#search.address, position: firstPosition },
+    });
   }
 
   #tellBegun({ head = 0, tail }: ReadResponse, freshness: FreshnessKind): void {
     const { next } = this.#progress;
-    this.#plan.onNotice?.({ kind: "begun", address: this.#address, freshness, next, head, tail });
+    this.#plan.onNotice?.({ kind: "begun", address: this.#search.address, freshness, next, head, tail });
   }
 
   #tell({ batches, caughtUp, fellBehind = false, tail, freshness }: ReadResponse): void {
@@ -184,14 +185,7 @@ export class Reader {
     const { hasMoved } = this.#progress;
     const lags = error.code === "POSITION_PAST_TAIL" && hasMoved && this.#plan.freshness !== "linearizable";
     if (requestFaults.has(error.code) && !lags) throw error;
-    if (this.#failures === 0) this.#failingSince = performance.now();
-    this.#failures += 1;
     const patient = this.#plan.follow && this.#answered && (error.retryable || lags);
-    const { nodes, settings } = this.#context;
-    if (!patient && performance.now() - this.#failingSince >= settings.deadlineMs) throw error;
-    this.#address = nodes.after(this.#address);
-    const round = Math.floor(this.#failures / nodes.addresses.length);
-    const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
-    if (delayMs > 0) await pause(delayMs, this.#halt.signal);
+    await this.#search.failed(error, this.#halt.signal, patient);
   }
 }

@@ -2,9 +2,10 @@ import { type ErrorCode, PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import type { WatchResponse } from "../../format/object-codec.ts";
 import type { MachineChange } from "../../machine/machine.ts";
-import { onAbort, pause, retryDelay } from "../abort.ts";
+import { onAbort } from "../abort.ts";
 import type { AnyNode } from "../any-node.ts";
 import type { WatchCall } from "../node-link.ts";
+import { NodeSearch } from "../node-search.ts";
 import { noConnection } from "../nodes.ts";
 import { endOfLog } from "../outcomes.ts";
 import { nextOrQuiet, quietError } from "../read-stream.ts";
@@ -61,17 +62,16 @@ class Watch {
   readonly #halt = new AbortController();
   /** Everything before it was handed out. */
   #next: number;
-  #address: string;
+  readonly #search: NodeSearch;
   #answered = false;
-  #failures = 0;
-  #failingSince = 0;
 
   constructor(context: ReadContext, machine: string, question: Uint8Array, from: number) {
     this.#context = context;
     this.#machine = machine;
     this.#question = question;
     this.#next = from;
-    this.#address = context.nodes.addresses[0]!;
+    const { nodes, settings } = context;
+    this.#search = new NodeSearch({ nodes, deadlineMs: settings.deadlineMs });
   }
 
   stop(): void {
@@ -83,12 +83,12 @@ class Watch {
     const forget = onAbort(closing, () => this.#halt.abort());
     try {
       while (!this.#isOver()) {
-        if (!(await nodes.connected(this.#address, limits.clientConnectMs, this.#halt.signal))) {
-          if (!this.#isOver()) await this.#failed(noConnection(this.#address));
+        if (!(await nodes.connected(this.#search.address, limits.clientConnectMs, this.#halt.signal))) {
+          if (!this.#isOver()) await this.#failed(noConnection(this.#search.address));
           continue;
         }
         const request = { machine: this.#machine, question: this.#question, from: this.#next };
-        const stream = nodes.link(this.#address).openWatch(request);
+        const stream = nodes.link(this.#search.address).openWatch(request);
         const cancel = onAbort(this.#halt.signal, () => stream.cancel());
         try {
           yield* this.#drain(stream);
@@ -113,13 +113,13 @@ class Watch {
     for (;;) {
       const event = await nextOrQuiet(stream);
       if (this.#isOver()) return;
-      if (event === "quiet") return await this.#failed(quietError(this.#address));
+      if (event === "quiet") return await this.#failed(quietError(this.#search.address));
       if (event.kind === "end") {
-        const ended = new PaxlogError("UNAVAILABLE", `${this.#address} ended a watch`);
+        const ended = new PaxlogError("UNAVAILABLE", `${this.#search.address} ended a watch`);
         return await this.#failed(event.end.error ?? ended);
       }
       this.#answered = true;
-      this.#failures = 0;
+      this.#search.answered();
       yield* this.#due(event.response);
       if (this.#isOver()) return;
     }
@@ -134,14 +134,6 @@ class Watch {
   /** Throws where no other node could help or nobody ever answered; otherwise goes to the next node after a pause. */
   async #failed(error: PaxlogError): Promise<void> {
     if (verdicts.has(error.code)) throw error;
-    if (this.#failures === 0) this.#failingSince = performance.now();
-    this.#failures += 1;
-    const { nodes, settings } = this.#context;
-    const patient = this.#answered && error.retryable;
-    if (!patient && performance.now() - this.#failingSince >= settings.deadlineMs) throw error;
-    this.#address = nodes.after(this.#address);
-    const round = Math.floor(this.#failures / nodes.addresses.length);
-    const delayMs = round === 0 ? 0 : retryDelay(round - 1, limits.clientRetryMsFirst, limits.clientRetryMsMax);
-    if (delayMs > 0) await pause(delayMs, this.#halt.signal);
+    await this.#search.failed(error, this.#halt.signal, this.#answered && error.retryable);
   }
 }
