@@ -227,6 +227,8 @@ export const limits = {
   /** While the log grows no index is built for so many times as long as the last one took. */
   indexRestFactor: 20,
   indexWorkerIdleMs: 10_000,
+  /** For so long a step of a query waits for the index of a closed segment; then the engine reads a piece of the segment itself. */
+  indexWaitMs: 1_000,
   /** Between two pieces of an index that is built on the thread of the node's owner. */
   indexPauseMs: 40,
   /** Pages of indexes that one reader keeps in memory. */

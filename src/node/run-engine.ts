@@ -168,6 +168,7 @@ class EngineThread {
     if (config.indexing) this.#indexJobs = this.#makeIndexJobs(reader, replica);
     return new Engine({
       replica,
+      indexes: this.#indexJobs,
       history: new History(replica.log, reader),
       entryParts: makeEntryParts(hashing),
       storage: this.#storage,

@@ -7,6 +7,7 @@ import type {
   AppendResult,
   CheckedBatch,
   LogBackend,
+  ReadPiece,
   ReadStep,
   StoredBatch,
   Watch,
@@ -299,21 +300,23 @@ export class BackendServer {
   #scheduleReads(): void {
     if (this.#readScheduled) return;
     this.#readScheduled = true;
-    setImmediate(() => void this.#readSome());
+    setImmediate(() => this.#readSome());
   }
 
   /** Carries out steps until one turn has done enough: the engine's own work waits for the end of it. */
-  async #readSome(): Promise<void> {
+  #readSome(): void {
     let work = 0;
     while (this.#reads.length > 0 && work < limits.turnReadBytes) {
-      const { requestId, step } = this.#reads.shift()!;
+      const request = this.#reads.shift()!;
+      const { step } = request;
       const begun = this.#readBytes;
       try {
         const found = this.#backend.read(step);
-        const { batches, ...rest } = found instanceof Promise ? await found : found;
-        this.#answers.push({ kind: "piece", requestId, ...rest, batches: batches.map((batch) => this.#pack(batch)) });
+        // It waits for something: nobody else waits for it.
+        if (found instanceof Promise) this.#readLater(request, found);
+        else this.#answerRead(request, found);
       } catch (cause) {
-        this.#answers.push({ kind: "failed", requestId, error: packError(cause) });
+        this.#answers.push({ kind: "failed", requestId: request.requestId, error: packError(cause) });
       }
       // A search may have read much and found nothing.
       work += this.#readBytes - begun + (step.query === undefined ? 0 : limits.messageEntryBytes);
@@ -321,6 +324,19 @@ export class BackendServer {
     this.flush();
     this.#readScheduled = false;
     if (this.#reads.length > 0) this.#scheduleReads();
+  }
+
+  #readLater({ requestId }: ReadRequest, found: Promise<ReadPiece>): void {
+    found
+      .then(
+        (piece) => this.#answerRead({ requestId }, piece),
+        (cause: unknown) => this.#answers.push({ kind: "failed", requestId, error: packError(cause) }),
+      )
+      .then(() => this.#scheduleFlush());
+  }
+
+  #answerRead({ requestId }: Pick<ReadRequest, "requestId">, { batches, ...rest }: ReadPiece): void {
+    this.#answers.push({ kind: "piece", requestId, ...rest, batches: batches.map((batch) => this.#pack(batch)) });
   }
 
   #pack({ batch, ...rest }: StoredBatch): PackedBatch {

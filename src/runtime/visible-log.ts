@@ -95,6 +95,11 @@ export class VisibleLog {
     return this.#reads.read(step, { head, tail, end: this.#end });
   }
 
+  /** The slot at which a step begins to look; undefined where it has nothing to look at. */
+  slotOf({ from }: ReadStep): Slot | undefined {
+    return from < this.head || from >= this.#tail ? undefined : this.#history.slotOf(from, this.#end);
+  }
+
   positionOfTime(time: number): Position {
     const slot = this.#history.slotOfTime(time, this.#end);
     const found = slot >= this.#end ? this.#tail : this.#history.positionAt(slot);

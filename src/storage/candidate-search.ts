@@ -48,10 +48,13 @@ export class CandidateSearch {
     const isForward = range.direction === "forward";
     if (from >= end) return { slots: [], searchedTo: isForward ? minSlot(range.from, range.end) : range.from };
     const pageReadsEnd = pageReads() + pageReadsMax;
-    let at = isForward ? from : end;
+    const begin = isForward ? from : end;
+    let at = begin;
     while (isForward ? at < end : at > from) {
       const wanted = isForward ? at : ((at - 1) as Slot);
       let stretch = this.#stretchAt(wanted);
+      // What must be read is a piece of its own: whoever asks for it may first wait until it has its index.
+      if (stretch === undefined && at !== begin) break;
       if (stretch === undefined && wanted >= memory.firstSlot) {
         // Memory has no holes: what lies between comes first, piece by piece.
         if (!this.#remember()) break;

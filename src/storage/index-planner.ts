@@ -28,11 +28,22 @@ export class IndexPlanner {
     if (segments[0] === undefined || last === undefined) return undefined;
     const generation = this.#firstUnsettled(segments[0].generation);
     // The open segment is the last one; one without entries that stand may lie anywhere before it.
-    const later = generation < last.generation ? this.#directory.after(generation) : undefined;
+    return generation < last.generation ? this.#jobOf(generation, decidedEnd) : undefined;
+  }
+
+  /** The job for the segment that holds a slot; undefined where it is open or not all decided, has an index or will get none. */
+  jobAt(slot: Slot, decidedEnd: Slot): IndexJob | undefined {
+    const segment = this.#directory.ofSlot(slot);
+    if (segment === undefined || segment.content.kind === "indexed") return undefined;
+    return this.#settled.has(segment.generation) ? undefined : this.#jobOf(segment.generation, decidedEnd);
+  }
+
+  #jobOf(generation: number, decidedEnd: Slot): IndexJob | undefined {
+    const later = this.#directory.after(generation);
     if (later === undefined) return undefined;
     const endSlot = beginOf(later);
     if (endSlot > decidedEnd) return undefined;
-    const segment = segments.find((other) => other.generation >= generation);
+    const segment = this.#directory.segments.find((other) => other.generation >= generation);
     const begin = segment === undefined ? undefined : this.#baseAt(beginOf(segment));
     return begin === undefined ? undefined : { generation, begin, endSlot };
   }

@@ -152,6 +152,21 @@ export class LogReader {
     return this.#planner.next(decidedEnd);
   }
 
+  /**
+   * The job for the closed segment without an index that a search which comes to `slot` has to read: the one that holds it, or one
+   * before it that is not in memory yet, since memory has no holes.
+   */
+  indexJobAt(slot: Slot, decidedEnd: Slot): IndexJob | undefined {
+    const { firstSlot, endSlot } = this.#memory;
+    if (slot >= firstSlot && slot < endSlot) return undefined;
+    const job = this.#planner.jobAt(slot, decidedEnd);
+    return job ?? (slot >= endSlot && !this.#isIndexed(slot) ? this.#planner.jobAt(endSlot, decidedEnd) : undefined);
+  }
+
+  #isIndexed(slot: Slot): boolean {
+    return this.#directory.ofSlot(slot)?.content.kind === "indexed";
+  }
+
   /** The index of a job is there: from now on it is used, and the places of its segment are forgotten. */
   indexed({ generation, begin, end }: IndexedSegment): void {
     this.#planner.settle(generation);

@@ -34,7 +34,10 @@ afterEach(() => {
 });
 
 /** Answers by search id, and how many pieces were looked at. */
-function searchAll(queries: readonly HistoryQuery[]): { answers: Map<number, number>; pieces: number } {
+function searchAll(
+  queries: readonly HistoryQuery[],
+  prepare: (history: History) => void = () => {},
+): { answers: Map<number, number>; pieces: number } {
   const disk = new NodeDisk();
   const segmentBytes = limits.segmentBytesMin;
   const store = Store.open({ disk, dir: temp.dir, hashing, randomBytes, name: "node", segmentBytes });
@@ -43,8 +46,10 @@ function searchAll(queries: readonly HistoryQuery[]): { answers: Map<number, num
   store.close();
   const answers = new Map<number, number>();
   const waiting: (() => void)[] = [];
+  const history = new History(new Log(base, window), reader);
+  prepare(history);
   const searches = new HistorySearches({
-    history: new History(new Log(base, window), reader),
+    history,
     parts: makeEntryParts(hashing),
     visibleEnd: () => reader.end as Slot,
     tail: () => position(count + 1),
@@ -85,6 +90,11 @@ test("the first and the last record that matches in a range are found, one searc
     query("own 1", 1, 2, "first"),
   ]);
   expect([...answers.values()]).toEqual([3, 193, 0, 13, 150, 0, 0, 1]);
+});
+
+test("the last position of a range is looked at though a reader goes on there, in front of entries without records", () => {
+  const readerGoesOn = (history: History) => history.remember(position(1), 1 as Slot);
+  expect([...searchAll([query("own 1", 1, 2, "first")], readerGoesOn).answers.values()]).toEqual([1]);
 });
 
 test("a search of the whole log is cut in pieces", () => {

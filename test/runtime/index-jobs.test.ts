@@ -107,3 +107,51 @@ test("while the log grows an index is built a small part of the time, and one af
   expect(begun.length - before).toBeGreaterThanOrEqual(10);
   jobs.stop();
 });
+
+test("a segment that a query comes to is next, and whoever waits for it waits no longer than it takes, or than a bound", async () => {
+  const begun: number[] = [];
+  const left = new Set([1, 2, 3, 4]);
+  const job = (generation: number) => ({ generation, begin: { slot: 10 * generation } }) as IndexJob;
+  const reader = {
+    nextIndexJob: () => [...left].map(job)[0],
+    indexJobAt: (slot: Slot) => (left.has(slot / 10) ? job(slot / 10) : undefined),
+    indexed: ({ generation }: IndexedSegment) => left.delete(generation),
+    indexFailed: (generation: number) => left.delete(generation),
+  } as unknown as LogReader;
+  const jobs = new IndexJobs({
+    reader,
+    decidedEnd: () => 100 as Slot,
+    build: ({ generation }) => begun.push(generation),
+    onWritten: () => {},
+    note: () => {},
+    onDamaged: () => {},
+  });
+  const over: string[] = [];
+  const wait = (slot: number, name: string) => void jobs.missingAt(slot as Slot)?.then(() => over.push(name));
+  const settled = () => vi.advanceTimersByTimeAsync(0);
+  vi.advanceTimersByTime(limits.indexPollMs);
+  expect(begun).toEqual([1]);
+  wait(30, "a");
+  wait(30, "b");
+  wait(20, "c");
+  jobs.built({ generation: 1 } as IndexedSegment);
+  jobs.built({ generation: 3 } as IndexedSegment);
+  await settled();
+  expect([begun, over]).toEqual([
+    [1, 3, 2],
+    ["a", "b"],
+  ]);
+  expect(jobs.missingAt(30 as Slot)).toBeUndefined();
+  await vi.advanceTimersByTimeAsync(limits.indexWaitMs - 1);
+  expect(over).toEqual(["a", "b"]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(over).toEqual(["a", "b", "c"]);
+  wait(20, "d");
+  jobs.failed(2, "the disk is full");
+  await settled();
+  expect(over).toEqual(["a", "b", "c", "d"]);
+  wait(40, "e");
+  jobs.stop();
+  await settled();
+  expect(over).toEqual(["a", "b", "c", "d", "e"]);
+});

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
-import { PaxlogError } from "../../src/base/errors.ts";
+import { PaxlogError, toPaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Uid } from "../../src/base/types.ts";
 import { Replica } from "../../src/core/replica.ts";
@@ -15,12 +15,14 @@ import { Arena } from "../../src/runtime/arena.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { Engine } from "../../src/runtime/engine.ts";
 import { History } from "../../src/runtime/history.ts";
+import { IndexJobs } from "../../src/runtime/index-jobs.ts";
 import { noPeers } from "../../src/runtime/no-peers.ts";
 import { SnapshotExchange } from "../../src/runtime/snapshot-exchange.ts";
 import { StorageLink } from "../../src/runtime/storage-link.ts";
 import { StorageThread } from "../../src/runtime/storage-thread.ts";
 import { LogSequencer } from "../../src/sequencer/sequencer.ts";
 import type { Disk } from "../../src/storage/disk.ts";
+import type { IndexJob } from "../../src/storage/index-builder.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
 import { LogReader } from "../../src/storage/reader.ts";
 import { SnapshotFiles } from "../../src/storage/snapshot-files.ts";
@@ -42,6 +44,8 @@ export async function startLoneNode(
   dir: string,
   disk: Disk = new NodeDisk(),
   quotaBytes: number = Number.POSITIVE_INFINITY,
+  /** Has an index built, if the node shall have any: see IndexJobs. */
+  build?: (job: IndexJob, jobs: IndexJobs) => void,
 ): Promise<LoneNode> {
   const { port1, port2 } = new MessageChannel();
   const arena = new Arena({ scrub: true });
@@ -64,6 +68,16 @@ export async function startLoneNode(
     tickMs: limits.roundMs / limits.ticksPerRound,
     ticksPerRound: limits.ticksPerRound,
   });
+  const indexes: IndexJobs | undefined =
+    build &&
+    new IndexJobs({
+      reader,
+      decidedEnd: () => replica.visibleEnd,
+      build: (job) => build(job, indexes!),
+      onWritten: (generation) => storage.indexWritten(generation),
+      note: () => {},
+      onDamaged: (cause) => engine.stop(toPaxlogError(cause)),
+    });
   let onStop: (error: PaxlogError) => void = () => {};
   const stopped = new Promise<PaxlogError>((resolve) => {
     onStop = resolve;
@@ -74,6 +88,7 @@ export async function startLoneNode(
     entryParts: makeEntryParts(hashing),
     storage,
     snapshots: new SnapshotExchange(new SnapshotFiles(disk, dir, hashing)),
+    indexes,
     clock: systemClock,
     facts: { name: "node", clientAddress: "127.0.0.1:1", members, hashing: "portable", version: "0" },
     onStop,
@@ -84,6 +99,7 @@ export async function startLoneNode(
     storage,
     stopped,
     close: async () => {
+      indexes?.stop();
       engine.stop(new PaxlogError("CLOSED", "closed by the test"));
       await storage.close();
       reader.close();

@@ -1,8 +1,10 @@
 import { position } from "../../src/base/types.ts";
 import type { ReadPiece, ReadStep, StoredBatch } from "../../src/transport/backend.ts";
 
+type PlainStep = ReadStep & { readonly query: undefined };
+
 /** A step forward over everything that is there, but for what `given` says. */
-export function step(from: number, given: Partial<ReadStep> = {}): ReadStep {
+export function step(from: number, given: Partial<PlainStep> = {}): PlainStep {
   return {
     direction: "forward",
     from: position(from),
