@@ -15,6 +15,7 @@ import { openBenchmark } from "./open.ts";
 import { profileBenchmark } from "./profile.ts";
 import { queryBenchmark } from "./query.ts";
 import { readBenchmark } from "./read.ts";
+import { startBenchmark } from "./start.ts";
 import { tailBenchmark } from "./tail.ts";
 import { transportBenchmark } from "./transport.ts";
 
@@ -60,6 +61,7 @@ add(codecBenchmark, "encoding and decoding on one thread");
 add(guardsBenchmark, "the sequencer's time for appends with guards, in a log with a million tags");
 add(queryBenchmark, "queries for one tag among a million, and what indexes cost an append");
 add(openBenchmark, "opening a log of 1 GB and one of 20 GB");
+add(startBenchmark, "starting a node whose machines have ten million commands in their snapshots");
 add(profileBenchmark, "CPU profiles of every thread of the leader under load");
 
 await program.parseAsync();

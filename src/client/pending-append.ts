@@ -119,8 +119,8 @@ function sizeHintOf(payload: AppendPayload): number {
 
 /** First in, first out; what was refused goes back to the front. */
 export class PendingQueue {
-  #items: PendingAppend[] = [];
-  /** Items before this index are gone. */
+  #items: (PendingAppend | undefined)[] = [];
+  /** Items before this index are gone: a call's records may be megabytes, and nobody is to keep them longer than it lasts. */
   #begin = 0;
   /** Sum of the hints of all that wait. */
   #sizeHint = 0;
@@ -150,6 +150,7 @@ export class PendingQueue {
 
   shift(): void {
     this.#sizeHint -= this.#items[this.#begin]!.sizeHint;
+    this.#items[this.#begin] = undefined;
     this.#begin += 1;
     // Moving the rest now and then costs less than moving it each time.
     if (this.#begin > 1024 && this.#begin * 2 > this.#items.length) {
@@ -164,13 +165,13 @@ export class PendingQueue {
       item.sent = false;
       this.#sizeHint += item.sizeHint;
     }
-    this.#items = waiting.concat(this.#items.slice(this.#begin));
+    this.#items = [...waiting, ...this.#items.slice(this.#begin)];
     this.#begin = 0;
   }
 
   /** Takes out everything. */
   drain(): PendingAppend[] {
-    const items = this.#items.slice(this.#begin);
+    const items = this.#items.slice(this.#begin).map((item) => item!);
     this.#items = [];
     this.#begin = 0;
     this.#sizeHint = 0;
