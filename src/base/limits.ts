@@ -89,6 +89,9 @@ export const limits = {
   machinePointBytesPerCommand: 512,
   /** It is saved in between, too, when the log has grown by so many records: they could not be trimmed otherwise. */
   machineSnapshotRecords: 256 * 1024,
+  /** A state is saved for so long between two turns of its machine's thread: as long as those take, but within these. */
+  machineSaveMsMin: 2,
+  machineSaveMsMax: 50,
   /** How often a node that leads looks after the machines of all nodes: their hold, and what their states were. */
   upkeepMs: 2_000,
   /** Commands that a machine applies before others of its thread have a turn. */

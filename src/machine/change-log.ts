@@ -8,6 +8,35 @@ export interface RecordedChange<Change> {
   readonly change: Change;
 }
 
+/** The changes of one moment: what it holds is shared with the log, which never changes a change. */
+export class FrozenChanges<Change> {
+  readonly #form: ChangeForm<Change>;
+  readonly #reach: number;
+  readonly #changes: readonly (RecordedChange<Change> | undefined)[];
+
+  constructor(form: ChangeForm<Change>, reach: number, changes: readonly (RecordedChange<Change> | undefined)[]) {
+    this.#form = form;
+    this.#reach = reach;
+    this.#changes = changes;
+  }
+
+  /** Hands on what is full, as the owner of the writer does. */
+  *save(writer: StateWriter): Iterable<Uint8Array> {
+    writer.number(this.#reach);
+    writer.number(this.#changes.length);
+    let before = { position: 0, time: 0 };
+    for (const recorded of this.#changes) {
+      const { position, time, change } = recorded!;
+      // Neither ever falls.
+      writer.number(position - before.position);
+      writer.number(time - before.time);
+      this.#form.write(writer, change);
+      before = recorded!;
+      if (writer.hasFull) yield* writer.full();
+    }
+  }
+}
+
 /** How the changes of a machine are saved, and what they count. */
 export interface ChangeForm<Change> {
   /** About what one takes in memory. */
@@ -76,23 +105,20 @@ export class ChangeLog<Change> {
     return found;
   }
 
-  /** Hands on what is full, as the owner of the writer does. */
-  *save(writer: StateWriter): Iterable<Uint8Array> {
-    writer.number(this.#reach);
-    writer.number(this.#changes.length - this.#begin);
-    for (const recorded of this.#changes.slice(this.#begin)) {
-      const { position, time, change } = recorded!;
-      writer.number(position);
-      writer.number(time);
-      this.#form.write(writer, change);
-      yield* writer.full();
-    }
+  /** As it is now, to be saved later. */
+  freeze(): FrozenChanges<Change> {
+    return new FrozenChanges(this.#form, this.#reach, this.#changes.slice(this.#begin));
   }
 
   static load<Change>(reader: StateReader, bounds: ChangeBounds, form: ChangeForm<Change>): ChangeLog<Change> {
     const log = new ChangeLog(bounds, form);
     const reach = reader.number();
-    for (let left = reader.number(); left > 0; left -= 1) log.add(reader.number(), reader.number(), form.read(reader));
+    let [position, time] = [0, 0];
+    for (let left = reader.number(); left > 0; left -= 1) {
+      position += reader.number();
+      time += reader.number();
+      log.add(position, time, form.read(reader));
+    }
     log.#reach = Math.max(log.#reach, reach);
     return log;
   }

@@ -28,6 +28,14 @@ export interface MachineChange {
   readonly change: Uint8Array;
 }
 
+/** A state as it was at one moment, as bytes that may be taken later: commands go on meanwhile. */
+export interface FrozenState {
+  /** Those that `save` would have given at that moment, however they are cut. To be taken once. */
+  readonly pieces: Iterable<Uint8Array>;
+  /** No more of them are taken. Once, whether all were taken or not. */
+  release(): void;
+}
+
 /** How what a machine says and is asked crosses a network; only where it runs on nodes. JSON unless given. */
 export interface MachineCodecs<Reply, Question, Answer> {
   readonly replies?: Codec<Reply>;
@@ -67,6 +75,11 @@ export interface Machine<State, Command, Reply, Question = never, Answer = never
   changes?(state: Readonly<State>, question: Question, from: number, max: number): readonly MachineChange[] | undefined;
   /** The state as bytes: the same for the same commands, in pieces of any size. */
   save(state: State): Iterable<Uint8Array>;
+  /**
+   * For a machine whose state may be so large that commands and questions should not wait until all of it is saved: the state of now,
+   * whatever commands make of it before its pieces are taken. Without it a host takes what `save` gives, at once.
+   */
+  freeze?(state: State): FrozenState;
   /** The state that `save` of this or an older version gave. Throws for what it cannot read. */
   load(pieces: Iterable<Uint8Array>, version: number): State;
   /** How commands stand in the log; JSON unless given. */

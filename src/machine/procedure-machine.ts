@@ -61,6 +61,7 @@ export function procedureMachine<Table extends ProcedureTable>({
     },
     ended: (space: KeySpace, at) => space.endSession(at),
     save: (space: KeySpace) => space.save(),
+    freeze: (space: KeySpace) => space.freeze(),
     load: (pieces) => KeySpace.load(pieces),
     commands: callCodec as Codec<ProcedureCommand<Table>>,
   });

@@ -1,7 +1,7 @@
 import { assert } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { jsonCodec } from "./json-codec.ts";
-import type { ApplyContext, Codec, Machine, MachineChange } from "./machine.ts";
+import type { ApplyContext, Codec, FrozenState, Machine, MachineChange } from "./machine.ts";
 import { randomOf } from "./random.ts";
 
 /** A record of the machine's type, as it stands in the log. */
@@ -44,6 +44,7 @@ export interface StateSource extends Omit<MachineSnapshot, "pieces"> {
 export class MachineReplica<State, Command, Reply, Question, Answer> {
   readonly machine: Machine<State, Command, Reply, Question, Answer>;
   readonly #commands: Codec<Command>;
+  readonly #onBack: () => void;
   #state: State;
   /** Commands below it are in the state. */
   #position: number;
@@ -52,8 +53,14 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
   /** Commands behind the base that throw: one, between its throw and its being passed over. */
   readonly #failures = new Map<number, PaxlogError>();
 
-  constructor(machine: Machine<State, Command, Reply, Question, Answer>, snapshot?: StateSource) {
+  /** `onBack` is called before the replica goes back to its base, or takes a new one of its own: so a base under way comes first. */
+  constructor(
+    machine: Machine<State, Command, Reply, Question, Answer>,
+    snapshot?: StateSource,
+    onBack: () => void = () => {},
+  ) {
     this.machine = machine;
+    this.#onBack = onBack;
     this.#commands = machine.commands ?? (jsonCodec as Codec<Command>);
     this.#base = snapshot;
     this.#state = this.#restored();
@@ -118,6 +125,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
     const { position } = record;
     const failure = this.#failures.size === 0 ? undefined : this.#failures.get(position);
     if (failure !== undefined) {
+      this.#onBack();
       this.#position = position + 1;
       // The next one that throws must not lead back behind this one again.
       this.snapshot();
@@ -129,6 +137,7 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
       this.#position = position + 1;
       return { kind: "reply", reply };
     } catch (cause) {
+      this.#onBack();
       const error = this.#failure(position, cause);
       this.#failures.set(position, error);
       this.#state = this.#restored();
@@ -184,11 +193,18 @@ export class MachineReplica<State, Command, Reply, Question, Answer> {
     return this.machine.save(this.#state);
   }
 
-  /** Has failing commands lead back to this state: what `save` gave at this position. */
+  /** The state as it is now, to be taken while commands go on; undefined: the machine cannot do that. */
+  freeze(): FrozenState | undefined {
+    return this.machine.freeze?.(this.#state);
+  }
+
+  /** Has failing commands lead back to this state, which was saved or frozen at its position, not before the base of now. */
   rebase(state: StateSource): void {
-    assert(state.position === this.#position, "a replica begins anew where it is");
+    const { position } = state;
+    assert(position <= this.#position, "a replica begins anew where it is, or was");
+    assert(position >= (this.#base?.position ?? 0), "a replica never goes back further than it did before");
     this.#base = state;
-    this.#failures.clear();
+    for (const failed of this.#failures.keys()) if (failed < position) this.#failures.delete(failed);
   }
 
   #restored(): State {

@@ -66,6 +66,10 @@ export class StateWriter {
     this.bytes(encoder.encode(value));
   }
 
+  get hasFull(): boolean {
+    return this.#full.length > 0;
+  }
+
   /** The pieces that are full, once. */
   full(): readonly Uint8Array[] {
     return this.#full.length === 0 ? none : this.#full.splice(0);

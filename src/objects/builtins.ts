@@ -4,10 +4,10 @@ import * as decisionsCodecs from "../format/builtin-decisions.ts";
 import * as leasesCodecs from "../format/builtin-leases.ts";
 import * as registersCodecs from "../format/builtin-registers.ts";
 import * as spaceCodecs from "../format/builtin-space.ts";
-import { counters } from "../machine/builtin/counters.ts";
+import { counterChanges, counters } from "../machine/builtin/counters.ts";
 import { decisionChanges, decisions } from "../machine/builtin/decisions.ts";
 import { leaseChanges, leases } from "../machine/builtin/leases.ts";
-import { registers } from "../machine/builtin/registers.ts";
+import { registerChanges, registers } from "../machine/builtin/registers.ts";
 import { spaceChanges, spaceWith } from "../machine/builtin/space.ts";
 import type { RecordedChange } from "../machine/change-log.ts";
 import { type AnyMachine, type Codec, defineMachine, type MachineChange } from "../machine/machine.ts";
@@ -15,6 +15,7 @@ import type { Procedures } from "../machine/procedures.ts";
 
 export const counterMachine = defineMachine({
   ...counters,
+  changes: encoded(counterChanges, countersCodecs.counterAnswerCodec),
   commands: countersCodecs.counterCommandCodec,
   codecs: {
     replies: countersCodecs.counterReplyCodec,
@@ -25,6 +26,7 @@ export const counterMachine = defineMachine({
 
 export const registerMachine = defineMachine({
   ...registers,
+  changes: encoded(registerChanges, registersCodecs.registerAnswerCodec),
   commands: registersCodecs.registerCommandCodec,
   codecs: {
     replies: registersCodecs.registerReplyCodec,

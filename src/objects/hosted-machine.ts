@@ -3,7 +3,7 @@ import { concat } from "../base/bytes.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { jsonCodec } from "../machine/json-codec.ts";
-import type { AnyMachine, Codec, MachineChange } from "../machine/machine.ts";
+import type { AnyMachine, Codec, FrozenState, MachineChange } from "../machine/machine.ts";
 import { type Applied, MachineReplica, type StateSource } from "../machine/replica.ts";
 import { StateReader, StateWriter } from "../machine/state-bytes.ts";
 import type { Activated } from "./activated.ts";
@@ -43,6 +43,15 @@ export interface HostedSource extends StateSource {
   readonly length: number;
 }
 
+/** A hosted state of one moment, to be taken piece by piece. */
+export interface FrozenHosted extends FrozenState {
+  readonly position: number;
+  /** The own part, as it stands in front of the machine's. */
+  readonly own: Uint8Array;
+  /** Whether commands may go on before all is taken. */
+  readonly lasts: boolean;
+}
+
 /**
  * A machine as every node that runs it has it: its state, the replies that are kept for retries, and the count that says at which
  * commands states are compared. All of it is a function of the records alone.
@@ -53,11 +62,14 @@ export class HostedMachine {
   #cache = new ReplyCache(cacheBounds);
   /** Replies to commands without a session, for those who wait for them now: no part of the state. */
   readonly #passing = new ReplyCache({ bytes: limits.replyCacheBytes, batches: Number.POSITIVE_INFINITY });
-  /** Records applied since the last point, and the length of the state there. */
+  /** Records applied since the last point. */
   #sincePoint = 0;
+  /** Length of the state at the last point but one: that of the last one is known only when all of it was saved. */
   #pointBytes = 0;
-  /** The own part of what the replica goes back to. */
-  #base: Uint8Array | undefined;
+  /** ... and at the last point; undefined: it is being saved. */
+  #lastPointBytes: number | undefined = 0;
+  /** The own part of what the replica goes back to, and the length of all of that. */
+  #base: { readonly own: Uint8Array; readonly length: number } | undefined;
   #isPristine = true;
   #activated: Activated | undefined;
 
@@ -65,17 +77,20 @@ export class HostedMachine {
   constructor(machine: AnyMachine, source?: HostedSource) {
     this.machine = machine;
     const replying = replyingMachine(machine);
+    const onBack = (): void => this.settle();
     if (source === undefined) {
-      this.#replica = new MachineReplica(replying);
+      this.#replica = new MachineReplica(replying, undefined, onBack);
       return;
     }
     const own = ownPart(source.pieces);
-    this.#replica = new MachineReplica(replying, machinePart(source, own));
-    this.#base = own;
+    this.#replica = new MachineReplica(replying, machinePart(source, own), onBack);
+    this.#base = { own, length: source.length };
     this.#restoreOwn();
     this.#isPristine = false;
-    if (this.#sincePoint === 0) this.#pointBytes = source.length;
   }
+
+  /** Called before the state goes back, or its count begins anew: whoever saves it ends that first, and has it be the base. */
+  settle: () => void = () => {};
 
   /** Every record below it is applied. */
   get position(): number {
@@ -117,7 +132,7 @@ export class HostedMachine {
       cache.add(position, keptOf(applied));
     }
     // The replica took its state behind a command that it passed over as its new base.
-    if (applied.kind === "failed") this.#base = this.#own();
+    if (applied.kind === "failed") this.#base = { own: this.#own(), length: 0 };
     return { resumeFrom: position + 1, error: applied.kind === "reply" ? undefined : applied.error };
   }
 
@@ -147,10 +162,13 @@ export class HostedMachine {
   activate(position: number, activated: Activated): void {
     this.advance(position + 1);
     if (activated.version <= (this.#activated?.version ?? 0)) return;
+    this.settle();
     this.#activated = activated;
     this.#isPristine = false;
     // States of two versions may differ in length, and the next point must not.
-    this.beginPoint();
+    this.#sincePoint = 0;
+    this.#pointBytes = 0;
+    this.#lastPointBytes = 0;
   }
 
   /** undefined where it is not kept, or no longer. */
@@ -194,38 +212,51 @@ export class HostedMachine {
     }
   }
 
-  /** The count begins anew. `save` is to follow. */
+  /** The state is that of a point, and is saved next. The one before is saved to its end. */
   beginPoint(): void {
+    assert(this.#lastPointBytes !== undefined, "points are saved one after the other");
     this.#sincePoint = 0;
-    this.#pointBytes = 0;
+    this.#pointBytes = this.#lastPointBytes;
+    this.#lastPointBytes = undefined;
   }
 
-  /** What the state at a point takes. */
+  /** What the state at the last point takes. */
   endPoint(length: number): void {
-    this.#pointBytes = length;
+    this.#lastPointBytes = length;
   }
 
-  /** All of it, piece by piece, before the next record. */
-  *save(): Iterable<Uint8Array> {
+  /** The state of now, with what a node keeps beside it. */
+  freeze(): FrozenHosted {
     const own = this.#own();
-    const head = new Uint8Array(lengthBytes);
-    new DataView(head.buffer).setUint32(0, own.length, true);
-    yield head;
-    yield own;
-    yield* this.#replica.save();
+    const frozen = this.#replica.freeze();
+    const pieces = function* (machines: Iterable<Uint8Array>): Iterable<Uint8Array> {
+      const head = new Uint8Array(lengthBytes);
+      new DataView(head.buffer).setUint32(0, own.length, true);
+      yield head;
+      yield own;
+      yield* machines;
+    };
+    return {
+      position: this.position,
+      own,
+      lasts: frozen !== undefined,
+      pieces: pieces(frozen?.pieces ?? this.#replica.save()),
+      release: () => frozen?.release(),
+    };
   }
 
-  /** Has commands that throw lead back to what `save` gave here, which can be read from there any number of times. */
-  rebase(source: HostedSource): void {
-    const own = ownPart(source.pieces);
+  /** Has commands that throw lead back to what was frozen, which can be read from there any number of times. */
+  rebase(source: HostedSource, own: Uint8Array): void {
     this.#replica.rebase(machinePart(source, own));
-    this.#base = own;
+    this.#base = { own, length: source.length };
   }
 
   #own(): Uint8Array {
     const writer = new StateWriter();
     writer.number(this.#sincePoint);
     writer.number(this.#pointBytes);
+    // 0: the state that this is a part of is that of the last point itself.
+    writer.number(this.#lastPointBytes === undefined ? 0 : 1 + this.#lastPointBytes);
     writer.number(this.#activated?.version ?? 0);
     writer.text(this.#activated?.code ?? "");
     this.#cache.save(writer);
@@ -237,12 +268,15 @@ export class HostedMachine {
       this.#cache = new ReplyCache(cacheBounds);
       this.#sincePoint = 0;
       this.#pointBytes = 0;
+      this.#lastPointBytes = 0;
       this.#activated = undefined;
       return;
     }
-    const reader = new StateReader([this.#base]);
+    const reader = new StateReader([this.#base.own]);
     this.#sincePoint = reader.number();
     this.#pointBytes = reader.number();
+    const last = reader.number();
+    this.#lastPointBytes = last === 0 ? this.#base.length : last - 1;
     const version = reader.number();
     const code = reader.text();
     this.#activated = version === 0 ? undefined : { version, code };

@@ -1,4 +1,3 @@
-import { assert } from "../base/assert.ts";
 import { equalBytes } from "../base/bytes.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
@@ -14,20 +13,28 @@ import {
 import type { SnapshotHeader } from "../format/object-codec.ts";
 import type { AnyMachine } from "../machine/machine.ts";
 import { HostedMachine, type HostedSource } from "./hosted-machine.ts";
-import type { MachineSnapshots } from "./machine-snapshots.ts";
-import { HashedPieces } from "./state-hash.ts";
+import type { MachineSnapshots, SnapshotFile, WrittenSnapshot } from "./machine-snapshots.ts";
+import { type SavedState, StateSave } from "./state-save.ts";
 
 export interface MachineKeeperOptions {
   readonly machine: AnyMachine;
   readonly snapshots: MachineSnapshots;
   readonly hashing: Hashing;
   readonly note: (text: string) => void;
+  /** The machine threw while its state was saved between its commands. */
+  readonly onBroken: (cause: unknown) => void;
   /** A state that nodes compare: told at the same commands on each of them. */
   readonly onPoint: (point: MachineHash) => void;
   /** Another node's state of at least this position; undefined: no other node has one, and none could. Keeps asking until it knows. */
   readonly fetch: (
     atLeast: number,
   ) => Promise<{ readonly header: SnapshotHeader; readonly source: HostedSource } | undefined>;
+}
+
+interface Saving {
+  readonly hosted: HostedMachine;
+  readonly save: StateSave;
+  onSaved(state: SavedState["header"], spentMs: number): void;
 }
 
 /** States that nodes compare, of which the own hash is remembered until the log says what it should be. */
@@ -44,6 +51,8 @@ export class MachineKeeper {
   /** Position of the newest snapshot that is durable here; 0: none. */
   #kept = 0;
   #keeping: Promise<void> | undefined;
+  /** A state that is not saved to its end yet; then it is kept. */
+  #saving: Saving | undefined;
   /** The state came to differ from that of other nodes: nothing of it is kept. */
   #differs = false;
   #lacksState = false;
@@ -74,6 +83,8 @@ export class MachineKeeper {
    */
   async restore(head: number): Promise<{ readonly hosted: HostedMachine; readonly next: number }> {
     const { machine, snapshots } = this.#options;
+    // Nothing of a state that was left behind is to be kept, or to be the base of another one.
+    await this.close();
     await snapshots.prepare();
     const own = this.#newest(head);
     if (own !== undefined) return own;
@@ -86,7 +97,7 @@ export class MachineKeeper {
       return { hosted: new HostedMachine(machine), next: head };
     }
     const hosted = new HostedMachine(machine, fetched.source);
-    this.#save(hosted, fetched.header.position);
+    this.#save(hosted, () => {});
     return { hosted, next: fetched.header.position };
   }
 
@@ -109,19 +120,16 @@ export class MachineKeeper {
 
   /** The state is to be compared, and is saved on that occasion. */
   point(hosted: HostedMachine): void {
-    const { machine, onPoint, hashing } = this.#options;
-    const { position } = hosted;
+    const { machine, onPoint } = this.#options;
+    this.finish();
     hosted.beginPoint();
-    let header: Pick<SnapshotHeader, "hash" | "length"> | undefined = this.#save(hosted, position);
-    if (header === undefined) {
-      const hashed = new HashedPieces(hashing);
-      for (const piece of hosted.save()) hashed.add(piece);
-      header = { length: hashed.length, hash: hashed.hash() };
-    }
-    hosted.endPoint(header.length);
-    this.#hashes.set(position, header.hash);
-    if (this.#hashes.size > pointsMax) this.#hashes.delete(this.#hashes.keys().next().value!);
-    onPoint({ machine: machine.name, version: machine.version, position, hash: header.hash });
+    const { position } = hosted;
+    this.#save(hosted, ({ hash, length }) => {
+      hosted.endPoint(length);
+      this.#hashes.set(position, hash);
+      if (this.#hashes.size > pointsMax) this.#hashes.delete(this.#hashes.keys().next().value!);
+      onPoint({ machine: machine.name, version: machine.version, position, hash });
+    });
   }
 
   /** Every record below `next` is applied. Saves the state where the log could not be trimmed otherwise. */
@@ -131,41 +139,110 @@ export class MachineKeeper {
     this.saveNow(hosted, next);
   }
 
+  /** Unless a state is being saved. */
   saveNow(hosted: HostedMachine, next: number): void {
+    if (this.#saving !== undefined || this.#keeping !== undefined) return;
     hosted.advance(next);
-    const begun = performance.now();
-    this.#save(hosted, next);
-    this.#restUntilMs = performance.now() + restFactor * (performance.now() - begun);
+    this.#save(hosted, (_, spentMs) => {
+      this.#restUntilMs = performance.now() + restFactor * spentMs;
+    });
   }
 
   /** Resolves when what was saved is durable. */
-  settled(): Promise<void> {
-    return this.#keeping ?? Promise.resolve();
+  async settled(): Promise<void> {
+    this.finish();
+    await this.#keeping;
   }
 
-  /** undefined where the disk does not take it, or has not finished with the one before. */
-  #save(hosted: HostedMachine, position: number): SnapshotHeader | undefined {
-    const { machine, snapshots, note } = this.#options;
-    if (this.#keeping !== undefined) return undefined;
-    assert(hosted.position === position, "a state is saved where it is");
-    const failed = (cause: unknown): void =>
-      note(`the state of the machine ${machine.name} at ${position} could not be saved: ${reasonOf(cause)}`);
+  /** What is not saved yet is not wanted any more; resolves when what was is durable. */
+  async close(): Promise<void> {
+    this.#saving?.save.abandon();
+    this.#saving = undefined;
+    await this.#keeping;
+  }
+
+  /** Ends the save under way, if there is one, at once. */
+  finish(): void {
+    if (this.#saving !== undefined) this.#advance(this.#saving, Number.POSITIVE_INFINITY);
+  }
+
+  /** Begins to save the state of now. `onSaved` is told of all of it, however it is kept. */
+  #save(hosted: HostedMachine, onSaved: Saving["onSaved"]): void {
+    const { machine, hashing } = this.#options;
+    const frozen = hosted.freeze();
+    const failed = (cause: unknown): void => this.#noteFailed(frozen.position, cause);
+    // One after the other: where the disk has not finished with the one before, this one is only hashed.
+    const file = this.#keeping === undefined ? this.#file(machine.version, frozen.position, failed) : undefined;
+    const save = new StateSave({ frozen, hashing, file, onFailed: failed });
+    const saving = { hosted, save, onSaved };
+    this.#saving = saving;
+    hosted.settle = () => this.finish();
+    if (frozen.lasts) void this.#goOn(saving);
+    else this.finish();
+  }
+
+  #file(version: number, position: number, failed: (cause: unknown) => void): SnapshotFile | undefined {
     try {
-      const { header, source, keep } = snapshots.write(machine.version, position, hosted.save());
-      hosted.rebase(source);
-      this.#keeping = keep()
-        .then(() => {
-          if (this.#differs) snapshots.removeAbove(0);
-          else this.#kept = position;
-        }, failed)
-        .finally(() => {
-          this.#keeping = undefined;
-        });
-      return header;
+      return this.#options.snapshots.begin(version, position);
     } catch (cause) {
       failed(cause);
       return undefined;
     }
+  }
+
+  /**
+   * Saves between the turns of whatever else this thread does, for as long as that took, within bounds: commands and questions have half
+   * of the thread, and wait for a moment at most.
+   */
+  async #goOn(saving: Saving): Promise<void> {
+    for (let ended = performance.now(); ; ended = performance.now()) {
+      await new Promise(setImmediate);
+      if (this.#saving !== saving) return;
+      const others = performance.now() - ended;
+      try {
+        this.#advance(saving, Math.min(limits.machineSaveMsMax, Math.max(limits.machineSaveMsMin, others)));
+      } catch (cause) {
+        this.#options.onBroken(cause);
+        return;
+      }
+    }
+  }
+
+  #advance(saving: Saving, timeMs: number): void {
+    const { hosted, save, onSaved } = saving;
+    let saved: SavedState | undefined;
+    try {
+      saved = save.advance(timeMs);
+    } catch (cause) {
+      this.#saving = undefined;
+      save.abandon();
+      throw cause;
+    }
+    if (saved === undefined) return;
+    this.#saving = undefined;
+    if (saved.written !== undefined) this.#keep(hosted, save, saved.written);
+    onSaved(saved.header, save.spentMs);
+  }
+
+  /** A state was written: from now on commands that throw lead back to it. */
+  #keep(hosted: HostedMachine, { position, own }: StateSave, { source, keep }: WrittenSnapshot): void {
+    hosted.rebase(source, own);
+    this.#keeping = keep()
+      .then(
+        () => {
+          if (this.#differs) this.#options.snapshots.removeAbove(0);
+          else this.#kept = position;
+        },
+        (cause: unknown) => this.#noteFailed(position, cause),
+      )
+      .finally(() => {
+        this.#keeping = undefined;
+      });
+  }
+
+  #noteFailed(position: number, cause: unknown): void {
+    const { machine, note } = this.#options;
+    note(`the state of the machine ${machine.name} at ${position} could not be saved: ${reasonOf(cause)}`);
   }
 
   /** A record about the machine. Returns why it must not go on, if so. */
@@ -175,6 +252,8 @@ export class MachineKeeper {
     const { name, version } = this.#options.machine;
     if (told.kind === "malformed" || told.value.machine !== name || told.value.position > position) return undefined;
     if (told.value.version !== version) return undefined;
+    // The others were faster with this one.
+    if (this.#saving?.save.position === told.value.position) this.finish();
     const own = this.#hashes.get(told.value.position);
     this.#hashes.delete(told.value.position);
     if (own === undefined || equalBytes(own, told.value.hash)) return undefined;

@@ -19,6 +19,7 @@ import { closeSync, fsync, openSync, readdirSync, readSync, rmSync, writeSync } 
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { assert } from "../base/assert.ts";
 import { readU64, viewOf, writeU64 } from "../base/bytes.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
@@ -37,6 +38,15 @@ const nextName = "next";
 const receivedName = "received";
 
 const synced = promisify(fsync);
+
+/** A state that is being written. It ends by one of `end` and `abandon`, which follows a throw too. */
+export interface SnapshotFile {
+  /** The next bytes. @throws what the file system says, where it does not take them. */
+  add(chunk: Uint8Array): void;
+  /** All was added. */
+  end(state: Pick<SnapshotHeader, "hash" | "length">): WrittenSnapshot;
+  abandon(): void;
+}
 
 /** A state that was written and not synced yet. It can be read from at once. */
 export interface WrittenSnapshot {
@@ -86,29 +96,31 @@ export class MachineSnapshots {
     }
   }
 
-  /**
-   * Writes a state, in one go: pieces must not change meanwhile. Nothing of an older snapshot is touched.
-   * @throws what the file system says, where it does not take it.
-   */
-  write(version: number, position: number, pieces: Iterable<Uint8Array>): WrittenSnapshot {
+  /** Begins to write a state. Nothing of an older snapshot is touched. @throws what the file system says. */
+  begin(version: number, position: number): SnapshotFile {
     const path = join(this.#dir, nextName);
     const file = openSync(path, "w", 0o600);
-    let header: SnapshotHeader;
-    try {
-      const hashed = new HashedPieces(this.#hashing);
-      writeAll(file, new Uint8Array(headerBytes), 0);
-      let end = headerBytes;
-      for (const piece of hashed.through(pieces)) {
-        writeAll(file, piece, end);
-        end += piece.length;
-      }
-      header = { machine: this.#machine, version, position, length: hashed.length, hash: hashed.hash() };
-      writeAll(file, encodeHeader(header, this.#hashing), 0);
-    } catch (cause) {
+    let end = headerBytes;
+    const abandon = (): void => {
       closeSync(file);
       rmSync(path, { force: true });
-      throw cause;
-    }
+    };
+    return {
+      abandon,
+      add: (chunk) => {
+        writeAll(file, chunk, end);
+        end += chunk.length;
+      },
+      end: ({ hash, length }) => {
+        assert(end === headerBytes + length, "all of a state was written");
+        const header = { machine: this.#machine, version, position, length, hash };
+        writeAll(file, encodeHeader(header, this.#hashing), 0);
+        return this.#written(path, file, header);
+      },
+    };
+  }
+
+  #written(path: string, file: number, header: SnapshotHeader): WrittenSnapshot {
     let current = path;
     const source = this.#sourceOf(header, () => current);
     return {
@@ -116,7 +128,7 @@ export class MachineSnapshots {
       source,
       keep: async () => {
         await synced(file).finally(() => closeSync(file));
-        const kept = join(this.#dir, String(position));
+        const kept = join(this.#dir, String(header.position));
         await rename(path, kept);
         current = kept;
         await this.#syncDirectory();

@@ -1,4 +1,4 @@
-import { PaxlogError } from "../base/errors.ts";
+import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import type { AnyMachine } from "../machine/machine.ts";
 import type { FollowedLog } from "../transport/backend.ts";
@@ -41,16 +41,18 @@ export function runMachines(options: MachinesOptions): RunningMachines {
   const hosts = machines.map((machine) => {
     const { name } = machine;
     const snapshots = new MachineSnapshots(dir, name, hashing);
-    const keeper = new MachineKeeper({
+    const keeper: MachineKeeper = new MachineKeeper({
       machine,
       snapshots,
       hashing,
       note,
       onPoint: (point) => upkeep.point(point),
+      onBroken: (cause) => host.stop(toPaxlogError(cause)),
       fetch: (atLeast) => fetchState({ machine: name, atLeast, backend, snapshots, signal: closing.signal, note }),
     });
     keepers.push(keeper);
-    return new MachineHost({ machine, own: own.get(name), backend, keeper, busy, note });
+    const host: MachineHost = new MachineHost({ machine, own: own.get(name), backend, keeper, busy, note });
+    return host;
   });
   const upkeep = new Upkeep({ backend, hashing, hosts, holdName });
   const objects = new ObjectHost(hosts);
@@ -65,7 +67,7 @@ export function runMachines(options: MachinesOptions): RunningMachines {
       objects.stop(closed);
       // One that is being restored writes in its directory until it hears of it.
       await Promise.all(runs);
-      await Promise.all(keepers.map((keeper) => keeper.settled()));
+      await Promise.all(keepers.map((keeper) => keeper.close()));
     },
   };
 }

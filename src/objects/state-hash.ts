@@ -10,39 +10,27 @@ const hashBytes = 16;
  */
 export class HashedPieces {
   readonly #hashing: Hashing;
+  readonly #onChunk: (chunk: Uint8Array) => void;
   readonly #chunk = new Uint8Array(limits.snapshotChunkBytes);
   #filled = 0;
   readonly #hashes: Uint8Array[] = [];
   /** Of all that was added. */
   length = 0;
 
-  constructor(hashing: Hashing) {
+  /** `onChunk` is given the pieces of limits.snapshotChunkBytes, each good until it returns. */
+  constructor(hashing: Hashing, onChunk: (chunk: Uint8Array) => void = () => {}) {
     this.#hashing = hashing;
-  }
-
-  /** The pieces as they are, cut where this likes, counted and hashed on their way. Each is good until the next one. */
-  *through(pieces: Iterable<Uint8Array>): Iterable<Uint8Array> {
-    for (const piece of pieces) yield* this.#add(piece);
-    if (this.#filled > 0) yield this.#chunk.subarray(0, this.#filled);
+    this.#onChunk = onChunk;
   }
 
   add(piece: Uint8Array): void {
-    for (const _ of this.#add(piece)) {
-      // Counted and hashed: that is all.
-    }
-  }
-
-  /** What it fills. */
-  *#add(piece: Uint8Array): Iterable<Uint8Array> {
     this.length += piece.length;
     for (let begin = 0; begin < piece.length; ) {
       const end = Math.min(piece.length, begin + this.#chunk.length - this.#filled);
       this.#chunk.set(piece.subarray(begin, end), this.#filled);
       this.#filled += end - begin;
       begin = end;
-      if (this.#filled < this.#chunk.length) continue;
-      yield this.#chunk;
-      this.#endChunk();
+      if (this.#filled === this.#chunk.length) this.#endChunk();
     }
   }
 
@@ -53,8 +41,10 @@ export class HashedPieces {
   }
 
   #endChunk(): void {
-    this.#hashes.push(bytesOf(this.#hashing.xxh3(this.#chunk.subarray(0, this.#filled))));
+    const chunk = this.#chunk.subarray(0, this.#filled);
+    this.#hashes.push(bytesOf(this.#hashing.xxh3(chunk)));
     this.#filled = 0;
+    this.#onChunk(chunk);
   }
 }
 

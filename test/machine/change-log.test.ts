@@ -28,7 +28,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
 
 function loaded(log: ChangeLog<string>, bounds: { count: number; bytes: number }): ChangeLog<string> {
   const writer = new StateWriter();
-  const reader = new StateReader([...log.save(writer), ...writer.rest()]);
+  const reader = new StateReader([...log.freeze().save(writer), ...writer.rest()]);
   const again = ChangeLog.load(reader, bounds, form);
   reader.end();
   return again;

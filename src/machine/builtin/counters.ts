@@ -1,7 +1,10 @@
 import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
-import { defineMachine } from "../machine.ts";
+import { type ChangeForm, ChangeLog, type RecordedChange } from "../change-log.ts";
+import { defineMachine, type FrozenState } from "../machine.ts";
 import { StateReader, StateWriter } from "../state-bytes.ts";
+import { piecesOf, savedEntries } from "./frozen-state.ts";
+import { OrderedMap } from "./ordered-map.ts";
 
 /** Counters by name, whole numbers from -2^53 + 1 to 2^53 - 1. One that was never added to is 0, and takes no room. */
 export type CounterCommand =
@@ -21,39 +24,85 @@ export interface CounterQuestion {
   readonly name: string;
 }
 
-export type Counters = Map<string, number>;
+export interface CounterChange {
+  readonly name: string;
+  /** After it. */
+  readonly value: number;
+}
+
+export interface Counters {
+  readonly byName: OrderedMap<number, string>;
+  changes: ChangeLog<CounterChange>;
+}
 
 export const counters = defineMachine<Counters, CounterCommand, CounterReply, CounterQuestion, number>({
   name: "counters",
   version: 1,
-  create: () => new Map(),
-  apply: (state, command) => {
+  create: none,
+  apply: (state, command, at) => {
     const { name } = command;
-    const before = state.get(name) ?? 0;
+    const { byName } = state;
+    const found = byName.get(name);
+    const before = found ?? 0;
     const after = before + (command.kind === "add" ? command.delta : command.count);
     if (!Number.isSafeInteger(after)) return { kind: "refused", reason: "OUT_OF_RANGE" };
     if (after === before) return { kind: "done", before, after };
-    if (!state.has(name) && state.size >= limits.countersMax) return { kind: "refused", reason: "TOO_MANY_NAMES" };
-    state.set(name, after);
+    if (found === undefined && byName.size >= limits.countersMax) return { kind: "refused", reason: "TOO_MANY_NAMES" };
+    byName.set(name, after);
+    state.changes.add(at.position, at.time, { name, value: after });
     return { kind: "done", before, after };
   },
-  ask: (state, { name }) => state.get(name) ?? 0,
-  *save(state) {
-    const writer = new StateWriter();
-    writer.number(state.size);
-    for (const [name, value] of state) {
-      writer.text(name);
-      writer.signed(value);
-      yield* writer.full();
-    }
-    yield* writer.rest();
-  },
+  ask: ({ byName }, { name }) => byName.get(name) ?? 0,
+  save: (state) => piecesOf(freeze(state)),
+  freeze,
   load: (pieces, version) => {
     if (version !== 1) throw new PaxlogError("FORMAT_UNKNOWN", `counters of version ${version} cannot be read`);
     const reader = new StateReader(pieces);
-    const state: Counters = new Map();
-    for (let left = reader.number(); left > 0; left -= 1) state.set(reader.text(), reader.signed());
+    const state = none();
+    for (let left = reader.number(); left > 0; left -= 1) state.byName.set(reader.text(), reader.signed());
+    state.changes = ChangeLog.load(reader, changeBounds, changeForm);
     reader.end();
     return state;
   },
 });
+
+function none(): Counters {
+  return { byName: new OrderedMap(), changes: new ChangeLog(changeBounds, changeForm) };
+}
+
+/** What a counter became, each time that it was changed. */
+export function counterChanges(
+  { changes }: Readonly<Counters>,
+  { name }: CounterQuestion,
+  from: number,
+  max: number,
+): readonly RecordedChange<number>[] | undefined {
+  const found = changes.since(from, max, (change) => change.name === name);
+  return found?.map(({ change, ...at }) => ({ ...at, change: change.value }));
+}
+
+function freeze(state: Readonly<Counters>): FrozenState {
+  const entries = state.byName.freeze();
+  const changes = state.changes.freeze();
+  const writer = new StateWriter();
+  const pieces = function* () {
+    yield* savedEntries(writer, entries, (_, name, value) => {
+      writer.text(name);
+      writer.signed(value);
+    });
+    yield* changes.save(writer);
+    yield* writer.rest();
+  };
+  return { pieces: pieces(), release: () => entries.end() };
+}
+
+const changeForm: ChangeForm<CounterChange> = {
+  sizeOf: ({ name }) => 100 + name.length,
+  write: (writer, { name, value }) => {
+    writer.text(name);
+    writer.signed(value);
+  },
+  read: (reader) => ({ name: reader.text(), value: reader.signed() }),
+};
+
+const changeBounds = { count: limits.changesMax, bytes: limits.changesBytesMax };

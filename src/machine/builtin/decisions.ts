@@ -80,7 +80,7 @@ export const decisions = defineMachine<Decisions, DecisionCommand, DecisionState
       form.write(writer, decision);
       yield* writer.full();
     }
-    yield* changes.save(writer);
+    yield* changes.freeze().save(writer);
     yield* writer.rest();
   },
   load: (pieces, version) => {

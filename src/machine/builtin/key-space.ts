@@ -1,10 +1,12 @@
 import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { type ByteString, bytesOf, emptyByteString } from "../byte-string.ts";
-import { type ChangeForm, ChangeLog } from "../change-log.ts";
-import type { ApplyContext } from "../machine.ts";
+import { type ChangeForm, ChangeLog, type FrozenChanges } from "../change-log.ts";
+import type { ApplyContext, FrozenState } from "../machine.ts";
 import { StateReader, StateWriter } from "../state-bytes.ts";
-import { type KeyInterval, OrderedKeys } from "./ordered-keys.ts";
+import { piecesOf, savedEntries } from "./frozen-state.ts";
+import type { KeyInterval } from "./ordered-keys.ts";
+import { type FrozenEntries, OrderedMap } from "./ordered-map.ts";
 import type { SpaceEntries, SpaceEntry, SpaceRange } from "./space-values.ts";
 
 /** Of a saved space: machines of several names and versions hold one. */
@@ -27,8 +29,7 @@ export interface KeyChange {
 
 /** Keys in order, each with its value. */
 export class KeySpace {
-  readonly #stored = new Map<ByteString, StoredValue>();
-  readonly #order = new OrderedKeys();
+  readonly #stored = new OrderedMap<StoredValue>();
   /** Of each session the keys that are bound to it. */
   readonly #bound = new Map<number, Set<ByteString>>();
   readonly #bytesMax: number;
@@ -68,10 +69,8 @@ export class KeySpace {
     if (stored === undefined) {
       if (before === undefined) return;
       this.#stored.delete(key);
-      this.#order.delete(key);
       return;
     }
-    if (before === undefined) this.#order.add(key);
     this.#stored.set(key, stored);
     this.#bytes += sizeOf(key, stored.value);
     if (stored.session === 0) return;
@@ -88,29 +87,25 @@ export class KeySpace {
   }
 
   count(interval: KeyInterval): number {
-    if (interval.isAlone === true) return this.#stored.has(interval.begin) ? 1 : 0;
-    return this.#order.count(interval);
+    return this.#stored.count(interval);
   }
 
   keys(interval: KeyInterval, reverse = false): Iterable<ByteString> {
-    // Most ranges are one key, and the map has it at once.
-    if (interval.isAlone === true) return this.#stored.has(interval.begin) ? [interval.begin] : [];
-    return this.#order.keys(interval, reverse);
+    return this.#stored.keys(interval, reverse);
   }
 
-  *save(): Iterable<Uint8Array> {
-    const writer = new StateWriter();
-    writer.number(form);
-    writer.number(this.size);
-    for (const key of this.#order.keys({ begin: emptyByteString, end: undefined })) {
-      writer.byteString(key);
-      writeStored(writer, this.#stored.get(key)!);
-      yield* writer.full();
-    }
-    yield* this.changes.save(writer);
-    yield* writer.rest();
+  save(): Iterable<Uint8Array> {
+    return piecesOf(this.freeze());
   }
 
+  /** As `Machine.freeze`. */
+  freeze(): FrozenState {
+    const entries = this.#stored.freeze();
+    const changes = this.changes.freeze();
+    return { pieces: saved(entries, changes), release: () => entries.end() };
+  }
+
+  /** The state of `save`. @throws PaxlogError FORMAT_UNKNOWN, RangeError. */
   static load(pieces: Iterable<Uint8Array>): KeySpace {
     const reader = new StateReader(pieces);
     const found = reader.number();
@@ -127,6 +122,17 @@ export class KeySpace {
     keys?.delete(key);
     if (keys?.size === 0) this.#bound.delete(session);
   }
+}
+
+function* saved(entries: FrozenEntries<StoredValue, ByteString>, changes: FrozenChanges<KeyChange>) {
+  const writer = new StateWriter();
+  writer.number(form);
+  yield* savedEntries(writer, entries, (_, key, stored) => {
+    writer.byteString(key);
+    writeStored(writer, stored);
+  });
+  yield* changes.save(writer);
+  yield* writer.rest();
 }
 
 /** A single key is the range that ends right behind it. */

@@ -146,7 +146,7 @@ export class LeaseTable {
         yield* writer.full();
       }
     }
-    yield* this.#changes.save(writer);
+    yield* this.#changes.freeze().save(writer);
     yield* writer.rest();
   }
 

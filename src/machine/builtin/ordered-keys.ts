@@ -4,9 +4,9 @@ import type { ByteString } from "../byte-string.ts";
 const chunkKeysMax = 512;
 
 /** Keys from `begin` to below `end`; without `end` all from `begin` on. */
-export interface KeyInterval {
-  readonly begin: ByteString;
-  readonly end: ByteString | undefined;
+export interface KeyInterval<Key extends string = ByteString> {
+  readonly begin: Key;
+  readonly end: Key | undefined;
   /** It has no other key than `begin`. */
   readonly isAlone?: boolean;
 }
@@ -17,32 +17,33 @@ interface Place {
   readonly index: number;
 }
 
-/** A set of keys in the order of their bytes: a list of sorted lists, the leaves of a tree of which the rest is not worth its code. */
-export class OrderedKeys {
+/**
+ * A set of keys in the order of their bytes, or of the code units of a text: a list of sorted lists, the leaves of a tree of which the
+ * rest is not worth its code.
+ */
+export class OrderedKeys<Key extends string = ByteString> {
   /** Every chunk has a key; the last of one is below the first of the next. */
-  readonly #chunks: ByteString[][] = [];
+  readonly #chunks: Key[][] = [];
 
   /** A key that is not in it. */
-  add(key: ByteString): void {
+  add(key: Key): void {
+    const last = this.#chunks.at(-1);
+    if (last === undefined || key > last.at(-1)!) return this.#append(key, last);
     const { chunk, index } = this.#placeOf(key);
-    const keys = this.#chunks[chunk];
-    if (keys === undefined) {
-      this.#append(key);
-      return;
-    }
+    const keys = this.#chunks[chunk]!;
     keys.splice(index, 0, key);
     if (keys.length > chunkKeysMax) this.#chunks.splice(chunk + 1, 0, keys.splice(keys.length >>> 1));
   }
 
   /** A key that is in it. */
-  delete(key: ByteString): void {
+  delete(key: Key): void {
     const { chunk, index } = this.#placeOf(key);
     const keys = this.#chunks[chunk]!;
     keys.splice(index, 1);
     if (keys.length === 0) this.#chunks.splice(chunk, 1);
   }
 
-  count({ begin, end }: KeyInterval): number {
+  count({ begin, end }: KeyInterval<Key>): number {
     if (end !== undefined && end <= begin) return 0;
     const from = this.#placeOf(begin);
     const to = end === undefined ? { chunk: this.#chunks.length, index: 0 } : this.#placeOf(end);
@@ -52,7 +53,7 @@ export class OrderedKeys {
   }
 
   /** In order, or in reverse. Nothing may be added or deleted meanwhile. */
-  *keys(interval: KeyInterval, reverse = false): Iterable<ByteString> {
+  *keys(interval: KeyInterval<Key>, reverse = false): Iterable<Key> {
     let left = this.count(interval);
     if (left === 0) return;
     if (reverse) {
@@ -70,7 +71,18 @@ export class OrderedKeys {
     }
   }
 
-  *#backward(end: ByteString | undefined, count: number): Iterable<ByteString> {
+  /** The first keys behind one, or the first of all: at most `max`. */
+  behind(key: Key | undefined, max: number): Key[] {
+    // No key is between one and itself with the smallest code unit behind it.
+    const { chunk, index } = key === undefined ? { chunk: 0, index: 0 } : this.#placeOf(`${key}\0` as Key);
+    const found: Key[] = this.#chunks[chunk]?.slice(index, index + max) ?? [];
+    for (let next = chunk + 1; found.length < max && next < this.#chunks.length; next += 1) {
+      found.push(...this.#chunks[next]!.slice(0, max - found.length));
+    }
+    return found;
+  }
+
+  *#backward(end: Key | undefined, count: number): Iterable<Key> {
     let { chunk, index } = end === undefined ? { chunk: this.#chunks.length, index: 0 } : this.#placeOf(end);
     for (let left = count; left > 0; left -= 1) {
       if (index === 0) {
@@ -83,14 +95,13 @@ export class OrderedKeys {
   }
 
   /** Behind all others: so that keys which come in order fill their chunks. */
-  #append(key: ByteString): void {
-    const last = this.#chunks.at(-1);
+  #append(key: Key, last: Key[] | undefined): void {
     if (last === undefined || last.length >= chunkKeysMax) this.#chunks.push([key]);
     else last.push(key);
   }
 
   /** In front of the first key that is not below this one. */
-  #placeOf(key: ByteString): Place {
+  #placeOf(key: Key): Place {
     let [low, high] = [0, this.#chunks.length];
     while (low < high) {
       const middle = (low + high) >>> 1;

@@ -2,8 +2,11 @@ import { assertNever } from "../../base/assert.ts";
 import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { type ByteString, byteStringOf, bytesOf } from "../byte-string.ts";
-import { defineMachine } from "../machine.ts";
+import { type ChangeForm, ChangeLog, type RecordedChange } from "../change-log.ts";
+import { defineMachine, type FrozenState } from "../machine.ts";
 import { StateReader, StateWriter } from "../state-bytes.ts";
+import { piecesOf, savedEntries } from "./frozen-state.ts";
+import { OrderedMap } from "./ordered-map.ts";
 
 /** Registers by name, one value each. */
 export type RegisterCommand =
@@ -53,49 +56,80 @@ export interface Register {
   readonly value: ByteString;
 }
 
+export interface RegisterChange {
+  readonly name: string;
+  /** undefined: it was deleted. */
+  readonly register: Register | undefined;
+}
+
 export interface Registers {
-  readonly byName: Map<string, Register>;
+  readonly byName: OrderedMap<Register, string>;
   /** Of all names and values. */
   bytes: number;
+  changes: ChangeLog<RegisterChange>;
 }
 
 export const registers = defineMachine<Registers, RegisterCommand, RegisterReply, RegisterQuestion, RegisterState>({
   name: "registers",
   version: 1,
-  create: () => ({ byName: new Map(), bytes: 0 }),
-  apply: (state, command, { position }) => {
+  create: none,
+  apply: (state, command, { position, time }) => {
     const register = state.byName.get(command.name);
     const before = stateOf(register);
     if (!isExpected(register, command)) return { done: false, version: before.version, before, refusal: undefined };
     const next = nextOf(command);
     const refusal = next === undefined ? undefined : refusalOf(state, command.name, register, next);
     if (refusal !== undefined) return { done: false, version: before.version, before, refusal };
-    write(state, command.name, next === undefined ? undefined : { version: position, value: byteStringOf(next) });
+    const written = next === undefined ? undefined : { version: position, value: byteStringOf(next) };
+    if (write(state, command.name, written))
+      state.changes.add(position, time, { name: command.name, register: written });
     return { done: true, version: next === undefined ? 0 : position, before, refusal: undefined };
   },
   ask: (state, { name }) => stateOf(state.byName.get(name)),
-  *save({ byName }) {
-    const writer = new StateWriter();
-    writer.number(byName.size);
-    for (const [name, { version, value }] of byName) {
-      writer.text(name);
-      writer.number(version);
-      writer.byteString(value);
-      yield* writer.full();
-    }
-    yield* writer.rest();
-  },
+  save: (state) => piecesOf(freeze(state)),
+  freeze,
   load: (pieces, version) => {
     if (version !== 1) throw new PaxlogError("FORMAT_UNKNOWN", `registers of version ${version} cannot be read`);
     const reader = new StateReader(pieces);
-    const state: Registers = { byName: new Map(), bytes: 0 };
+    const state = none();
     for (let left = reader.number(); left > 0; left -= 1) {
       write(state, reader.text(), { version: reader.number(), value: reader.byteString() });
     }
+    state.changes = ChangeLog.load(reader, changeBounds, changeForm);
     reader.end();
     return state;
   },
 });
+
+function none(): Registers {
+  return { byName: new OrderedMap(), bytes: 0, changes: new ChangeLog(changeBounds, changeForm) };
+}
+
+/** What a register held after each change. */
+export function registerChanges(
+  { changes }: Readonly<Registers>,
+  { name }: RegisterQuestion,
+  from: number,
+  max: number,
+): readonly RecordedChange<RegisterState>[] | undefined {
+  const found = changes.since(from, max, (change) => change.name === name);
+  return found?.map(({ change, ...at }) => ({ ...at, change: stateOf(change.register) }));
+}
+
+function freeze(state: Readonly<Registers>): FrozenState {
+  const entries = state.byName.freeze();
+  const changes = state.changes.freeze();
+  const writer = new StateWriter();
+  const pieces = function* () {
+    yield* savedEntries(writer, entries, (_, name, register) => {
+      writer.text(name);
+      writeRegister(writer, register);
+    });
+    yield* changes.save(writer);
+    yield* writer.rest();
+  };
+  return { pieces: pieces(), release: () => entries.end() };
+}
 
 function stateOf(register: Register | undefined): RegisterState {
   return register === undefined ? absent : { version: register.version, value: bytesOf(register.value) };
@@ -137,16 +171,39 @@ function refusalOf(
   return state.bytes + grown > limits.registersBytesMax ? "FULL" : undefined;
 }
 
-function write(state: Registers, name: string, register: Register | undefined): void {
+/** @returns whether anything is different. */
+function write(state: Registers, name: string, register: Register | undefined): boolean {
   const before = state.byName.get(name);
   if (before !== undefined) state.bytes -= sizeOf(name, before.value.length);
   if (register === undefined) {
     state.byName.delete(name);
-    return;
+    return before !== undefined;
   }
   state.bytes += sizeOf(name, register.value.length);
   state.byName.set(name, register);
+  return true;
 }
 
 /** Code units of the name: nobody is told this number, it only has to be the same everywhere. */
 const sizeOf = (name: string, valueBytes: number): number => name.length + valueBytes;
+
+function writeRegister(writer: StateWriter, { version, value }: Register): void {
+  writer.number(version);
+  writer.byteString(value);
+}
+
+const changeForm: ChangeForm<RegisterChange> = {
+  sizeOf: ({ name, register }) => 100 + name.length + (register?.value.length ?? 0),
+  write: (writer, { name, register }) => {
+    writer.text(name);
+    writer.flag(register !== undefined);
+    if (register !== undefined) writeRegister(writer, register);
+  },
+  read: (reader) => {
+    const name = reader.text();
+    const register = reader.flag() ? { version: reader.number(), value: reader.byteString() } : undefined;
+    return { name, register };
+  },
+};
+
+const changeBounds = { count: limits.changesMax, bytes: limits.changesBytesMax };

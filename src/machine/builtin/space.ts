@@ -38,6 +38,7 @@ export const spaceWith = (procedures: Procedures | undefined) =>
     },
     ended: (space, at) => space.endSession(at),
     save: (space) => space.save(),
+    freeze: (space) => space.freeze(),
     load: (pieces) => KeySpace.load(pieces),
   });
 

@@ -59,6 +59,6 @@ describe("counters", () => {
       before: 0,
       after: 0,
     });
-    expect(state.size).toBe(0);
+    expect(state.byName.size).toBe(0);
   });
 });

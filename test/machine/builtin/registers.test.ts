@@ -68,12 +68,14 @@ describe("registers", () => {
   test("are bounded in bytes, and what is deleted makes room", () => {
     const state = registers.create();
     const large = new Uint8Array(limits.objectValueBytesMax);
+    let position = 0;
+    const next = () => contextAt(++position);
     const set = (each: string, bytes: Uint8Array): RegisterReply =>
-      registers.apply(state, { kind: "set", name: each, value: bytes }, contextAt(1));
+      registers.apply(state, { kind: "set", name: each, value: bytes }, next());
     state.bytes = limits.registersBytesMax - large.length - 3;
     expect(set("abc", large)).toMatchObject({ done: true, refusal: undefined });
     expect(set("d", new Uint8Array(1))).toMatchObject({ done: false, version: 0, refusal: "FULL" });
-    expect(registers.apply(state, { kind: "delete", name: "abc" }, contextAt(2))).toMatchObject({
+    expect(registers.apply(state, { kind: "delete", name: "abc" }, next())).toMatchObject({
       done: true,
       version: 0,
     });
