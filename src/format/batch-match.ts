@@ -75,8 +75,8 @@ function matches(item: NumberedItem, columns: BatchColumns, ordinal: number, tag
 export class QueryHashes {
   /** Of each item: the hashes of which one, and those of which all must be there. */
   readonly items: readonly { readonly types: readonly TagHash[]; readonly tags: readonly TagHash[] }[];
-  /** Low halves of hashes of which every match bears one; none where a record without any may match. */
-  readonly keys: readonly number[];
+  /** Hashes of which every match bears one; none where a record without any may match. */
+  readonly keys: readonly Readonly<TagHash>[];
   /** The hash that is the whole question, where the query asks for one tag or one type and nothing else. */
   readonly only: Readonly<TagHash> | undefined;
 
@@ -114,14 +114,9 @@ export class QueryHashes {
 const known = new WeakMap<Query, QueryHashes>();
 
 /** Of each item one tag, or all of its types. */
-function keysOf(items: QueryHashes["items"]): number[] {
-  const keys = new Set<number>();
-  for (const { types, tags } of items) {
-    const key = tags[0] === undefined ? types : [tags[0]];
-    if (key.length === 0) return [];
-    for (const { low } of key) keys.add(low);
-  }
-  return [...keys];
+function keysOf(items: QueryHashes["items"]): Readonly<TagHash>[] {
+  const keys = items.map(({ types, tags }) => (tags[0] === undefined ? types : [tags[0]]));
+  return keys.every((key) => key.length > 0) ? keys.flat() : [];
 }
 
 function bears(guards: DataView, { low, high }: Readonly<TagHash>): boolean {

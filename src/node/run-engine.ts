@@ -147,6 +147,7 @@ class EngineThread {
 
   #makeEngine(opened: OpenedMessage, clientAddress: string, hashing: Hashing): Engine {
     const { config, version } = this.#start;
+    const sequencer = new LogSequencer(makeEntryParts(hashing), opened.recovered.sequencer);
     const replica = new Replica({
       recovered: opened.recovered,
       members: config.members,
@@ -158,7 +159,7 @@ class EngineThread {
         memory: this.#arena,
         copyAndHash: loadBatchTools({ hashing, scanBatch }).copyAndHash,
       }),
-      sequencer: new LogSequencer(makeEntryParts(hashing), opened.recovered.sequencer),
+      sequencer,
       tickMs: limits.roundMs / limits.ticksPerRound,
       ticksPerRound: limits.ticksPerRound,
     });
@@ -169,7 +170,7 @@ class EngineThread {
     return new Engine({
       replica,
       indexes: this.#indexJobs,
-      history: new History(replica.log, reader),
+      history: new History(replica.log, reader, sequencer),
       entryParts: makeEntryParts(hashing),
       storage: this.#storage,
       snapshots: new SnapshotExchange(new SnapshotFiles(new NodeDisk(), config.dir, hashing)),

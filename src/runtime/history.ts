@@ -11,6 +11,10 @@ import type { QueryHashes } from "../format/batch-match.ts";
 import { guardsOf } from "../format/entry.ts";
 import type { CandidateRange, Candidates } from "../storage/candidates.ts";
 import type { LogReader } from "../storage/reader.ts";
+import { entriesBearing, type RecentEntries } from "./recent-entries.ts";
+
+/** So few entries in memory are looked at one by one. */
+const fewEntries = 8;
 
 /**
  * The whole log as this node has it: its end from the core's memory, everything older from segments. What leaves here was
@@ -19,15 +23,18 @@ import type { LogReader } from "../storage/reader.ts";
 export class History {
   readonly #log: Log;
   readonly #reader: LogReader;
+  readonly #recent: RecentEntries | undefined;
   /**
    * Slots by the position of their first record, for readers that go on where their last read ended. Of visible entries only,
    * which never change; the oldest is forgotten first.
    */
   readonly #resumes = new Map<Position, Slot>();
 
-  constructor(log: Log, reader: LogReader) {
+  /** Without `recent` entries in memory are looked at one by one. */
+  constructor(log: Log, reader: LogReader, recent?: RecentEntries) {
     this.#log = log;
     this.#reader = reader;
+    this.#recent = recent;
   }
 
   /** Whether what begins at this slot is read from memory. */
@@ -120,15 +127,32 @@ export class History {
   }
 
   /** A piece of the visible slots in the range whose entries may match, from memory or from what the segments are known to hold. */
-  candidates(hashes: QueryHashes, range: CandidateRange): Candidates {
+  candidates(hashes: QueryHashes, asked: CandidateRange): Candidates {
     const { memoryBegin } = this.#log;
-    const { from, end, direction } = range;
+    const { from, end, direction } = asked;
     const inMemory = direction === "forward" ? from >= memoryBegin : end > memoryBegin;
     if (!inMemory) return this.#reader.candidates(hashes, { from, end: minSlot(end, memoryBegin), direction });
-    return this.#inMemory(hashes, { from: maxSlot(from, memoryBegin), end, direction });
+    const range = { from: maxSlot(from, memoryBegin), end, direction };
+    return this.#amongRecent(hashes, range) ?? this.#oneByOne(hashes, range);
   }
 
-  #inMemory(hashes: QueryHashes, { from, end, direction }: CandidateRange): Candidates {
+  /** Of a range in memory, if it is worth while and the hashes of recent entries cover it. */
+  #amongRecent(hashes: QueryHashes, { from, end, direction }: CandidateRange): Candidates | undefined {
+    const recent = this.#recent;
+    if (recent === undefined || hashes.keys.length === 0 || end - from <= fewEntries || recent.windowEnd < end)
+      return undefined;
+    const [begin, behind] = [this.#log.positionAt(from), this.#log.positionAt(end)];
+    const found = entriesBearing(recent, hashes.keys, begin, behind);
+    if (found === undefined) return undefined;
+    const slots: Slot[] = [];
+    for (const position of found) {
+      const slot = defined(this.#log.slotOfPosition(position, end), "an entry of a covered range in memory");
+      if (hashes.only !== undefined || hashes.mayMatch(guardsOf(this.entryAt(slot)))) slots.push(slot);
+    }
+    return direction === "forward" ? { slots, searchedTo: end } : { slots: slots.reverse(), searchedTo: from };
+  }
+
+  #oneByOne(hashes: QueryHashes, { from, end, direction }: CandidateRange): Candidates {
     const forward = direction === "forward";
     const begin = forward ? from : maxSlot(from, (end - limits.searchEntriesMax) as Slot);
     const last = forward ? minSlot(end, slotPlus(from, limits.searchEntriesMax)) : end;

@@ -128,7 +128,7 @@ class Watcher implements Watch {
     this.from = from;
     this.#query = query;
     this.#onNews = onNews;
-    this.hashes = query?.keys ?? [];
+    this.hashes = query?.keys.map(({ low }) => low) ?? [];
   }
 
   get searched(): Position {

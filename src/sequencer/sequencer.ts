@@ -53,9 +53,14 @@ export class LogSequencer implements Sequencer {
     this.#decidedEnd = this.#state.end;
   }
 
-  /** For measurements: how far it reaches and what it takes. */
-  get window(): Pick<TagWindow, "coveredFrom" | "bytes" | "postings"> {
+  /** To be read, not to be changed. */
+  get window(): Omit<TagWindow, "add" | "cut" | "save"> {
     return this.#state.window;
+  }
+
+  /** First slot that is not in the window. */
+  get windowEnd(): Slot {
+    return this.#state.end;
   }
 
   get retained(): Retained {

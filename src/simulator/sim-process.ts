@@ -78,18 +78,19 @@ export class SimProcess {
     this.#isDiskFull = options.isDiskFull;
     this.#onPowerLoss = options.onPowerLoss;
     this.store = store;
+    const sequencer = new LogSequencer(world.entryParts, store.recovered.sequencer);
     this.replica = world.makeReplica({
       ...world.replicaOptions,
       recovered: store.recovered,
       members: world.members,
       clientAddress: `client-${node.name}`,
       freshClusterId: random.hex(16) as Uid,
-      sequencer: new LogSequencer(world.entryParts, store.recovered.sequencer),
+      sequencer,
       tickMs,
       ticksPerRound: limits.ticksPerRound,
     });
     this.#tail = this.replica.log.positionAt(this.replica.view.visibleEnd);
-    this.#history = new History(this.replica.log, store.reader);
+    this.#history = new History(this.replica.log, store.reader, sequencer);
     this.#searches = new HistorySearches({
       history: this.#history,
       parts: world.entryParts,

@@ -57,6 +57,7 @@ export async function startLoneNode(
   const reader = new LogReader(disk, dir, hashing, opened.layout, opened.readerStart);
   storage.onCommitted = (commit) => reader.take(commit);
   const members = [{ name: "node", peerAddress: "" }];
+  const sequencer = new LogSequencer(makeEntryParts(hashing), opened.recovered.sequencer);
   const replica = new Replica({
     recovered: opened.recovered,
     members,
@@ -64,7 +65,7 @@ export async function startLoneNode(
     freshClusterId: randomBytes(16).toString("hex") as Uid,
     firstHash: (clusterId) => firstHash(clusterId, hashing),
     makeEntry: makeEntryMaker(hashing, { memory: arena }),
-    sequencer: new LogSequencer(makeEntryParts(hashing), opened.recovered.sequencer),
+    sequencer,
     tickMs: limits.roundMs / limits.ticksPerRound,
     ticksPerRound: limits.ticksPerRound,
   });
@@ -84,7 +85,7 @@ export async function startLoneNode(
   });
   const engine = new Engine({
     replica,
-    history: new History(replica.log, reader),
+    history: new History(replica.log, reader, sequencer),
     entryParts: makeEntryParts(hashing),
     storage,
     snapshots: new SnapshotExchange(new SnapshotFiles(disk, dir, hashing)),
