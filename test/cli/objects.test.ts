@@ -39,6 +39,22 @@ test("counters, registers and the space, with exit code 8 where a comparison doe
   expect(await asJson("space", "delete", "k/", "--prefix")).toEqual([0, { deleted: 1 }]);
 });
 
+test("watches of counters and registers print each change until they are interrupted", {
+  timeout: 60_000,
+}, async () => {
+  const watches = ["counter", "register"].map(
+    (kind) => new Running([kind, "watch", "w", "--from", "1", ...to, "--json"]),
+  );
+  const [counters, registers] = watches;
+  await asJson("counter", "add", "w", "--delta", "5");
+  await asJson("register", "set", "w", "one");
+  await asJson("register", "delete", "w");
+  expect(await counters!.line(0)).toMatchObject({ value: 5 });
+  expect(await registers!.line(0)).toMatchObject({ exists: true, value: "one" });
+  expect(await registers!.line(1)).toMatchObject({ exists: false });
+  await Promise.all(watches.map((watch) => watch.stop()));
+});
+
 test("lock gives its command the token, and its exit code to the caller", { timeout: 60_000 }, async () => {
   const script = ["-e", "console.log(Number(process.env.PAXLOG_TOKEN) > 0); process.exitCode = 3"];
   const { code, stdout } = await runCli(["lock", "job", ...to, "--", process.execPath, ...script]);

@@ -38,6 +38,43 @@ describeEveryWay((subject) => {
     expect(await subject.other.register(name).get()).toBeUndefined();
   });
 
+  test("watches of counters and registers tell every change once, in order, from where they begin on; too late ones fail by name", async () => {
+    const name = newTag();
+    const [counter, register] = [subject.log.counter(name), subject.log.register(name)];
+    const { tail: begin } = await subject.log.tail();
+    const [counted, held]: [unknown[], unknown[]] = [[], []];
+    const live = (async () => {
+      for await (const { value, position } of subject.other.counter(name).watch({ from: begin })) {
+        counted.push([value, position]);
+        if (value === 7) return;
+      }
+    })();
+    for (const delta of [1, 2, 0, -3]) await counter.fetchAdd(delta);
+    const { version } = await register.set("one");
+    await subject.other.counter(newTag()).fetchAdd(1);
+    await register.compareAndSet("two", "not written");
+    await register.delete();
+    await counter.take(7);
+    await register.set("three");
+    await live;
+    expect(counted.map((change) => (change as [number, number])[0])).toEqual([1, 3, 0, 7]);
+    const again: unknown[] = [];
+    for await (const { value, position } of subject.other.counter(name).watch({ from: begin })) {
+      again.push([value, position]);
+      if (again.length === counted.length) break;
+    }
+    expect(again).toEqual(counted);
+    for await (const { value, position, time } of subject.other.register(name).watch({ from: version + 1 })) {
+      expect(time).toBeGreaterThan(0);
+      held.push(value?.text());
+      if (value !== undefined) {
+        expect(value.version).toBe(position);
+        break;
+      }
+    }
+    expect(held).toEqual([undefined, "three"]);
+  });
+
   test("transactions on the space, and a watch of another handle that misses nothing", async () => {
     const prefix = `${newTag()}/`;
     const [space, other] = [subject.log.space(), subject.other.space()];

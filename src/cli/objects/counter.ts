@@ -1,7 +1,14 @@
 import { Command } from "commander";
 import { wholeNumber } from "../arguments.ts";
 import { grouped } from "../output.ts";
-import { type ObjectFlags, objectCommand, withLog } from "./object-command.ts";
+import {
+  type ObjectFlags,
+  objectCommand,
+  printWatch,
+  type WatchFlags,
+  watchCommand,
+  withLog,
+} from "./object-command.ts";
 
 export function counterCommand(): Command {
   const command = new Command("counter").description("whole numbers that all share").addHelpText(
@@ -13,7 +20,11 @@ Examples:
   $ paxlog counter add visits --to 127.0.0.1:7101
   $ paxlog counter take orders --count 100 --to 127.0.0.1:7101 --json`,
   );
-  return command.addCommand(getCommand()).addCommand(addCommand()).addCommand(takeCommand());
+  return command
+    .addCommand(getCommand())
+    .addCommand(addCommand())
+    .addCommand(takeCommand())
+    .addCommand(watchCounterCommand());
 }
 
 const getCommand = (): Command =>
@@ -48,6 +59,21 @@ const takeCommand = (): Command =>
       withLog(flags, async (log, output) => {
         const { first, last } = await log.counter(name).take(flags.count);
         output.result({ first, last }, first === last ? `${first}` : `${first} to ${last}`);
+        return "done";
+      }),
+    );
+
+const watchCounterCommand = (): Command =>
+  watchCommand("what it becomes, each change on a line")
+    .argument("<name>", "of the counter")
+    .action((name: string, flags: WatchFlags) =>
+      withLog(flags, async (log, output) => {
+        await printWatch(
+          output,
+          flags.from,
+          (options) => log.counter(name).watch(options),
+          ({ position, value }) => output.result({ position, value }, grouped(value)),
+        );
         return "done";
       }),
     );

@@ -1,9 +1,11 @@
 import { Command } from "commander";
 import type { Log } from "../../client/log.ts";
+import type { WatchOptions } from "../../client/objects/handles.ts";
 import type { StoredBytes } from "../../client/objects/stored-bytes.ts";
-import { addressList } from "../arguments.ts";
+import { addressList, wholeNumber } from "../arguments.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { bytesField, Output } from "../output.ts";
+import { untilStopped } from "../signals.ts";
 
 export interface ObjectFlags {
   readonly to: string;
@@ -30,6 +32,30 @@ export async function withLog(
     process.exitCode = result === "done" ? exitCodes.ok : exitCodes.conflict;
   } finally {
     await log.close();
+  }
+}
+
+export interface WatchFlags extends ObjectFlags {
+  readonly from?: number;
+}
+
+/** The command that prints changes, each on a line, until it is interrupted. */
+export const watchCommand = (description: string): Command =>
+  objectCommand("watch", description).option("--from <position>", "changes from there on", wholeNumber({ min: 1 }));
+
+/** Prints what a watch tells until the command is interrupted, or nobody reads. */
+export async function printWatch<Change>(
+  output: Output,
+  from: number | undefined,
+  watch: (options: WatchOptions) => AsyncIterable<Change>,
+  print: (change: Change) => void,
+): Promise<void> {
+  const stopped = new AbortController();
+  void untilStopped().then(() => stopped.abort());
+  for await (const change of watch({ from, signal: stopped.signal })) {
+    print(change);
+    if (output.closed) return;
+    await output.drained();
   }
 }
 

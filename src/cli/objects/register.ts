@@ -1,6 +1,14 @@
 import { Command } from "commander";
 import type { RegisterOutcome } from "../../client/objects/handles.ts";
-import { type ObjectFlags, objectCommand, valueResult, withLog } from "./object-command.ts";
+import {
+  type ObjectFlags,
+  objectCommand,
+  printWatch,
+  valueResult,
+  type WatchFlags,
+  watchCommand,
+  withLog,
+} from "./object-command.ts";
 
 export function registerCommand(): Command {
   const command = new Command("register").description("one value under a name, with compare-and-set").addHelpText(
@@ -18,7 +26,8 @@ Examples:
     .addCommand(setCommand())
     .addCommand(onceCommand())
     .addCommand(swapCommand())
-    .addCommand(deleteCommand());
+    .addCommand(deleteCommand())
+    .addCommand(watchRegisterCommand());
 }
 
 const getCommand = (): Command =>
@@ -81,6 +90,24 @@ const deleteCommand = (): Command =>
       withLog(flags, async (log, output) => {
         const existed = await log.register(name).delete();
         output.result({ existed }, existed ? "deleted" : "(none)");
+        return "done";
+      }),
+    );
+
+const watchRegisterCommand = (): Command =>
+  watchCommand("what it holds after each change, on a line each")
+    .argument("<name>", "of the register")
+    .action((name: string, flags: WatchFlags) =>
+      withLog(flags, async (log, output) => {
+        await printWatch(
+          output,
+          flags.from,
+          (options) => log.register(name).watch(options),
+          ({ position, value }) => {
+            const { object, text } = valueResult(value);
+            output.result({ position, ...object }, text);
+          },
+        );
         return "done";
       }),
     );

@@ -2,8 +2,14 @@ import { Command } from "commander";
 import type { Keys, SpaceEntry } from "../../client/objects/handles.ts";
 import { wholeNumber } from "../arguments.ts";
 import { bytesField } from "../output.ts";
-import { untilStopped } from "../signals.ts";
-import { type ObjectFlags, objectCommand, withLog } from "./object-command.ts";
+import {
+  type ObjectFlags,
+  objectCommand,
+  printWatch,
+  type WatchFlags,
+  watchCommand,
+  withLog,
+} from "./object-command.ts";
 
 export function spaceCommand(): Command {
   const command = new Command("space").description("keys with values, in order").addHelpText(
@@ -21,7 +27,7 @@ Examples:
     .addCommand(putCommand())
     .addCommand(listCommand())
     .addCommand(deleteCommand())
-    .addCommand(watchCommand());
+    .addCommand(watchKeysCommand());
 }
 
 interface KeyFlags extends ObjectFlags {
@@ -70,25 +76,25 @@ const deleteCommand = (): Command =>
       }),
     );
 
-const watchCommand = (): Command =>
-  objectCommand("watch", "what happens to it, each change on a line")
+const watchKeysCommand = (): Command =>
+  watchCommand("what happens to it, each change on a line")
     .argument("<key>", "a key, or what keys begin with")
     .option(...prefixOption)
-    .option("--from <position>", "changes from there on", wholeNumber({ min: 1 }))
-    .action((key: string, flags: KeyFlags & { readonly from?: number }) =>
+    .action((key: string, flags: KeyFlags & WatchFlags) =>
       withLog(flags, async (log, output) => {
-        const stopped = new AbortController();
-        void untilStopped().then(() => stopped.abort());
-        const watch = log.space().watch(keysOf(key, flags), { from: flags.from, signal: stopped.signal });
-        for await (const { position, keyBytes, key: text, entry } of watch) {
-          const object = entry === undefined ? { ...bytesField("key", keyBytes), deleted: true } : entryObject(entry);
-          output.result(
-            { position, ...object },
-            entry === undefined ? `${text}\t(deleted)` : `${text}\t${entry.text()}`,
-          );
-          if (output.closed) break;
-          await output.drained();
-        }
+        const keys = keysOf(key, flags);
+        await printWatch(
+          output,
+          flags.from,
+          (options) => log.space().watch(keys, options),
+          ({ position, keyBytes, key: text, entry }) => {
+            const object = entry === undefined ? { ...bytesField("key", keyBytes), deleted: true } : entryObject(entry);
+            output.result(
+              { position, ...object },
+              entry === undefined ? `${text}\t(deleted)` : `${text}\t${entry.text()}`,
+            );
+          },
+        );
         return "done";
       }),
     );

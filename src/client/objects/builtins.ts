@@ -30,6 +30,7 @@ import {
 /** Every node of the release has these, so that none refuses a command for one of them as unknown. */
 export const builtinNames: ReadonlySet<string> = new Set(["registers", "counters", "space", "leases", "decisions"]);
 
+/** Changes are as the answers are, but for those of the space. */
 export const counters = {
   name: "counters",
   commands: counterCommandCodec,
@@ -46,7 +47,6 @@ export const registers = {
   answers: registerAnswerCodec,
 };
 
-/** Changes are as the answers are; so are those of decisions. */
 export const leases = {
   name: "leases",
   commands: leaseCommandCodec,

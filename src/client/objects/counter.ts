@@ -2,9 +2,9 @@ import { assertNever } from "../../base/assert.ts";
 import { PaxlogError } from "../../base/errors.ts";
 import type { CounterCommand, CounterReply } from "../../machine/builtin/counters.ts";
 import { counters } from "./builtins.ts";
-import type { Counter, ExecuteOptions, GetOptions, NumberRange } from "./handles.ts";
+import type { Counter, CounterChange, ExecuteOptions, GetOptions, NumberRange, WatchOptions } from "./handles.ts";
 import type { MachineCalls } from "./machine-calls.ts";
-import { MachineStub } from "./machine-stub.ts";
+import { decoded, MachineStub } from "./machine-stub.ts";
 import { objectsFull } from "./refusals.ts";
 
 /** One counter of the machine "counters". */
@@ -30,6 +30,12 @@ export class NodeCounter implements Counter {
   async get(options?: GetOptions): Promise<number> {
     const { answer } = await this.#counters.ask({ name: this.name }, options);
     return answer;
+  }
+
+  async *watch(options?: WatchOptions): AsyncGenerator<CounterChange, void, void> {
+    for await (const { position, time, change } of this.#counters.changes({ name: this.name }, options)) {
+      yield { position, time, value: decoded(counters.answers, change, counters.name) };
+    }
   }
 
   async #done(command: CounterCommand, options: ExecuteOptions | undefined): Promise<CounterReply & { kind: "done" }> {

@@ -111,6 +111,20 @@ export interface Counter {
   /** The next `count` numbers (1 by default), from 1 on, that nobody else gets: `first` to `last`. */
   take(count?: number, options?: ExecuteOptions): Promise<NumberRange>;
   get(options?: GetOptions): Promise<number>;
+  /**
+   * What it becomes, each time that somebody changes it: as `Space.watch`. To miss nothing behind a `get`, take the tail of `log.tail()` before it and
+   * watch from there.
+   */
+  watch(options?: WatchOptions): AsyncIterable<CounterChange>;
+}
+
+export interface CounterChange {
+  /** Of the record that made it. */
+  readonly position: number;
+  /** Log time, milliseconds since 1970. */
+  readonly time: number;
+  /** After it. */
+  readonly value: number;
 }
 
 /** Both included. */
@@ -140,6 +154,17 @@ export interface Register {
   writeOnce(value: Bytes, options?: ExecuteOptions): Promise<RegisterOutcome>;
   /** Resolves to whether there was a value. */
   delete(options?: ExecuteOptions): Promise<boolean>;
+  /** What it holds after each change: as `Space.watch`. To miss nothing behind a value, watch from its version plus 1. */
+  watch(options?: WatchOptions): AsyncIterable<RegisterChange>;
+}
+
+export interface RegisterChange {
+  /** Of the record that made it. */
+  readonly position: number;
+  /** Log time, milliseconds since 1970. */
+  readonly time: number;
+  /** undefined: it was deleted. */
+  readonly value: RegisterValue | undefined;
 }
 
 export interface RegisterValue extends StoredBytes {

@@ -5,9 +5,18 @@ import type {
   RegisterState,
 } from "../../machine/builtin/registers.ts";
 import { registers } from "./builtins.ts";
-import type { Bytes, ExecuteOptions, GetOptions, Register, RegisterOutcome, RegisterValue } from "./handles.ts";
+import type {
+  Bytes,
+  ExecuteOptions,
+  GetOptions,
+  Register,
+  RegisterChange,
+  RegisterOutcome,
+  RegisterValue,
+  WatchOptions,
+} from "./handles.ts";
 import type { MachineCalls } from "./machine-calls.ts";
-import { MachineStub } from "./machine-stub.ts";
+import { decoded, MachineStub } from "./machine-stub.ts";
 import { objectsFull } from "./refusals.ts";
 import { bytesOf, Stored } from "./stored-bytes.ts";
 
@@ -51,6 +60,12 @@ export class NodeRegister implements Register {
   async delete(options?: ExecuteOptions): Promise<boolean> {
     const { done } = await this.#execute({ kind: "delete", name: this.name }, options);
     return done;
+  }
+
+  async *watch(options?: WatchOptions): AsyncGenerator<RegisterChange, void, void> {
+    for await (const { position, time, change } of this.#registers.changes({ name: this.name }, options)) {
+      yield { position, time, value: registerValueOf(decoded(registers.answers, change, registers.name)) };
+    }
   }
 
   async #execute(command: RegisterCommand, options: ExecuteOptions | undefined): Promise<RegisterReply> {
