@@ -2,6 +2,7 @@ import { PaxlogError } from "#src/base/errors";
 import { connect } from "#src/client/connect";
 import type { ConnectOptions, Log } from "#src/client/log";
 import { Random } from "#src/simulator/random";
+import { HolderProcess } from "./holder-process.ts";
 import { Nemesis, type NemesisPlan } from "./nemesis.ts";
 import { BrokenPromise } from "./recorder.ts";
 import { pause, type SoakContext, withNetwork } from "./soak-cluster.ts";
@@ -10,22 +11,26 @@ import { throwUnlessRetryable } from "./writer.ts";
 export interface FencePlan extends NemesisPlan {
   /** Holders, one behind the other. */
   readonly holders: number;
+  /** Every so many of them is a process that is stopped (SIGSTOP) while it writes, and goes on when another one holds the lease. */
+  readonly stopEvery: number;
 }
 
 export interface FenceReport {
   readonly holders: number;
+  /** Of them, those that were stopped and went on too late. */
+  readonly stopped: number;
   /** Writes of holders that were gone already: each was refused. */
   readonly refused: number;
   readonly strikes: Readonly<Record<string, number>>;
 }
 
-const name = "the one writer";
+const name = "the-one-writer";
 const ttlMs = 1_000;
 const connectOptions: ConnectOptions = { deadlineMs: 20_000, closeMs: 100 };
 
 /**
- * Holders of one lease follow each other: each goes silent while it holds it, waits out its successor's grant, and then writes under its
- * own token. Tokens only grow, and every such write is refused. Throws BrokenPromise otherwise.
+ * Holders of one lease follow each other: each goes silent, or is stopped, while it holds it, waits out its successor's grant, and then
+ * writes under its own token. Tokens only grow, and every such write is refused. Throws BrokenPromise otherwise.
  */
 export async function runFence(context: SoakContext, plan: FencePlan): Promise<FenceReport> {
   return await withNetwork(context, async (cluster, network) => {
@@ -35,25 +40,51 @@ export async function runFence(context: SoakContext, plan: FencePlan): Promise<F
     nemesis.start();
     let last = 0;
     let refused = 0;
+    const stopped: HolderProcess[] = [];
+    let wentOn = 0;
     try {
       for (let holder = 1; holder <= plan.holders; holder += 1) {
-        const token = await persistently(addresses, (log) => takeOver(log, last));
+        const isStopped = holder % plan.stopEvery === 0;
+        const inProcess = isStopped ? await startHolder(addresses, last) : undefined;
+        const token = inProcess?.token ?? (await persistently(addresses, (log) => takeOver(log, last)));
+        for (const before of stopped.splice(0)) {
+          await before.goOn();
+          wentOn += 1;
+        }
         if (last > 0) {
           await persistently(addresses, (log) => writeLate(log, last));
           refused += 1;
         }
         last = token;
-        context.note(`holder ${holder} of ${plan.holders} has the token ${token}`);
+        context.note(
+          `holder ${holder} of ${plan.holders} has the token ${token}${isStopped ? ", and is stopped" : ""}`,
+        );
+        if (inProcess === undefined) continue;
+        stopped.push(inProcess);
+        // It writes all the time: at any point of that it is stopped.
+        await pause(random.below(100));
+        inProcess.stop();
       }
     } finally {
+      for (const holder of stopped) holder.kill();
       await nemesis.stop();
     }
     const tokens = await persistently(addresses, writtenTokens);
     if (tokens.some((token, index) => index > 0 && token < tokens[index - 1]!)) {
       throw new BrokenPromise(`a holder wrote behind its successor: ${tokens.join(" ")}`);
     }
-    return { holders: plan.holders, refused, strikes: nemesis.counts };
+    return { holders: plan.holders, stopped: wentOn, refused, strikes: nemesis.counts };
   });
+}
+
+/** The same as takeOver, in a process of its own that writes on. */
+async function startHolder(addresses: string, last: number): Promise<HolderProcess> {
+  for (;;) {
+    const holder = await HolderProcess.start(addresses, name, ttlMs);
+    if (holder === undefined) continue;
+    if (holder.token <= last) throw new BrokenPromise(`the token ${holder.token} was granted after ${last}`);
+    return holder;
+  }
 }
 
 /** Takes the lease, fences everybody before out, and writes; then its connection ends without a word to the log. */

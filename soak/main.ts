@@ -10,6 +10,7 @@ import { allStrikes, strikes } from "./nemesis.ts";
 import { runObjectHistory } from "./object-history.ts";
 import { runRace } from "./race.ts";
 import { runReaders } from "./readers.ts";
+import { runRecipes } from "./recipes.ts";
 import type { SoakContext } from "./soak-cluster.ts";
 import { runStorm } from "./storm.ts";
 
@@ -77,7 +78,13 @@ command("fence", "holders of a lease go silent and write too late; tokens only g
   .option("--holders <count>", "how many follow each other", whole, 100)
   .action(async (flags: CommonFlags & { holders: number }) => {
     report(
-      await runFence(contextOf(flags), { holders: flags.holders, strikes: allStrikes, calmMs: 3000, outageMs: 3000 }),
+      await runFence(contextOf(flags), {
+        holders: flags.holders,
+        stopEvery: 3,
+        strikes: allStrikes,
+        calmMs: 3000,
+        outageMs: 3000,
+      }),
     );
   });
 
@@ -99,6 +106,18 @@ command("object-history", "clients share counters, registers, leases and lists; 
     const { seconds, clients, thinkMs } = flags;
     const plan = { seconds, clients, thinkMs, checkMs: 300_000, strikes: allStrikes, calmMs: 1500, outageMs: 3000 };
     report(await runObjectHistory(contextOf(flags), plan));
+  });
+
+command(
+  "recipes",
+  "leaders, permits, barriers, jobs and instances come and go without a word; each recipe keeps its promise",
+)
+  .option("--seconds <count>", "how long they come and go", whole, 120)
+  .option("--participants <count>", "of each recipe", whole, 4)
+  .action(async (flags: CommonFlags & { seconds: number; participants: number }) => {
+    const { seconds, participants } = flags;
+    const plan = { seconds, participants, strikes: allStrikes, calmMs: 2500, outageMs: 3000 };
+    report(await runRecipes(contextOf(flags), plan));
   });
 
 command(

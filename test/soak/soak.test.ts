@@ -10,6 +10,7 @@ import { Ledger, tagOfNumber, textOf, writtenOf } from "../../soak/ledger.ts";
 import { runObjectHistory } from "../../soak/object-history.ts";
 import { runRace } from "../../soak/race.ts";
 import { runReaders } from "../../soak/readers.ts";
+import { runRecipes } from "../../soak/recipes.ts";
 import { BrokenPromise, Recorder } from "../../soak/recorder.ts";
 import type { SoakContext } from "../../soak/soak-cluster.ts";
 import { runStorm } from "../../soak/storm.ts";
@@ -52,8 +53,8 @@ test("a counter on the nodes counts each addition once, over clients and leaders
 });
 
 test("a holder that comes back late is refused, and tokens only grow", { timeout }, async () => {
-  const { refused } = await runFence(context, { ...leaderFaults, calmMs: 4000, holders: 4 });
-  expect(refused).toBe(3);
+  const { refused, stopped } = await runFence(context, { ...leaderFaults, calmMs: 4000, holders: 4, stopEvery: 2 });
+  expect([refused, stopped]).toEqual([3, 1]);
 });
 
 test("what clients of shared objects are told over killed, paused and cut off leaders is linearizable", {
@@ -65,6 +66,21 @@ test("what clients of shared objects are told over killed, paused and cut off le
     plan,
   );
   expect(counters + registers + keys + leases + decisions + accounts + transactions).toBeGreaterThan(10);
+});
+
+test("recipes keep their promises among participants that go away without a word, over leaders that die", {
+  timeout,
+}, async () => {
+  const plan = {
+    ...leaderFaults,
+    strikes: ["killLeader", "cutLeader"],
+    calmMs: 3000,
+    seconds: 5,
+    participants: 3,
+  } as const;
+  const { terms, permits, passed, instances, jobs } = await runRecipes(context, plan);
+  expect(terms + permits + passed + instances).toBeGreaterThan(3);
+  expect(jobs).toBeGreaterThan(0);
 });
 
 test("readers see each record once, in order, over killed nodes, a nonvoter and trims", { timeout }, async () => {

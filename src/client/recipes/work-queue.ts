@@ -129,6 +129,10 @@ class QueueWorker implements Worker {
   readonly #space: Space;
   readonly #keys: QueueKeys;
   readonly #deliveriesMax: number;
+  /** Jobs that are being claimed. */
+  readonly #taking = new Set<number>();
+  /** Of jobs that a caller was given: the token. A claim of the own session beside these is one of which no answer came. */
+  readonly #given = new Map<number, number>();
 
   constructor(session: ObjectSession, keys: QueueKeys, deliveriesMax: number) {
     this.#session = session;
@@ -144,8 +148,9 @@ class QueueWorker implements Worker {
       const { byKey, position } = await membersOf(this.#space, this.#keys.live, { signal: over });
       for (const entry of byKey.values()) {
         const id = this.#keys.idOf(entry.key);
-        if (entry.key !== this.#keys.job(id) || byKey.has(this.#keys.claim(id))) continue;
-        const job = await this.#take(id, entry, over);
+        if (entry.key !== this.#keys.job(id) || this.#taking.has(id)) continue;
+        const claim = byKey.get(this.#keys.claim(id));
+        const job = claim === undefined ? await this.#take(id, entry, over) : this.#adopt(id, entry, claim);
         if (job !== undefined) return job;
       }
       await watchUntil(this.#space, this.#keys.live, { from: position, signal: over }, () => true);
@@ -163,6 +168,30 @@ class QueueWorker implements Worker {
 
   /** Undefined where somebody else was faster, or where it was given out too often and is a dead letter from now on. */
   async #take(id: number, entry: SpaceEntry, signal: AbortSignal): Promise<Job | undefined> {
+    this.#taking.add(id);
+    try {
+      return await this.#claimed(id, entry, signal);
+    } finally {
+      this.#taking.delete(id);
+    }
+  }
+
+  /** A claim that its caller gave up, or heard nothing of, took effect: the job is this worker's, and nobody else will do it. */
+  #adopt(id: number, entry: SpaceEntry, claim: SpaceEntry): Job | undefined {
+    const isOwn = claim.session === this.#session.id && claim.version === entry.version;
+    if (!isOwn || this.#given.get(id) === claim.version) return undefined;
+    return this.#give(id, entry.value, entry.writes - 1, claim.version);
+  }
+
+  #give(id: number, value: Uint8Array, delivery: number, token: number): Job {
+    this.#given.set(id, token);
+    const onEnd = (): void => {
+      if (this.#given.get(id) === token) this.#given.delete(id);
+    };
+    return new ClaimedJob({ session: this.#session, keys: this.#keys, id, value, delivery, token, onEnd });
+  }
+
+  async #claimed(id: number, entry: SpaceEntry, signal: AbortSignal): Promise<Job | undefined> {
     const keys = this.#keys;
     const { value, version, writes } = entry;
     const isDead = writes > this.#deliveriesMax;
@@ -186,7 +215,7 @@ class QueueWorker implements Worker {
       { signal },
     );
     if (!succeeded || isDead) return undefined;
-    return new ClaimedJob({ session: this.#session, keys, id, value, delivery: writes, token: position });
+    return this.#give(id, value, writes, position);
   }
 }
 
@@ -197,6 +226,8 @@ interface JobParts {
   readonly value: Uint8Array;
   readonly delivery: number;
   readonly token: number;
+  /** Called when the job is surely not this worker's any more. */
+  readonly onEnd: () => void;
 }
 
 class ClaimedJob extends Stored implements Job {
@@ -205,14 +236,16 @@ class ClaimedJob extends Stored implements Job {
   readonly token: number;
   readonly #session: ObjectSession;
   readonly #keys: QueueKeys;
+  readonly #onEnd: () => void;
 
-  constructor({ session, keys, id, value, delivery, token }: JobParts) {
+  constructor({ session, keys, id, value, delivery, token, onEnd }: JobParts) {
     super(value);
     this.id = id;
     this.delivery = delivery;
     this.token = token;
     this.#session = session;
     this.#keys = keys;
+    this.#onEnd = onEnd;
   }
 
   get signal(): AbortSignal {
@@ -236,6 +269,7 @@ class ClaimedJob extends Stored implements Job {
       },
       { signal },
     );
+    this.#onEnd();
     if (succeeded) return;
     const message = `job ${this.id} was given to another worker, or was ended before`;
     throw new PaxlogError("LEASE_LOST", message, { facts: { name: this.#keys.name, token: this.token } });

@@ -122,6 +122,28 @@ test("a queue gives each job to one worker at a time, again when it is given bac
   await bob.close();
 });
 
+test("a claim that is given up at any moment leaves no job with a worker that does not know of it", async () => {
+  const queue = workQueue(logs[0]!, "given up", { deliveriesMax: 1000 });
+  const worker = await queue.worker();
+  let given = 0;
+  for (let round = 0; round < 60; round += 1) {
+    await queue.put(`${round}`);
+    const over = new AbortController();
+    const first = worker.claim({ signal: over.signal }).catch(() => undefined);
+    await new Promise((resolve) => setTimeout(resolve, round % 12));
+    over.abort();
+    const early = await first;
+    if (early === undefined) given += 1;
+    const job = early ?? (await worker.claim({ signal: AbortSignal.timeout(5_000) }));
+    expect(job.text()).toBe(`${round}`);
+    await job.acknowledge();
+    await expect(job.acknowledge()).rejects.toMatchObject({ code: "LEASE_LOST" });
+  }
+  expect(given).toBeGreaterThan(0);
+  expect(await queue.size()).toBe(0);
+  await worker.close();
+});
+
 test("a hundred jobs among three workers: each is done once", async () => {
   const queue = workQueue(logs[0]!, "many");
   await Promise.all(Array.from({ length: 100 }, (_, index) => queue.put(`${index}`)));
