@@ -64,6 +64,12 @@ export class Context {
 
   /** As the last tick said. */
   diskFull = false;
+  /**
+   * What this node does not take as a follower, as if it were lost, because its log ends in the reserve. It goes on to vote and to
+   * show what it has. "everything": the others are enough without it. "what it missed": they are not, so no append is ordered either
+   * and what is ordered makes room; but it refused some before, and to catch up may take more than there is.
+   */
+  refuses: "nothing" | "what it missed" | "everything" = "nothing";
 
   constructor(options: ReplicaOptions) {
     const { recovered, members } = options;

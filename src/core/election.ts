@@ -175,6 +175,12 @@ export class Election {
     return full > 0 && 1 + heard.length - full < this.#quorums.accept ? "none" : "enough";
   }
 
+  /** Whether the others that were heard and have room are a quorum without this node. */
+  get othersHaveRoom(): boolean {
+    const heard = new Map([...this.#previous, ...this.#replies]);
+    return [...heard.values()].filter((reply) => !reply.diskFull).length >= this.#quorums.accept;
+  }
+
   /** Rules 1 to 4, the ballot lift and the giving way of a leader that is slow, or whose disk is full. */
   endRound(inputs: RoundInputs): void {
     this.#unfit = inputs.unfit;

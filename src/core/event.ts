@@ -30,6 +30,8 @@ export interface TickEvent {
   readonly loopLagMs: number;
   /** The disk has no room for another segment. */
   readonly diskFull: boolean;
+  /** It is full, and the log has gone on into what is kept for this: there is room for little more. */
+  readonly inReserve: boolean;
 }
 
 export interface ReceiveEvent {

@@ -122,6 +122,7 @@ export class Follower {
     const ctx = this.#ctx;
     if (!this.#isCurrent(stream, message.n)) return;
     this.#heardAt = ctx.ticks;
+    if (ctx.refuses === "everything") return this.recover();
     const end = slotPlus(message.firstSlot, message.entries.length);
     if (message.firstSlot > ctx.acceptedEnd) return this.#resync();
     const entries = message.entries.filter((entry) => entry.slot >= ctx.log.memoryBegin);
@@ -234,6 +235,7 @@ export class Follower {
       if (part === undefined) return;
       entries.push(...part);
     }
+    if (ctx.refuses === "everything") return this.recover();
     const from = this.#firstDifference(begin.fromSlot, begin.prevHash, entries);
     if (from === undefined || from < ctx.decidedEnd) return this.#resync();
     this.#incoming = undefined;

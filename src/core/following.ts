@@ -45,6 +45,7 @@ export class Following {
   /** Entries that the source pushed. Those of a former source are as true, but only the present one is acknowledged. */
   onPushed(from: NodeId, message: EntriesMessage): void {
     const ctx = this.#ctx;
+    if (ctx.refuses !== "nothing") return;
     const took = this.#learner.takeDecided(message.entries.filter((entry) => entry.slot < message.visibleEnd));
     if (from !== this.#source) return;
     if (took) this.#acknowledge();
@@ -68,6 +69,11 @@ export class Following {
     this.#stalledRounds = waits ? this.#stalledRounds + 1 : 0;
     this.#lastEnd = decidedEnd;
     const best = this.#furthest();
+    if (this.#ctx.refuses !== "nothing") {
+      this.#source = undefined;
+      if (best !== undefined && !this.#learner.isLearning && this.#learner.mayAsk) this.#fetchFrom(best.peer);
+      return;
+    }
     const lags = shown !== undefined && best !== undefined && best.visibleEnd - shown > limits.windowSlots;
     const leads = source !== undefined && source === this.#election.leaderNode && best?.peer !== source;
     if (shown === undefined || lags || leads || this.#stalledRounds > stalledRoundsMax) this.#source = undefined;

@@ -18,12 +18,17 @@ import type {
 } from "./message.ts";
 import type { Snapshots } from "./snapshots.ts";
 
+/** Between two questions of a node that refuses entries. */
+const refusingRounds = 10;
+
 /** Fetches what others show, and serves it (docs/protocol.md, section 10). Learning compares no ballots and never leads to Accepted. */
 export class Learner {
   readonly #ctx: Context;
   readonly #follower: Follower;
   readonly #election: Election;
   #request: { readonly id: number; readonly to: NodeId; readonly sinceTick: number } | undefined;
+  /** When it last asked for entries. */
+  #askedAt = 0;
   /** A fetch that waits until enough of what was learnt is on disk. */
   #postponed: NodeId | undefined;
   readonly #snapshots: Snapshots;
@@ -60,7 +65,13 @@ export class Learner {
     const deserted = ctx.phase === "accept" && this.#follower.silentTicks > 2 * ticksPerRound;
     if (ctx.phase !== "recover" && !waitedForSync && !deserted) return;
     const source = this.#source();
-    if (source !== undefined) this.fetch(source);
+    if (source !== undefined && this.mayAsk) this.fetch(source);
+  }
+
+  /** While entries are refused it asks now and then only, for a snapshot: what is gone elsewhere may go here, and that makes room. */
+  get mayAsk(): boolean {
+    const ctx = this.#ctx;
+    return ctx.refuses === "nothing" || ctx.ticks - this.#askedAt >= refusingRounds * ctx.options.ticksPerRound;
   }
 
   /** The node took another role or phase: what was asked for is not wanted any more. */
@@ -74,7 +85,7 @@ export class Learner {
     const request = this.#request;
     if (request === undefined || request.id !== message.requestId || request.to !== from) return;
     this.#request = undefined;
-    if (ctx.role === "leader" || ctx.phase !== "recover") return;
+    if (ctx.role === "leader" || ctx.phase !== "recover" || ctx.refuses !== "nothing") return;
     const entries = message.entries.filter((entry) => entry.slot < message.visibleEnd);
     const took = this.takeDecided(entries);
     if (took && ctx.decidedEnd < message.visibleEnd) this.fetch(from);
@@ -214,6 +225,7 @@ export class Learner {
     }
     const id = ctx.nextRequestId();
     this.#request = { id, to, sinceTick: ctx.ticks };
+    this.#askedAt = ctx.ticks;
     const fromSlot = ctx.decidedEnd;
     const prevHash = ctx.log.hashBefore(fromSlot)!;
     ctx.send(to, { kind: "fetch", requestId: id, fromSlot, prevHash, n: undefined });

@@ -204,6 +204,9 @@ export class Replica {
     ctx.ticks += 1;
     ctx.noteTime(event.monotonicMs);
     ctx.diskFull = event.diskFull;
+    if (!event.inReserve) ctx.refuses = "nothing";
+    else if (this.#election.othersHaveRoom) ctx.refuses = "everything";
+    else if (ctx.refuses === "everything") ctx.refuses = "what it missed";
     this.#diskRoom = this.#election.diskRoom(event.diskFull, this.#synced);
     ctx.wallOffsetMs = event.wallMs - event.monotonicMs;
     this.#ticksInRound += 1;
@@ -244,7 +247,12 @@ export class Replica {
     this.#learner.onRound(ticksPerRound);
     this.#following?.onRound();
     this.#nonvoters.onRound();
-    if (ctx.role === "follower" && ctx.phase === "recover" && !this.#learner.isLearning) {
+    if (
+      ctx.role === "follower" &&
+      ctx.phase === "recover" &&
+      !this.#learner.isLearning &&
+      ctx.refuses !== "everything"
+    ) {
       this.#follower.askPrepare(this.#election.leaderNode);
     }
     this.#reads.onRound(ticksPerRound, this.#election.leaderNode);

@@ -272,5 +272,7 @@ function advertised(bound: string, config: CheckedConfig): string {
 
 function spaceNote(dir: string, space: SpaceState): string {
   if (space === "enough") return `there is room for ${dir} again: appends go on`;
-  return `no room is left for ${dir}: appends are refused (NO_SPACE) until there is; reads, votes and trims go on`;
+  if (space === "full")
+    return `no room is left for ${dir}: appends are refused (NO_SPACE) until there is; reads, votes and trims go on`;
+  return `no room is left for ${dir}, and its reserve is in use: while the others can do without this node it takes no more of the log, and catches up when there is room`;
 }

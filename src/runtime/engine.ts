@@ -329,7 +329,7 @@ export class Engine implements LogBackend {
       syncs: this.#storage.counters.syncs,
       entriesAppended: this.#storage.entriesAppended,
       uptimeMs: this.#clock.monotonicMs() - this.#startedMs,
-      diskFull: this.#storage.space === "full",
+      diskFull: this.#storage.space !== "enough",
     });
   }
 
@@ -363,8 +363,9 @@ export class Engine implements LogBackend {
     const loopLagMs = Math.round(lagMs);
     const tick = () => {
       const [wallMs, monotonicMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
-      const diskFull = this.#storage.space === "full";
-      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs, diskFull });
+      const { space } = this.#storage;
+      const [diskFull, inReserve] = [space !== "enough", space === "reserve"];
+      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs, diskFull, inReserve });
     };
     // After a pause what waits in the sockets comes first (PROTOCOL 6): one more iteration of the loop reads it.
     if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));

@@ -84,6 +84,7 @@ export class StorageThread {
       store.fill("between");
       if (store.hasBackground && performance.now() - this.#advancedAt >= limits.backgroundPauseMs) this.#advance();
     }
+    if (store.space !== "enough") this.#seekRoomLater();
   }
 
   /** One piece of what no append waits for, and word of what it brought. */
@@ -92,7 +93,7 @@ export class StorageThread {
     const commit = store.advance();
     if (commit !== undefined) this.#post({ kind: "durable", ...commit, counters: { ...store.counters } });
     this.#advancedAt = performance.now();
-    if (store.space === "full") this.#seekRoomLater();
+    if (store.space !== "enough") this.#seekRoomLater();
   }
 
   /** While the disk is full: looks from time to time whether somebody made room. */
@@ -103,7 +104,7 @@ export class StorageThread {
         const { store } = this.#options;
         store.seekRoom();
         if (store.hasBackground) this.#advance();
-        else if (store.space === "full") this.#seekRoomLater();
+        else if (store.space !== "enough") this.#seekRoomLater();
       } catch (cause) {
         this.#poison(cause);
       }

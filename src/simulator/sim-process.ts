@@ -119,6 +119,7 @@ export class SimProcess {
           monotonicMs: this.#monotonicMs,
           loopLagMs,
           diskFull: this.#isDiskFull(),
+          inReserve: this.#isDiskFull(),
         }),
     });
   }

@@ -45,6 +45,12 @@ export class Reserve {
     return this.#held.size === limits.reserveFiles;
   }
 
+  /** Not all of what the log may take is there. */
+  get wasTakenForLog(): boolean {
+    const forLog = [...this.#held].filter((number) => number < limits.reserveFiles);
+    return forLog.length < limits.reserveFiles - 1;
+  }
+
   /** Makes one file that is missing, out of `source` or of free space. False where there is none of either. */
   fillOne(source: FileSource): boolean {
     for (let number = 1; number <= limits.reserveFiles; number += 1) {

@@ -3,8 +3,11 @@ import { parentOf } from "./paths.ts";
 import { isFull, makeFile, Reserve } from "./reserve.ts";
 import { Trash } from "./trash.ts";
 
-/** "full": the next segment could not be made ahead, and what is left is for trimming, votes and what is under way. */
-export type SpaceState = "enough" | "full";
+/**
+ * "full": the next segment could not be made ahead, and what is left is for trimming, votes and what is under way. "reserve": the log
+ * has gone on into that, and one segment is left.
+ */
+export type SpaceState = "enough" | "full" | "reserve";
 
 /**
  * The room of a data directory: where the next segment comes from, and whether the log may grow (STORAGE 7). The disk counts as
@@ -41,9 +44,10 @@ export class DiskSpace {
     if (this.trash.recycle(path, this.#segmentBytes)) made = "recycled";
     else if (makeFile(this.#disk, path, this.#segmentBytes, true)) made = "zeros";
     else {
-      this.#state = "full";
+      if (this.#state === "enough") this.#state = "full";
       if (!neededNow) return undefined;
       if (!this.#reserve.takeForLog(path)) throw new DiskError("ENOSPC", "fallocate", path);
+      this.#state = "reserve";
       made = "zeros";
     }
     this.#disk.syncDirectory(parentOf(path));
@@ -53,7 +57,8 @@ export class DiskSpace {
   /** Makes what is missing of the reserve, as far as there is room. A node that starts without all of it starts full. */
   open(): void {
     while (this.fillReserve());
-    if (!this.#reserve.isWhole) this.#state = "full";
+    if (this.#reserve.isWhole) return;
+    this.#state = this.#reserve.wasTakenForLog ? "reserve" : "full";
   }
 
   /** Makes one missing file of the reserve. False where nothing is missing, or there is no room for it. */
@@ -76,7 +81,7 @@ export class DiskSpace {
       return work();
     } catch (error) {
       if (!isFull(error)) throw error;
-      this.#state = "full";
+      if (this.#state === "enough") this.#state = "full";
       if (!this.#reserve.releaseForSnapshot()) throw error;
       return work();
     }

@@ -221,7 +221,10 @@ export class Store {
     return this.#guarded(() => {
       const commit = this.#commitNext(first);
       this.#ticket = commit.ticket;
-      return commit;
+      const { state: space } = this.#space;
+      if (space === this.#toldSpace) return commit;
+      this.#toldSpace = space;
+      return { ...commit, space };
     });
   }
 

@@ -70,3 +70,58 @@ test("a full node still leads where nobody else can", () => {
   cluster.run(12);
   expect(cluster.leader).not.toBe(dead);
 });
+
+/** The one node goes on into its reserve, while the leader appends. */
+function followerInReserve() {
+  const cluster = electedCluster(3);
+  const { leader } = cluster;
+  const [full, other] = cluster.nodes.filter((node) => node !== leader);
+  cluster.propose(leader.id, "a");
+  cluster.run(2);
+  cluster.diskFull.add(full!.id);
+  cluster.inReserve.add(full!.id);
+  cluster.run(2);
+  return { cluster, leader, full: full!, other: other! };
+}
+
+test("a follower in its reserve takes no more entries while the others are enough, and votes and takes them when it is needed", () => {
+  const { cluster, leader, full, other } = followerInReserve();
+  for (const value of ["b", "c"]) {
+    const [request] = cluster.propose(leader.id, value);
+    cluster.run(2);
+    expect(leader.answers.get(request!)?.kind).toBe("acknowledged");
+  }
+  expect([full.logText, other.logText]).toEqual(["a", "a b c"]);
+  cluster.crash(leader.id);
+  cluster.run(12);
+  // Nobody else could vote, and what it lacks is little: it is needed.
+  expect(cluster.leader).toBe(other);
+  expect([other.replica.diskRoom, full.logText]).toEqual(["none", "a b c"]);
+});
+
+test("a follower that refused entries catches up by itself as soon as it has room", () => {
+  const { cluster, leader, full } = followerInReserve();
+  for (let count = 0; count < 30; count += 1) {
+    cluster.propose(leader.id, "b");
+    cluster.run(1);
+  }
+  expect(full.logText).toBe("a");
+  cluster.diskFull.clear();
+  cluster.inReserve.clear();
+  cluster.run(4);
+  expect(full.logText).toBe(leader.logText);
+});
+
+test("a follower in its reserve that is needed takes what the leader orders then: it can only be what makes room", () => {
+  const { cluster, leader, full, other } = followerInReserve();
+  cluster.inReserve.clear();
+  cluster.crash(other.id);
+  cluster.run(12);
+  cluster.inReserve.add(full.id);
+  cluster.run(2);
+  expect(leader.replica.diskRoom).toBe("none");
+  const [request] = cluster.propose(leader.id, "b");
+  cluster.run(2);
+  expect(leader.answers.get(request!)?.kind).toBe("acknowledged");
+  expect(full.logText).toBe("a b");
+});

@@ -209,6 +209,7 @@ export class TestCluster {
   readonly cut = new Set<string>();
   /** Nodes whose disks have no room. */
   readonly diskFull = new Set<number>();
+  readonly inReserve = new Set<number>();
   /** So many entries are in the answer to a Fetch. */
   entriesMax = Number.POSITIVE_INFINITY;
   /** Messages that a test loses on the way. */
@@ -300,6 +301,7 @@ export class TestCluster {
         monotonicMs: this.wallMs,
         loopLagMs: 0,
         diskFull: this.diskFull.has(id),
+        inReserve: this.inReserve.has(id),
       });
   }
 

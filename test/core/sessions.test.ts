@@ -221,6 +221,7 @@ test("the log's time follows the clock that its leader had when it took its ball
     monotonicMs: cluster.wallMs,
     loopLagMs: 0,
     diskFull: false,
+    inReserve: false,
   });
   cluster.wallMs += 50;
   const [second] = cluster.propose(1, "b");
