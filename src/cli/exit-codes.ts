@@ -34,6 +34,7 @@ const exitCodeOfError: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   RECORD_TOO_LARGE: exitCodes.usage,
   BATCH_TOO_LARGE: exitCodes.usage,
   GUARD_TOO_LARGE: exitCodes.usage,
+  TYPE_RESERVED: exitCodes.usage,
   UNKNOWN_LOG: exitCodes.usage,
   POSITION_PAST_TAIL: exitCodes.usage,
   POSITION_BELOW_HEAD: exitCodes.usage,

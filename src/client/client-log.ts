@@ -3,6 +3,7 @@ import type { Hashing } from "../base/hashing.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
 import type { NodeStatus } from "../format/node-status.ts";
 import type { Machine } from "../machine/machine.ts";
+import { isReservedType, typeReserved } from "../machine/machine.ts";
 import { AnyNode, type NodeQuestion } from "./any-node.ts";
 import { appendEncoded, appendRecords } from "./append-calls.ts";
 import { checkToken } from "./append-options.ts";
@@ -72,7 +73,7 @@ export class ClientLog implements Log {
     this.#nodes = nodes;
     this.#settings = settings;
     this.#hashing = hashing;
-    this.#context = { nodes, settings, hashing, builder: new BatchBuilder() };
+    this.#context = { nodes, settings, hashing, builder: new BatchBuilder(refuseReserved) };
     this.#appender = new Appender(this.#context);
     const closing = this.#closing.signal;
     this.#leader = new LeaderCalls(nodes, settings, closing);
@@ -240,4 +241,9 @@ const noOptions: AppendOptions = {};
 /** An option that is no session of this library would be a guard left out. */
 function noSession(): Promise<never> {
   return Promise.reject(new PaxlogError("INVALID_ARGUMENT", "session must be what log.session() gave"));
+}
+
+/** A node would refuse the whole batch, calls included that know nothing of it. */
+function refuseReserved(type: string, recordIndex: number): void {
+  if (isReservedType(type)) throw typeReserved(type, { record: recordIndex });
 }

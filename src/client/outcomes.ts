@@ -9,6 +9,7 @@ export const batchFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "BATCH_MALFORMED",
   "CHECKSUM_MISMATCH",
   "GUARD_TOO_LARGE",
+  "TYPE_RESERVED",
   "UNKNOWN_LOG",
   "TAIL_MISMATCH",
   "FENCED",

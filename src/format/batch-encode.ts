@@ -33,7 +33,7 @@ export function encodeBatch(records: readonly RecordInput[], compressor?: Compre
  */
 export class BatchBuilder {
   readonly #valueLengths = new Sink();
-  readonly #types = new Dictionary(batchFields.types, "type", limits.typeBytesMax);
+  readonly #types: Dictionary;
   readonly #typeIndexes = new Sink();
   readonly #tags = new Dictionary(batchFields.tags, "tag", limits.tagBytesMax);
   readonly #tagCounts = new Sink();
@@ -41,21 +41,27 @@ export class BatchBuilder {
   readonly #metadataLengths = new Sink();
   readonly #metadata = new Sink();
   readonly #values = new Sink();
-  readonly #sinks: readonly Sink[] = [
-    this.#valueLengths,
-    this.#types.sink,
-    this.#typeIndexes,
-    this.#tags.sink,
-    this.#tagCounts,
-    this.#tagIndexes,
-    this.#metadataLengths,
-    this.#metadata,
-    this.#values,
-  ];
+  readonly #sinks: readonly Sink[];
   readonly #compression = new Sink();
   #recordCount = 0;
   /** Records of the calls that succeeded. */
   #keptCount = 0;
+
+  /** `checkType` throws for types that must not be written; it is given each once in a batch. */
+  constructor(checkType?: (type: string, recordIndex: number) => void) {
+    this.#types = new Dictionary(batchFields.types, "type", limits.typeBytesMax, checkType);
+    this.#sinks = [
+      this.#valueLengths,
+      this.#types.sink,
+      this.#typeIndexes,
+      this.#tags.sink,
+      this.#tagCounts,
+      this.#tagIndexes,
+      this.#metadataLengths,
+      this.#metadata,
+      this.#values,
+    ];
+  }
 
   get recordCount(): number {
     return this.#recordCount;

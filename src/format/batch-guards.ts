@@ -23,16 +23,39 @@ export function guardsOfBatch(batch: Uint8Array): Uint8Array {
     return guards;
   }
   const guards = new Uint8Array(count * hashBytes);
-  walk(batch, new DataView(guards.buffer));
+  const target = new DataView(guards.buffer);
+  walk(batch, (field, begin, end, index) => {
+    hashTag(batch, begin, end, field === batchFields.types ? "type" : "tag", hash);
+    writeHash(target, index * hashBytes, hash);
+  });
   return guards;
+}
+
+const dollar = 0x24;
+
+/**
+ * The first of the batch's types that begins with "$" and that `isRefused` picks. As `guardsOfBatch`, it walks the fields alone. The batch
+ * has passed `scanBatch`.
+ */
+export function refusedTypeOf(batch: Uint8Array, isRefused: (type: string) => boolean): string | undefined {
+  let refused: string | undefined;
+  walk(batch, (field, begin, end) => {
+    if (refused !== undefined || field !== batchFields.types || batch[begin] !== dollar) return;
+    const type = Buffer.from(batch.buffer, batch.byteOffset + begin, end - begin).toString();
+    if (isRefused(type)) refused = type;
+  });
+  return refused;
 }
 
 /** Where the walk stands: numbers of a protobuf message are read one behind the other. */
 const cursor = { at: 0 };
 const hash: TagHash = { low: 0, high: 0 };
 
-/** Counts the elements of both dictionaries; with a target it writes their hashes there. */
-function walk(batch: Uint8Array, target: DataView | undefined): number {
+/** Counts the elements of both dictionaries, and tells where each is. */
+function walk(
+  batch: Uint8Array,
+  visit: ((field: number, begin: number, end: number, index: number) => void) | undefined,
+): number {
   let count = 0;
   cursor.at = 0;
   while (cursor.at < batch.length) {
@@ -48,10 +71,7 @@ function walk(batch: Uint8Array, target: DataView | undefined): number {
     cursor.at += length;
     const field = key >>> 3;
     if (field !== batchFields.types && field !== batchFields.tags) continue;
-    if (target !== undefined) {
-      hashTag(batch, begin, cursor.at, field === batchFields.types ? "type" : "tag", hash);
-      writeHash(target, count * hashBytes, hash);
-    }
+    visit?.(field, begin, cursor.at, count);
     count += 1;
   }
   return count;

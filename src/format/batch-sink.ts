@@ -72,9 +72,17 @@ export class Dictionary {
   readonly #field: number;
   readonly #name: string;
   readonly #bytesMax: number;
+  readonly #check: (text: string, recordIndex: number) => void;
   #keptCount = 0;
 
-  constructor(field: number, name: string, bytesMax: number) {
+  /** `check` throws for a string that must not be added; it is given each once. */
+  constructor(
+    field: number,
+    name: string,
+    bytesMax: number,
+    check: (text: string, recordIndex: number) => void = () => {},
+  ) {
+    this.#check = check;
     this.#field = field;
     this.#name = name;
     this.#bytesMax = bytesMax;
@@ -91,6 +99,7 @@ export class Dictionary {
     if (!isWellFormed(text)) {
       throw invalid(recordIndex, `has a ${this.#name} with half a surrogate pair, which UTF-8 cannot hold`);
     }
+    this.#check(text, recordIndex);
     this.sink.varint(keyOf(this.#field));
     this.sink.varint(size);
     this.sink.text(text);

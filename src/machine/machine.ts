@@ -1,3 +1,5 @@
+import { type ErrorFacts, PaxlogError } from "../base/errors.ts";
+
 /** A number from 0 to below 1. */
 export type RandomNumber = () => number;
 
@@ -114,6 +116,18 @@ export const sessionEndType = "$session";
 
 /** What the log itself calls its records: no machine may have these names. */
 const reservedNames: ReadonlySet<string> = new Set(["session", "machine-hash", "activation"]);
+
+/**
+ * Whether records of this type are the log's own, so that no client may append one: what begins with "$" and is no machine's command.
+ */
+export const isReservedType = (type: string): boolean =>
+  type.startsWith("$") && (reservedNames.has(type.slice(1)) || !legalName.test(type.slice(1)));
+
+/** The error of an append with such a type. */
+export function typeReserved(type: string, facts: ErrorFacts = {}): PaxlogError {
+  const message = `records of type ${JSON.stringify(type)} are the log's own: types that begin with "$" are commands of machines`;
+  return new PaxlogError("TYPE_RESERVED", message, { facts: { ...facts, type } });
+}
 
 const legalName = /^[a-z0-9._-]{1,64}$/;
 

@@ -2,7 +2,9 @@ import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Guards } from "../core/guards.ts";
 import type { AppendStreamRequest } from "../format/api-codec.ts";
+import { refusedTypeOf } from "../format/batch-guards.ts";
 import type { Decoded } from "../format/wire-value.ts";
+import { isReservedType, typeReserved } from "../machine/machine.ts";
 import type { CheckedBatch } from "./backend.ts";
 import { checkGuards } from "./guards-check.ts";
 import { checkLogId, requestOf, type ServiceContext } from "./service-context.ts";
@@ -20,8 +22,8 @@ type CheckTools = Pick<ServiceContext, "hashing" | "scanBatch">;
  * Everything about an append that can be judged without the log. What passes can be decoded by every reader, and its checksum
  * is computed here, so that bytes which change later are found out.
  *
- * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED, RECORD_TOO_LARGE or
- * GUARD_TOO_LARGE.
+ * @throws PaxlogError INVALID_ARGUMENT, UNKNOWN_LOG, BATCH_TOO_LARGE, CHECKSUM_MISMATCH, BATCH_MALFORMED, RECORD_TOO_LARGE,
+ * TYPE_RESERVED or GUARD_TOO_LARGE.
  */
 export function checkAppend(decoded: Decoded<AppendStreamRequest>, tools: CheckTools): CheckedAppend {
   const { logId, batch, crc32c, guards, independent = false } = requestOf(decoded);
@@ -49,6 +51,7 @@ function checkBatch(batch: Uint8Array, crc32c: number | undefined, { hashing, sc
   const scan = scanBatch(batch);
   switch (scan.kind) {
     case "ok":
+      checkTypes(batch);
       return { batch, crc32c: checksum, recordCount: scan.recordCount };
     case "malformed":
       throw new PaxlogError("BATCH_MALFORMED", `the batch is no RecordBatch as batch.proto has it: ${scan.reason}`);
@@ -57,4 +60,10 @@ function checkBatch(batch: Uint8Array, crc32c: number | undefined, { hashing, sc
       throw new PaxlogError(scan.code, scan.reason, { facts: { limit } });
     }
   }
+}
+
+/** Machines believe what the log itself writes: no client writes that. The node's own records do not come this way. */
+function checkTypes(batch: Uint8Array): void {
+  const type = refusedTypeOf(batch, isReservedType);
+  if (type !== undefined) throw typeReserved(type);
 }

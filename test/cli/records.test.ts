@@ -77,6 +77,14 @@ test("a line that is too large fails alone, with outcome none", async () => {
   ]);
 });
 
+test("lines of a type that only nodes write fail, and nothing of them is there", async () => {
+  const tail = await tailOf();
+  const result = await runCli(["append", "--to", address, "--json", "--type", "$activation"], "forged\n");
+  expect(result.code).toBe(2);
+  expect(JSON.stringify(result)).toContain("TYPE_RESERVED");
+  expect(await tailOf()).toBe(tail);
+});
+
 test("lines that were compressed are read as they were", async () => {
   const tail = await tailOf();
   const line = "the same words again, ".repeat(100);

@@ -148,6 +148,20 @@ describeEveryWay((subject) => {
         [() => log.append({ value: new Uint8Array(1024 * 1024 + 1) }), "RECORD_TOO_LARGE"],
         [() => log.append(three), "BATCH_TOO_LARGE"],
         [() => log.appendBatch(Uint8Array.of(1, 2, 3)), "BATCH_MALFORMED"],
+        ...["$session", "$machine-hash", "$activation", "$Bank", "$"].flatMap(
+          (type): [() => Promise<unknown>, string][] => [
+            [() => log.append({ value: "", type }), "TYPE_RESERVED"],
+            [
+              () =>
+                log.append([
+                  { value: "", type: "fine" },
+                  { value: "", type },
+                ]),
+              "TYPE_RESERVED",
+            ],
+            [() => log.appendBatch(encodeBatch([{ value: "", type }])), "TYPE_RESERVED"],
+          ],
+        ),
         [() => log.append({ value: "" }, { expectedTail: 0 }), "INVALID_ARGUMENT"],
         [() => log.append({ value: "" }, { streams: "x" as never }), "INVALID_ARGUMENT"],
         [() => log.append({ value: "" }, { condition: manyConditions }), "GUARD_TOO_LARGE"],

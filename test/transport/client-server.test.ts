@@ -24,6 +24,7 @@ import {
   statusRequestCodec,
   statusResponseCodec,
 } from "../../src/format/api-codec.ts";
+import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import { loadHashing } from "../../src/native/hashing.ts";
 import { type ClientServer, startClientServer } from "../../src/transport/client-server.ts";
@@ -104,6 +105,7 @@ describe("Append", () => {
     ["an empty batch", appendOf(Buffer.alloc(0)), "BATCH_MALFORMED", 3],
     ["a record above the limit", appendOf(oversizedRecord), "RECORD_TOO_LARGE", 3],
     ["a batch above the limit", appendOf(oversizedBatch), "BATCH_TOO_LARGE", 3],
+    ["a record of the log's own", appendOf(encodeBatch([{ value: "", type: "$machine-hash" }])), "TYPE_RESERVED", 3],
     ["bytes that are no request", Buffer.from([0xff, 0xff, 0xff]), "INVALID_ARGUMENT", 3],
   ])("refuses %s, with outcome none and nothing changed", async (_what, request, code, grpcCode) => {
     const failure = await append(request).catch((cause) => cause);
