@@ -7,6 +7,8 @@ import { asBuffer, concat } from "../base/bytes.ts";
 import { type ByteString, byteStringOf } from "./byte-string.ts";
 
 const pieceBytes = 64 * 1024;
+/** Whose length is one byte, and whose characters are written one by one. */
+const shortTextMax = 0x7f;
 /** Of the largest number. */
 const numberBytesMax = 8;
 
@@ -63,7 +65,21 @@ export class StateWriter {
   }
 
   text(value: string): void {
-    this.bytes(encoder.encode(value));
+    if (value.length > shortTextMax || !this.#ascii(value)) this.bytes(encoder.encode(value));
+  }
+
+  /** Writes a text that is short and all ASCII, as most names are, where it belongs: a log of changes has 65,536 of them in each save. */
+  #ascii(value: string): boolean {
+    this.#room(1 + value.length);
+    const begin = this.#length + 1;
+    for (let index = 0; index < value.length; index += 1) {
+      const code = value.charCodeAt(index);
+      if (code >= 0x80) return false;
+      this.#buffer[begin + index] = code;
+    }
+    this.#buffer[this.#length] = value.length;
+    this.#length = begin + value.length;
+    return true;
   }
 
   get hasFull(): boolean {

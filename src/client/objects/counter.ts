@@ -18,12 +18,13 @@ export class NodeCounter implements Counter {
   }
 
   async fetchAdd(delta = 1, options?: ExecuteOptions): Promise<number> {
-    const { before } = await this.#done({ kind: "add", name: this.name, delta }, options);
-    return before;
+    const { reply } = await this.#counters.execute({ kind: "add", name: this.name, delta }, options);
+    return this.#done(reply).before;
   }
 
   async take(count = 1, options?: ExecuteOptions): Promise<NumberRange> {
-    const { before, after } = await this.#done({ kind: "take", name: this.name, count }, options);
+    const { reply } = await this.#counters.execute({ kind: "take", name: this.name, count }, options);
+    const { before, after } = this.#done(reply);
     return { first: before + 1, last: after };
   }
 
@@ -38,8 +39,7 @@ export class NodeCounter implements Counter {
     }
   }
 
-  async #done(command: CounterCommand, options: ExecuteOptions | undefined): Promise<CounterReply & { kind: "done" }> {
-    const { reply } = await this.#counters.execute(command, options);
+  #done(reply: CounterReply): CounterReply & { kind: "done" } {
     if (reply.kind === "done") return reply;
     switch (reply.reason) {
       case "OUT_OF_RANGE": {

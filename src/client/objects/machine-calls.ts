@@ -78,6 +78,8 @@ export class LogCalls implements MachineCalls {
   readonly #open: () => Promise<ClientSession>;
   readonly #questions: MachineQuestions;
   #session: Promise<ClientSession> | undefined;
+  /** The same, once it is open: commands need not wait for it one by one. */
+  #ready: ClientSession | undefined;
 
   constructor(open: () => Promise<ClientSession>, questions: MachineQuestions) {
     this.#open = open;
@@ -86,12 +88,12 @@ export class LogCalls implements MachineCalls {
 
   async execute(machine: string, command: Uint8Array, options: ExecuteOptions): Promise<PlacedReply> {
     const opening = this.#opened();
-    const session = await unlessAborted(opening, options.signal);
+    const session = this.#ready ?? (await unlessAborted(opening, options.signal));
     try {
       return await session.execute(machine, command, options);
     } catch (cause) {
       if (!(cause instanceof PaxlogError) || cause.code !== "SESSION_UNKNOWN") throw cause;
-      if (this.#session === opening) this.#session = undefined;
+      if (this.#session === opening) this.#forget();
       if (cause.outcome !== "none") throw cause;
       return (await unlessAborted(this.#opened(), options.signal)).execute(machine, command, options);
     }
@@ -110,11 +112,21 @@ export class LogCalls implements MachineCalls {
     if (this.#session === undefined) {
       const opening = this.#open();
       this.#session = opening;
-      opening.catch(() => {
-        if (this.#session === opening) this.#session = undefined;
-      });
+      opening.then(
+        (session) => {
+          if (this.#session === opening) this.#ready = session;
+        },
+        () => {
+          if (this.#session === opening) this.#forget();
+        },
+      );
     }
     return this.#session;
+  }
+
+  #forget(): void {
+    this.#session = undefined;
+    this.#ready = undefined;
   }
 }
 
