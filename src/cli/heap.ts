@@ -11,3 +11,14 @@ import { setFlagsFromString } from "node:v8";
 export function collectByBuffers(): void {
   setFlagsFromString("--heap-growing-percent=800");
 }
+
+/**
+ * Makes V8 optimize what runs often eight times sooner. Much of a round of the protocol runs once: after 500 rounds a ninth of the
+ * engine's time was spent in optimized code. With this three nodes take a seventh less of the processors for the next 250 rounds, and
+ * their engines a third less; V8's own threads take more meanwhile.
+ *
+ * For processes of the paxlog command only, as above.
+ */
+export function optimizeEarly(): void {
+  setFlagsFromString("--interrupt-budget=8000");
+}

@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 import { CommanderError } from "commander";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
-import { collectByBuffers } from "./heap.ts";
+import { collectByBuffers, optimizeEarly } from "./heap.ts";
 import { Output } from "./output.ts";
 import { program } from "./program.ts";
 
 collectByBuffers();
+optimizeEarly();
 try {
   await program().parseAsync();
 } catch (cause) {
