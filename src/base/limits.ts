@@ -83,6 +83,8 @@ export const limits = {
   /** Changes in one answer of a watch, but never a part of one record's; and how long a watch without any goes without a word. */
   watchChangesMax: 256,
   watchHeartbeatMs: 2_000,
+  /** Whoever asks how far machines are lets them apply what is there for so long. */
+  machineLookMs: 100,
   /** A machine on a node is compared between nodes, and saved, after so many commands, ... */
   machinePointCommands: 16_384,
   /** ... or more, where its state is large: one for each so many bytes of it, so that saving takes a bounded share of the time. */

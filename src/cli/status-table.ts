@@ -1,7 +1,7 @@
 import type { NodeStatus } from "../format/api-codec.ts";
 import { showHold } from "./hold.ts";
 import { grouped } from "./output.ts";
-import type { ClusterStatus, NodeLine } from "./status.ts";
+import type { ClusterStatus, MachineLine, NodeLine } from "./status.ts";
 import { type Column, tableLines } from "./table.ts";
 
 const columns: readonly Column[] = [
@@ -32,7 +32,36 @@ export function statusTable(cluster: ClusterStatus): string[] {
     node.address || "-",
     ...(node.reachable ? viewCells(node as NodeLine & NodeStatus, furthest) : unreachableCells),
   ]);
-  return [...tableLines(columns, rows), "", summary(cluster), ...cluster.holds.map(showHold)];
+  const nodes = [...tableLines(columns, rows), "", summary(cluster), ...cluster.holds.map(showHold)];
+  return [...nodes, ...machineLines(cluster.machines)];
+}
+
+const machineColumns: readonly Column[] = [
+  { heading: "MACHINE" },
+  { heading: "VERSION", numeric: true },
+  { heading: "NODE" },
+  { heading: "APPLIED", numeric: true },
+  { heading: "BEHIND", numeric: true },
+  { heading: "SNAPSHOT", numeric: true },
+  { heading: "STATE" },
+];
+
+/** What nobody used on any node says nothing. */
+function machineLines(machines: readonly MachineLine[]): string[] {
+  const used = machines.filter(({ state }) => state !== "idle");
+  if (used.length === 0) return [];
+  const rows = used
+    .toSorted((a, b) => (a.name === b.name ? 0 : a.name < b.name ? -1 : 1))
+    .map(({ name, version, node, applied, behind, snapshot, state, error, message }) => [
+      name,
+      String(version),
+      node,
+      grouped(applied),
+      grouped(behind),
+      snapshot === 0 ? "-" : grouped(snapshot),
+      state === "stopped" ? `stopped: ${message} (${error})` : state,
+    ]);
+  return ["", ...tableLines(machineColumns, rows)];
 }
 
 const unreachableCells = ["unreachable", ...columns.slice(4).map(() => "-")];

@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { limits } from "../base/limits.ts";
 import type { Hold, Log } from "../client/log.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
+import type { MachineStatus } from "../format/object-codec.ts";
 import { addressList } from "./arguments.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { Output } from "./output.ts";
@@ -25,7 +27,8 @@ export function statusCommand(): Command {
       `
 Asks every node that it can find for its own view, and marks the leader with a star. BEHIND: entries that the furthest node
 shows and this one does not yet. With --json the last line is {"leader": ID or null, "nodes": [...], "head", "tail"}; a node
-that did not answer has "reachable": false.
+that did not answer has "reachable": false. Machines that somebody used follow, of each node: BEHIND counts records that the node shows
+and the machine has not passed yet. With --json they are in "machines", those that nobody used as "idle".
 
 Examples:
   $ paxlog status --to 127.0.0.1:7101,127.0.0.1:7102,127.0.0.1:7103
@@ -59,12 +62,31 @@ export interface NodeLine {
   readonly view?: NodeStatus;
 }
 
+/** One machine on one node. */
+export interface MachineLine {
+  readonly node: string;
+  readonly name: string;
+  readonly version: number;
+  /** Every command below it is applied. */
+  readonly applied: number;
+  /** Records that the node shows and the machine has not passed yet. */
+  readonly behind: number;
+  /** Of its newest snapshot on the node; 0: none. */
+  readonly snapshot: number;
+  /** "busy": at one command for longer than is good. "idle": nobody needed it on that node yet. */
+  readonly state: "runs" | "busy" | "stopped" | "idle";
+  /** Why it is stopped: code and text of the error. */
+  readonly error?: string;
+  readonly message?: string;
+}
+
 export interface ClusterStatus {
   readonly leader: string | null;
   readonly nodes: readonly (Omit<NodeLine, "view"> & Partial<NodeStatus>)[];
   readonly head: number;
   readonly tail: number;
   readonly holds: readonly Hold[];
+  readonly machines: readonly MachineLine[];
 }
 
 /**
@@ -88,7 +110,33 @@ export async function clusterStatus(log: Log, addresses: readonly string[]): Pro
   const lines = linesOf(all).map(({ view, ...line }) => ({ ...withoutNodes(view), ...line }));
   // What the furthest node shows is decided, so it is the log's.
   const { head, tail, holds } = all.reduce((a, b) => (b.visibleEnd > a.visibleEnd ? b : a));
-  return { leader: leaderOf(all), nodes: lines, head, tail, holds };
+  const machines = (await Promise.all(all.map((view) => machinesOf(log, view)))).flat();
+  return { leader: leaderOf(all), nodes: lines, head, tail, holds, machines };
+}
+
+/** Of one node; none where it does not say, or its address is not known. */
+async function machinesOf(log: Log, { id, tail, nodes }: NodeStatus): Promise<MachineLine[]> {
+  const address = nodes.find((node) => node.id === id)?.clientAddress ?? "";
+  if (address === "") return [];
+  const found = await log.machines({ address }).catch((): readonly MachineStatus[] => []);
+  return found.map((machine) => machineLine(id, tail, machine));
+}
+
+export function machineLine(node: string, tail: number, machine: MachineStatus): MachineLine {
+  const { name, version, applied, snapshot, stopped, busyMs } = machine;
+  const isIdle = version === 0 && stopped === undefined;
+  const isBusy = busyMs >= limits.machineBusyMs;
+  return {
+    node,
+    name,
+    version,
+    applied,
+    // The node went on between its two answers: what it shows now is no less than what the machine has.
+    behind: isIdle ? 0 : Math.max(0, tail - applied),
+    snapshot,
+    state: stopped !== undefined ? "stopped" : isIdle ? "idle" : isBusy ? "busy" : "runs",
+    ...(stopped === undefined ? {} : { error: stopped.code, message: stopped.message }),
+  };
 }
 
 /** A leader in office, or else whom a majority of those that answered follow. */

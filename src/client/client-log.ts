@@ -2,6 +2,7 @@ import { PaxlogError, withOutcome } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
 import type { NodeStatus } from "../format/node-status.ts";
+import type { MachineStatus } from "../format/object-codec.ts";
 import type { Machine } from "../machine/machine.ts";
 import { isReservedType, typeReserved } from "../machine/machine.ts";
 import { AnyNode, type NodeQuestion } from "./any-node.ts";
@@ -195,8 +196,16 @@ export class ClientLog implements Log {
     return this.#ask((link, bounds) => link.checkTail(freshness, bounds), options.signal);
   }
 
-  async status(options: StatusOptions = {}): Promise<NodeStatus> {
-    const question: NodeQuestion<NodeStatus> = (link, bounds) => link.status(bounds);
+  status(options: StatusOptions = {}): Promise<NodeStatus> {
+    return this.#askNode((link, bounds) => link.status(bounds), options);
+  }
+
+  async machines(options: StatusOptions = {}): Promise<readonly MachineStatus[]> {
+    const { machines } = await this.#askNode((link, bounds) => link.machines(bounds), options);
+    return machines;
+  }
+
+  async #askNode<T>(question: NodeQuestion<T>, options: StatusOptions): Promise<T> {
     if (options.address === undefined) return this.#ask(question, options.signal);
     if (!this.#nodes.learn(options.address)) {
       throw new PaxlogError("INVALID_ARGUMENT", `"${options.address}" is not the client address of a node`);

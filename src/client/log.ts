@@ -1,5 +1,6 @@
 import type { RecordInput } from "../format/batch-encode.ts";
 import type { NodeStatus } from "../format/node-status.ts";
+import type { MachineStatus } from "../format/object-codec.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Compression } from "./compression.ts";
 import type { MachineCaller, MachineHandle, MachineOptions, NodeMachineOptions } from "./machines.ts";
@@ -77,6 +78,11 @@ export interface Log extends LogObjects {
   tail(options?: TailOptions): Promise<LogBounds>;
   /** The cluster as one node sees it: that at `address`, otherwise the first that answers. */
   status(options?: StatusOptions): Promise<NodeStatus>;
+  /**
+   * The machines of one node, as it has them: that at `address`, otherwise the first that answers. A version of 0 stands for machines
+   * that nobody needed on that node yet.
+   */
+  machines(options?: StatusOptions): Promise<readonly MachineStatus[]>;
   /**
    * Waits a bounded time (`closeMs`) for the appends under way, then ends everything that is left with CLOSED. May be called
    * again: every call waits for the same end.

@@ -14,6 +14,7 @@ import type {
   AskRequest,
   AskResponse,
   CommandReply,
+  ListMachinesResponse,
   WatchRequest,
   WatchResponse,
 } from "../format/object-codec.ts";
@@ -40,6 +41,7 @@ export interface NodeLink {
   askMany(request: AskManyRequest, bounds: AskBounds): Promise<AskManyResponse>;
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse>;
   status(bounds: AskBounds): Promise<NodeStatus>;
+  machines(bounds: AskBounds): Promise<ListMachinesResponse>;
   /** All of these are taken by the leader alone; each may be asked again where its fate is not known. */
   openSession(terms: SessionTerms, bounds: AskBounds): Promise<OpenSessionResponse>;
   keepSession(session: number, bounds: AskBounds): Promise<KeepSessionResponse>;

@@ -30,6 +30,9 @@ import {
   type ExecuteResponse,
   executeStreamRequestCodec,
   executeStreamResponseCodec,
+  type ListMachinesResponse,
+  listMachinesRequestCodec,
+  listMachinesResponseCodec,
   objectServicePaths,
   type WatchRequest,
   watchRequestCodec,
@@ -134,6 +137,11 @@ export class ServiceLink implements NodeLink {
   checkTail(freshness: Freshness, bounds: AskBounds): Promise<CheckTailResponse> {
     const request = checkTailRequestCodec.encode({ logId: defaultLogId, freshness });
     return this.#ask(logServicePaths.checkTail, request, checkTailResponseCodec, bounds);
+  }
+
+  machines(bounds: AskBounds): Promise<ListMachinesResponse> {
+    const request = listMachinesRequestCodec.encode({});
+    return this.#ask(objectServicePaths.listMachines, request, listMachinesResponseCodec, bounds);
   }
 
   status(bounds: AskBounds): Promise<NodeStatus> {

@@ -16,7 +16,13 @@ export class PortsToMachines {
   constructor(ports: readonly ObjectPort[], onNeeded: (thread: string) => void) {
     this.#proxies = ports.map(
       ({ port, machines, thread, busy }) =>
-        new ObjectProxy({ port, machines, busyMs: busyMsOf(busy), onNeeded: () => onNeeded(thread) }),
+        new ObjectProxy({
+          port,
+          machines,
+          busyMs: busyMsOf(busy),
+          runs: runsOf(busy),
+          onNeeded: () => onNeeded(thread),
+        }),
     );
     this.objects = ports.length === 0 ? undefined : new ObjectRouter(this.#proxies);
   }
@@ -38,4 +44,9 @@ export function onFirstCommand(backend: LogBackend, machines: readonly string[],
 function busyMsOf(memory: SharedArrayBuffer): () => number {
   const mark = new BusyMark(memory);
   return () => mark.busyMs;
+}
+
+function runsOf(memory: SharedArrayBuffer): () => boolean {
+  const mark = new BusyMark(memory);
+  return () => mark.runs;
 }

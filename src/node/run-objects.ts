@@ -48,6 +48,7 @@ export async function runObjects(start: ObjectsStart, owner: MessagePort): Promi
       note,
     });
     const { objects } = running;
+    new BusyMark(busy).start();
     servers = objectPorts.map((port) => new ObjectServer(port, objects));
     if (unref) for (const port of objectPorts) port.unref();
   }

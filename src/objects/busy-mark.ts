@@ -12,6 +12,16 @@ export class BusyMark {
     this.#cells = new Int32Array(memory);
   }
 
+  /** The thread runs, and answers. */
+  start(): void {
+    Atomics.store(this.#cells, cell.runs, 1);
+  }
+
+  /** Whether it ever did: who only wants to look must not start it. */
+  get runs(): boolean {
+    return Atomics.load(this.#cells, cell.runs) === 1;
+  }
+
   begin(position: number): void {
     Atomics.store(this.#cells, cell.since, nowMs());
     Atomics.store(this.#cells, cell.positionHigh, Math.floor(position / 0x1_0000_0000));
@@ -36,8 +46,8 @@ export class BusyMark {
   }
 }
 
-const cell = { count: 0, since: 1, positionHigh: 2, positionLow: 3 } as const;
-const cellCount = 4;
+const cell = { count: 0, since: 1, positionHigh: 2, positionLow: 3, runs: 4 } as const;
+const cellCount = 5;
 
 /** The same on every thread of the process. */
 const nowMs = (): number => ((performance.timeOrigin + performance.now()) % 0x1_0000_0000) | 0;

@@ -96,6 +96,13 @@ export class MachineHost {
     this.#wake();
   }
 
+  /** Lets it apply what this node shows, for a moment: what is missing then it lacks for longer. */
+  async look(): Promise<void> {
+    const { backend } = this.#options;
+    const signal = AbortSignal.timeout(limits.machineLookMs);
+    await this.#reach(backend.bounds().tail, signal).catch(() => {});
+  }
+
   get status(): MachineStatus {
     const { machine, own, keeper, busy } = this.#options;
     return {

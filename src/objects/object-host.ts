@@ -59,7 +59,9 @@ export class ObjectHost implements ObjectBackend {
   }
 
   async list(): Promise<readonly MachineStatus[]> {
-    return [...this.#hosts.values()].map((host) => host.status);
+    const hosts = [...this.#hosts.values()];
+    await Promise.all(hosts.map((host) => host.look()));
+    return hosts.map((host) => host.status);
   }
 
   async snapshot({ machine, position, offset }: SnapshotWanted): Promise<SnapshotPiece> {

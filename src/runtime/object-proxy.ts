@@ -33,6 +33,8 @@ export interface ObjectProxyOptions {
   readonly machines: readonly string[];
   /** For how long their thread has been at one command: it answers nothing meanwhile. */
   readonly busyMs?: () => number;
+  /** Whether their thread runs. */
+  readonly runs?: () => boolean;
   /** Called once, at the first request: the machines may not run yet. */
   readonly onNeeded: () => void;
 }
@@ -51,6 +53,7 @@ export class ObjectProxy implements ObjectBackend {
   readonly #machines: ReadonlySet<string>;
   readonly #onNeeded: () => void;
   readonly #busyMs: () => number;
+  readonly #runs: () => boolean;
   /** As they were told last. */
   #listed: readonly MachineStatus[];
   readonly #waiting = new Map<number, Waiting>();
@@ -60,9 +63,10 @@ export class ObjectProxy implements ObjectBackend {
   #isNeeded = false;
   #ended: PaxlogError | undefined;
 
-  constructor({ port, machines, busyMs, onNeeded }: ObjectProxyOptions) {
+  constructor({ port, machines, busyMs, runs, onNeeded }: ObjectProxyOptions) {
     this.#port = port;
     this.#busyMs = busyMs ?? (() => 0);
+    this.#runs = runs ?? (() => true);
     this.#listed = machines.map((name) => ({ name, version: 0, code: "", applied: 0, snapshot: 0, busyMs: 0 }));
     this.#machines = new Set(machines);
     this.#onNeeded = onNeeded;
@@ -93,10 +97,11 @@ export class ObjectProxy implements ObjectBackend {
     return this.#ask({ kind: "changes", question }, "changes", ({ changes }) => changes, signal);
   }
 
-  /** Of a thread that hangs, or has ended, what it said last. */
+  /** Of a thread that hangs, or has ended, what it said last. One that nobody needed yet is not started for it: version 0. */
   async list(): Promise<readonly MachineStatus[]> {
     const ended = this.#ended;
     if (ended !== undefined) return this.#listed.map((machine) => ({ ...machine, stopped: machine.stopped ?? ended }));
+    if (!this.#runs()) return this.#listed;
     const busyMs = this.#busyMs();
     if (busyMs >= limits.machineBusyMs) return this.#listed.map((machine) => ({ ...machine, busyMs }));
     const late = new Promise<undefined>((resolve) => {

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ObjectsBenchResult } from "../../src/cli/bench/objects-bench.ts";
+import type { ClusterStatus } from "../../src/cli/status.ts";
 import { makeTempDir, Running, runCli, type TempDir } from "../cluster/harness.ts";
 
 let temp: TempDir;
@@ -53,6 +54,15 @@ test("watches of counters and registers print each change until they are interru
   expect(await registers!.line(0)).toMatchObject({ exists: true, value: "one" });
   expect(await registers!.line(1)).toMatchObject({ exists: false });
   await Promise.all(watches.map((watch) => watch.stop()));
+});
+
+test("status shows the machines of each node, and how far they are", { timeout: 60_000 }, async () => {
+  await asJson("counter", "add", "s");
+  const [code, status] = await asJson("status");
+  expect(code).toBe(0);
+  const { machines } = status as unknown as ClusterStatus;
+  expect(machines.map(({ name }) => name).sort()).toEqual(["counters", "decisions", "leases", "registers", "space"]);
+  expect(machines.find(({ name }) => name === "counters")).toMatchObject({ version: 1, behind: 0, state: "runs" });
 });
 
 test("lock gives its command the token, and its exit code to the caller", { timeout: 60_000 }, async () => {

@@ -1,7 +1,8 @@
 // Goal: the table of `paxlog status` can be read at a glance: aligned, the leader marked, and nothing made up about a node that did
 // not answer. Method: the function that makes it, on a status put together here.
 import { expect, test } from "vitest";
-import type { ClusterStatus } from "../../src/cli/status.ts";
+import { PaxlogError } from "../../src/base/errors.ts";
+import { type ClusterStatus, machineLine } from "../../src/cli/status.ts";
 import { statusTable } from "../../src/cli/status-table.ts";
 
 const view = {
@@ -29,6 +30,7 @@ const cluster: ClusterStatus = {
   head: 1,
   tail: 1_234_568,
   holds: [],
+  machines: [],
   nodes: [
     {
       ...view,
@@ -77,4 +79,22 @@ test("every node has a line, aligned, and a node that does not answer has no fig
 test("an empty log without a leader says so", () => {
   const empty = { ...cluster, leader: null, nodes: cluster.nodes.slice(1, 2), tail: 1 };
   expect(statusTable(empty).at(-1)).toBe("leader unknown, no records (tail 1)");
+});
+
+test("machines follow, those that somebody used, with why one is stopped", () => {
+  const machine = { version: 1, code: "", applied: 1_000, snapshot: 0, busyMs: 0 };
+  const stopped = new PaxlogError("MACHINE_DIFFERS", "its state is another one");
+  const machines = [
+    machineLine("a", 1_000, { ...machine, name: "counters", snapshot: 900 }),
+    machineLine("a", 1_000, { ...machine, name: "space", version: 0, applied: 0 }),
+    machineLine("b", 1_200, { ...machine, name: "counters", stopped }),
+    machineLine("b", 999, { ...machine, name: "bank", version: 2, busyMs: 60_000 }),
+  ];
+  expect(machines.map(({ state }) => state)).toEqual(["runs", "idle", "stopped", "busy"]);
+  expect(statusTable({ ...cluster, machines }).slice(-4)).toEqual([
+    "MACHINE   VERSION  NODE  APPLIED  BEHIND  SNAPSHOT  STATE",
+    "bank            2  b       1,000       0         -  busy",
+    "counters        1  a       1,000       0       900  runs",
+    "counters        1  b       1,000     200         -  stopped: its state is another one (MACHINE_DIFFERS)",
+  ]);
 });
