@@ -1,7 +1,7 @@
 import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
-import { errorObject, grouped, type Output } from "./output.ts";
+import { errorObject, grouped, type Output, recordCount } from "./output.ts";
 
 type Outcome =
   | { readonly kind: "appended"; readonly position: number }
@@ -66,7 +66,7 @@ export class AppendResults {
     if (this.#output.json) return;
     const where = this.#first === undefined ? "" : `, first at position ${this.#first}, last at ${this.#last}`;
     const failures = this.#failures === 0 ? "" : `; ${grouped(this.#failures)} failed`;
-    this.#output.write(`appended ${grouped(this.#count)} records${where}${failures}`);
+    this.#output.write(`appended ${recordCount(this.#count)}${where}${failures}`);
   }
 
   #tell(line: number, outcome: Outcome): void {

@@ -10,7 +10,7 @@ import { AppendResults } from "./append-results.ts";
 import { addressList, wholeNumber } from "./arguments.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { linesOf } from "./lines.ts";
-import { grouped, Output } from "./output.ts";
+import { Output, recordCount } from "./output.ts";
 
 interface AppendFlags extends GuardFlags {
   readonly to: string;
@@ -142,6 +142,6 @@ async function appendAll({ log, input, flags, output }: Target, guards: StateGua
     for (const index of records.keys()) {
       if (!output.result({ line: index + 1, position: first + index }, "")) await output.drained();
     }
-  } else output.write(`appended ${grouped(records.length)} records, first at position ${first}, last at ${last}`);
+  } else output.write(`appended ${recordCount(records.length)}, first at position ${first}, last at ${last}`);
   return exitCodes.ok;
 }

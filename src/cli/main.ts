@@ -2,9 +2,11 @@
 import { CommanderError } from "commander";
 import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 import { collectByBuffers, optimizeEarly } from "./heap.ts";
-import { Output } from "./output.ts";
+import { endQuietlyWhenUnread, Output } from "./output.ts";
 import { program } from "./program.ts";
 
+// Of help too, which commander writes: a reader such as `head` that has seen enough is no failure of ours.
+endQuietlyWhenUnread();
 collectByBuffers();
 optimizeEarly();
 try {

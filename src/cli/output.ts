@@ -1,6 +1,14 @@
 import { once } from "node:events";
 import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
 
+/** Standard output that nobody reads any more is no error. */
+export function endQuietlyWhenUnread(onUnread: () => void = () => {}): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    onUnread();
+  });
+}
+
 /**
  * What a command says. Results go to standard output: as text for people, or with --json as one JSON object per line. Progress,
  * remarks and errors go to standard error, so that a pipe carries results only.
@@ -11,9 +19,7 @@ export class Output {
 
   constructor(json: boolean) {
     this.json = json;
-    // A reader such as `head` that has seen enough is no failure of ours.
-    process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+    endQuietlyWhenUnread(() => {
       this.#closed = true;
     });
   }
@@ -72,6 +78,11 @@ export function grouped(value: number): string {
   return Math.round(value)
     .toString()
     .replace(/\B(?=(\d{3})+(?!\d))/g, ",");
+}
+
+/** "1 record", "2,000 records". */
+export function recordCount(count: number): string {
+  return `${grouped(count)} ${count === 1 ? "record" : "records"}`;
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
