@@ -1,30 +1,8 @@
 // Goal: the guards of `paxlog append` let through what the log allows, refuse the rest as a whole, and say by exit code and facts
 // what was in the way. Method: one node that is alone, the built command line.
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { connect } from "../../src/client/connect.ts";
-import type { Log } from "../../src/client/log.ts";
-import { type CliResult, makeTempDir, Running, runCli, type TempDir } from "../cluster/harness.ts";
-
-let temp: TempDir;
-let node: Running;
-let address: string;
-let log: Log;
-
-beforeAll(async () => {
-  temp = makeTempDir();
-  node = new Running(["serve", "--dir", join(temp.path, "node"), "--listen", "127.0.0.1:0", "--json"]);
-  address = (await node.line(0)).address as string;
-  log = await connect(address);
-});
-
-afterAll(async () => {
-  await log?.close();
-  await node?.stop();
-  temp?.remove();
-});
-
-const tailOf = async () => (await log.tail()).tail;
+import { expect, test } from "vitest";
+import { type CliResult, runCli } from "../cluster/harness.ts";
+import { address, tailOf } from "./served-log.ts";
 
 const append = (input: string, ...flags: string[]): Promise<CliResult> =>
   runCli(["append", "--to", address, "--json", ...flags], input);

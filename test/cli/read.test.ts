@@ -2,30 +2,14 @@
 // the built command line; the parsers of times by themselves.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { rangeOf, time } from "../../src/cli/read/arguments.ts";
-import { connect } from "../../src/client/connect.ts";
-import type { Log } from "../../src/client/log.ts";
-import { makeTempDir, Running, runCli, type TempDir } from "../cluster/harness.ts";
-
-let temp: TempDir;
-let node: Running;
-let address: string;
-let log: Log;
+import { Running, runCli } from "../cluster/harness.ts";
+import { address, log, temp } from "./served-log.ts";
 
 beforeAll(async () => {
-  temp = makeTempDir();
-  node = new Running(["serve", "--dir", join(temp.path, "node"), "--listen", "127.0.0.1:0", "--json"]);
-  address = (await node.line(0)).address as string;
-  log = await connect(address);
   for (const value of "abcdefgh")
     await log.append({ value, type: value < "e" ? "early" : "late", tags: [value, "all"] });
-});
-
-afterAll(async () => {
-  await log?.close();
-  await node?.stop();
-  temp?.remove();
 });
 
 const read = async (...flags: string[]) => {

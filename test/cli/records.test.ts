@@ -1,36 +1,14 @@
 // Goal: append, read and status say what the log did, line by line, and bad input changes nothing. Method: one node that is alone,
 // the built command line, and raw calls where the client library would refuse to send.
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { Client, credentials, type Metadata } from "@grpc/grpc-js";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { limits } from "../../src/base/limits.ts";
-import { connect } from "../../src/client/connect.ts";
-import type { Log } from "../../src/client/log.ts";
 import { appendRequestCodec, logServicePaths, readRequestCodec } from "../../src/format/api-codec.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
 import { decodeErrorDetails, errorDetailsTrailer } from "../../src/format/error-details.ts";
-import { makeTempDir, Running, runCli, type TempDir } from "../cluster/harness.ts";
-
-let temp: TempDir;
-let node: Running;
-let address: string;
-let log: Log;
-
-beforeAll(async () => {
-  temp = makeTempDir();
-  node = new Running(["serve", "--dir", join(temp.path, "node"), "--listen", "127.0.0.1:0", "--json"]);
-  address = (await node.line(0)).address as string;
-  log = await connect(address);
-});
-
-afterAll(async () => {
-  await log?.close();
-  await node?.stop();
-  temp?.remove();
-});
-
-const tailOf = async () => (await log.tail()).tail;
+import { Running, runCli } from "../cluster/harness.ts";
+import { address, log, node, tailOf } from "./served-log.ts";
 
 test("append answers each line in order, read gives the lines back", async () => {
   const tail = await tailOf();

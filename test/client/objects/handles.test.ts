@@ -1,25 +1,9 @@
 // Goal: the handles of shared objects say what the machines do, in the callers' own words, and commands travel together.
 // Method: the real services over a log in memory and the real machines; what is lost on the way is in executes.test.ts.
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { connectWith } from "../../../src/client/connect.ts";
-import type { Log } from "../../../src/client/log.ts";
+import { expect, test } from "vitest";
 import { jsonBytes } from "../../../src/client/objects/stored-bytes.ts";
-import { hashing } from "../../storage/hashing.ts";
 import { errorOf } from "../fixture.ts";
-import { MachineNode } from "./machine-node.ts";
-
-let node: MachineNode;
-let log: Log;
-
-beforeEach(async () => {
-  node = await new MachineNode().start();
-  log = await connectWith(hashing, [node.address], { deadlineMs: 10_000, closeMs: 200 });
-});
-
-afterEach(async () => {
-  await log.close();
-  await node.stop();
-});
+import { log, node } from "./machine-log.ts";
 
 test("a counter adds, takes ranges and says what it is", async () => {
   const orders = log.counter("orders");

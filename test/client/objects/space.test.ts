@@ -1,25 +1,9 @@
 // Goal: the handle of the space says what callers mean: ranges, comparisons, transactions, bound keys, watches.
 // Method: the real services over a log in memory and the real machine, which has tests of its own.
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { connectWith } from "../../../src/client/connect.ts";
-import type { Log } from "../../../src/client/log.ts";
+import { expect, test } from "vitest";
 import type { SpaceCompare } from "../../../src/client/objects/handles.ts";
-import { hashing } from "../../storage/hashing.ts";
 import { collect, errorOf } from "../fixture.ts";
-import { MachineNode } from "./machine-node.ts";
-
-let node: MachineNode;
-let log: Log;
-
-beforeEach(async () => {
-  node = await new MachineNode().start();
-  log = await connectWith(hashing, [node.address], { deadlineMs: 10_000, closeMs: 200 });
-});
-
-afterEach(async () => {
-  await log.close();
-  await node.stop();
-});
+import { log } from "./machine-log.ts";
 
 test("a key is put, read with all that is known of it, and deleted", async () => {
   const space = log.space();
