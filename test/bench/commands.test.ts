@@ -6,6 +6,7 @@ import type { FollowersReport } from "../../bench/followers.ts";
 import type { GuardsReport } from "../../bench/guards.ts";
 import type { AppendFigures } from "../../bench/measure-append.ts";
 import type { ProfileFigures } from "../../bench/profile.ts";
+import type { MachineStartFigures } from "../../bench/start.ts";
 import type { TailFigures } from "../../bench/tail.ts";
 import { expectProbed, expectVerified } from "./expectations.ts";
 import { runBench, runSmoke } from "./support.ts";
@@ -65,6 +66,15 @@ test("guards measures each kind of guard, each verdict held against the truth", 
   for (const { us } of rows) expect(us.p50).toBeGreaterThan(0);
   expect(windowRecords).toBeGreaterThanOrEqual(records);
   expect(windowBytes).toBeGreaterThan(0);
+});
+
+test("start finds what the machines were, behind few commands and behind more", { timeout }, async () => {
+  const { report } = await runSmoke<readonly MachineStartFigures[]>("start");
+  expect(report.figures.map(({ commands }) => commands)).toEqual([8_192, 40_960]);
+  for (const { processMs, openMs, cpuMs, memoryMiB } of report.figures) {
+    expect(processMs).toBeGreaterThan(openMs);
+    expect(Math.min(openMs, cpuMs, memoryMiB)).toBeGreaterThan(0);
+  }
 });
 
 test("codec measures every step of an append and of a read", { timeout }, async () => {
