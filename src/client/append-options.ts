@@ -126,12 +126,19 @@ class GuardCheck {
   }
 
   queryItems(query: RecordQuery, name: string): QueryItem[] {
-    const items = this.#list(query, name, (item: RecordQueryItem, of) => ({
-      types: this.#texts(item.types, limits.typeBytesMax, `${of}.types`),
-      tags: this.#texts(item.tags, limits.tagBytesMax, `${of}.tags`),
-    }));
+    const items = this.#list(query, name, (item: RecordQueryItem, of) => this.#item(item, of));
     if (Array.isArray(query) && query.length === 0) this.#faults.push(`${name} needs at least one item`);
     return items;
+  }
+
+  /** What is misspelled asks for nothing, and so would match every record. */
+  #item(item: RecordQueryItem, name: string): QueryItem {
+    const { types, tags, ...others } = item;
+    for (const key of Object.keys(others)) this.#faults.push(`${name}.${key} is not known: an item has types and tags`);
+    return {
+      types: this.#texts(types, limits.typeBytesMax, `${name}.types`),
+      tags: this.#texts(tags, limits.tagBytesMax, `${name}.tags`),
+    };
   }
 
   #texts(texts: readonly string[] | undefined, bytesMax: number, name: string): string[] {

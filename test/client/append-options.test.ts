@@ -59,6 +59,7 @@ describe("guards", () => {
     ["condition.query", { condition: { query: [], after: 0 } }],
     ["condition.query", { condition: { query: undefined as never, after: 0 } }],
     ["condition.query.tags", { condition: { query: { tags: "a" as never }, after: 0 } }],
+    ["condition.query.tag", { condition: { query: { tag: "x" } as object, after: 0 } }],
     ["condition.query.types[0]", { condition: { query: { types: ["x".repeat(257)] }, after: 0 } }],
     ["condition[1]", { condition: [{ query: {}, after: 0 }, null as never] }],
     ["stream.tag", { stream: { tag: "\ud800", expected: 1 } }],
