@@ -27,11 +27,14 @@ export class TaggedLoad {
     return Math.floor(this.#number / this.#tags) + (tag < this.#number % this.#tags ? 1 : 0);
   }
 
-  /** As much as is answered, with so many appends under way. */
-  async saturate(durationMs: number, inFlight: number): Promise<void> {
+  /** As much as is answered and delivered, with so many appends under way: `room` resolves when readers are near enough for another. */
+  async saturate(durationMs: number, inFlight: number, room: () => Promise<void>): Promise<void> {
     const begin = performance.now();
     const lane = async () => {
-      while (performance.now() - begin < durationMs) await this.#append(nowUs());
+      while (performance.now() - begin < durationMs) {
+        await room();
+        await this.#append(nowUs());
+      }
     };
     await Promise.all(Array.from({ length: inFlight }, lane));
   }
