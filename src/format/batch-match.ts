@@ -103,9 +103,8 @@ export class QueryHashes {
 
   mayMatch(guards: Uint8Array): boolean {
     const view = new DataView(guards.buffer, guards.byteOffset, guards.byteLength);
-    // Where the hash that stands for anything is, there is no other.
-    if (view.byteLength === 8 && bears(view, anyHash)) return true;
-    if (this.only !== undefined) return bears(view, this.only);
+    if (this.only !== undefined) return bears(view, this.only) || bears(view, anyHash);
+    if (bears(view, anyHash)) return true;
     const isBorne = (wanted: Readonly<TagHash>): boolean => bears(view, wanted);
     return this.items.some(({ types, tags }) => tags.every(isBorne) && (types.length === 0 || types.some(isBorne)));
   }
