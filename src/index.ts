@@ -60,6 +60,8 @@ export {
   workQueue,
 } from "./client/recipes/work-queue.ts";
 export type { RecordInput } from "./format/batch-encode.ts";
+export type { MachineStatus } from "./format/machine-status.ts";
+export type { NodeStatus, PeerStatus } from "./format/node-status.ts";
 export {
   type AnswerOf,
   type ApplyContext,

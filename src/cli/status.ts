@@ -3,7 +3,7 @@ import { type PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { Hold, Log } from "../client/log.ts";
 import type { NodeStatus } from "../format/api-codec.ts";
-import type { MachineStatus } from "../format/object-codec.ts";
+import type { MachineStatus } from "../format/machine-status.ts";
 import { addressList } from "./arguments.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { Output } from "./output.ts";

@@ -1,8 +1,8 @@
 import { PaxlogError, withOutcome } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { BatchBuilder, type RecordInput } from "../format/batch-encode.ts";
+import type { MachineStatus } from "../format/machine-status.ts";
 import type { NodeStatus } from "../format/node-status.ts";
-import type { MachineStatus } from "../format/object-codec.ts";
 import type { Machine } from "../machine/machine.ts";
 import { isReservedType, typeReserved } from "../machine/machine.ts";
 import { AnyNode, type NodeQuestion } from "./any-node.ts";

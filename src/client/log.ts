@@ -1,6 +1,6 @@
 import type { RecordInput } from "../format/batch-encode.ts";
+import type { MachineStatus } from "../format/machine-status.ts";
 import type { NodeStatus } from "../format/node-status.ts";
-import type { MachineStatus } from "../format/object-codec.ts";
 import type { Machine } from "../machine/machine.ts";
 import type { Compression } from "./compression.ts";
 import type { MachineCaller, MachineHandle, MachineOptions, NodeMachineOptions } from "./machines.ts";

@@ -13,6 +13,7 @@ import {
 import { errorOfStatus, errorStatusBody } from "./error-details.ts";
 import { type google, paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
+import type { MachineStatus } from "./machine-status.ts";
 import {
   type Freshness,
   type FreshnessKind,
@@ -99,21 +100,6 @@ export interface WatchResponse {
   readonly changes: readonly MachineChange[];
   /** Everything before it was told. */
   readonly next: number;
-}
-
-export interface MachineStatus {
-  readonly name: string;
-  readonly version: number;
-  /** SHA-256 of its code in hexadecimal; empty for a built-in one. */
-  readonly code: string;
-  /** Every command below it is applied. */
-  readonly applied: number;
-  /** Of its newest snapshot on the node; 0: none. */
-  readonly snapshot: number;
-  /** Why it does not run there. */
-  readonly stopped?: PaxlogError | undefined;
-  /** For how long it has been at one command. */
-  readonly busyMs: number;
 }
 
 export interface ListMachinesResponse {

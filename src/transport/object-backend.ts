@@ -1,8 +1,10 @@
 import type { Position } from "../base/types.ts";
-import type { CommandReply, MachineStatus, SnapshotHeader } from "../format/object-codec.ts";
+import type { MachineStatus } from "../format/machine-status.ts";
+import type { CommandReply, SnapshotHeader } from "../format/object-codec.ts";
 import type { MachineChange } from "../machine/machine.ts";
 
-export type { CommandReply, MachineStatus, SnapshotHeader } from "../format/object-codec.ts";
+export type { MachineStatus } from "../format/machine-status.ts";
+export type { CommandReply, SnapshotHeader } from "../format/object-codec.ts";
 
 /** What the gRPC service needs of the machines of a node. Tests may put another in its place. */
 export interface ObjectBackend {

@@ -7,13 +7,13 @@ import { defined } from "../../src/base/assert.ts";
 import { unaryCall } from "../../src/client/call.ts";
 import { GrpcChannel } from "../../src/client/grpc-channel.ts";
 import { encodeBatch } from "../../src/format/batch-encode.ts";
+import type { MachineStatus } from "../../src/format/machine-status.ts";
 import {
   type CommandReply,
   executeRequestCodec,
   executeResponseCodec,
   listMachinesRequestCodec,
   listMachinesResponseCodec,
-  type MachineStatus,
   objectServicePaths,
 } from "../../src/format/object-codec.ts";
 import type { NodeConfig, NodeHooks, RunningNode, startNode as StartNode } from "../../src/node/node.ts";
