@@ -85,6 +85,8 @@ export const limits = {
   watchHeartbeatMs: 2_000,
   /** Whoever asks how far machines are lets them apply what is there for so long. */
   machineLookMs: 100,
+  /** A node that stops gives a machine so long to save its state: well within `closeMs`. */
+  machineLeaveMs: 2_000,
   /** A machine on a node is compared between nodes, and saved, after so many commands, ... */
   machinePointCommands: 16_384,
   /** ... or more, where its state is large: one for each so many bytes of it, so that saving takes a bounded share of the time. */

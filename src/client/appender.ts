@@ -1,4 +1,4 @@
-import { PaxlogError, toPaxlogError } from "../base/errors.ts";
+import { PaxlogError, toPaxlogError, withOutcome } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { BatchBuilder } from "../format/batch-encode.ts";
@@ -292,7 +292,7 @@ export class Appender {
     this.#stream = undefined;
     const atFault = batchFaults.has(error.code) ? refused[0] : undefined;
     // It is that one's own fault; those behind it were refused for being there.
-    if (atFault !== undefined) failBatch(atFault, error);
+    if (atFault !== undefined) failBatch(atFault, atFault.doubtful ? withOutcome(error, "unknown") : error);
     const rest = atFault === undefined ? refused : refused.slice(1);
     if (this.#serials === undefined) {
       failUnknown(unknown, error);

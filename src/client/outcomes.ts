@@ -16,6 +16,7 @@ export const batchFaults: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "CONDITION_FAILED",
   "STREAM_REVISION_MISMATCH",
   "MACHINE_UNKNOWN",
+  "MACHINE_STOPPED",
 ]);
 
 /** For the callers of batches whose fate nobody knows. */

@@ -111,6 +111,8 @@ export interface FetchSnapshotRequest {
   /** 0: the newest one. */
   readonly position: number;
   readonly offset: number;
+  /** Of the newest one: its position at least. */
+  readonly atLeast: number;
 }
 
 export interface SnapshotHeader {
@@ -272,6 +274,7 @@ export const fetchSnapshotRequestCodec: Codec<FetchSnapshotRequest> = {
         machine: body.machine ?? "",
         position: safeNumber(body.position, "position"),
         offset: safeNumber(body.offset, "offset"),
+        atLeast: safeNumber(body.atLeast, "at_least"),
       };
     }),
 };

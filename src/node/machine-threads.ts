@@ -59,6 +59,9 @@ export class MachineThreads {
       partOf(builtinThread, builtinNames, undefined, ranBefore || options.config.procedures !== undefined),
       ...options.machines.map((machine) => partOf(`machine ${machine.name}`, [machine.name], machine, true)),
     ];
+    // Code of the user's takes no command before the log is known to say that it is the one to apply it.
+    for (const { busy, machine } of this.#parts) if (machine !== undefined) busy.admit(0, "later");
+    if (options.config.procedures !== undefined) this.#parts[0]!.busy.admit(builtinNames.indexOf("space"), "later");
   }
 
   /** For one more thread that serves clients. Before any of the machines runs. */
@@ -122,6 +125,7 @@ export class MachineThreads {
     if (this.#isBackground) thread.hold(false);
     void thread.exited.then((cause) => {
       if (this.#isClosing) return;
+      for (const place of part.machines.keys()) part.busy.admit(place, "stopped");
       const reason = cause === undefined ? "" : `: ${packError(cause).message}`;
       const whose = name === builtinThread ? "the built-in machines" : name;
       onNote(`the thread of ${whose} has ended${reason}. The node goes on without it until it is started again`);

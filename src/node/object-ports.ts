@@ -3,7 +3,7 @@ import { BusyMark } from "../objects/busy-mark.ts";
 import { ObjectProxy } from "../runtime/object-proxy.ts";
 import { ObjectRouter } from "../runtime/object-router.ts";
 import type { LogBackend } from "../transport/backend.ts";
-import type { ObjectBackend } from "../transport/object-backend.ts";
+import type { Admission, ObjectBackend } from "../transport/object-backend.ts";
 import type { ObjectPort } from "./messages.ts";
 
 /** The machines of a node as one of its threads reaches them that serves clients. */
@@ -21,6 +21,7 @@ export class PortsToMachines {
           machines,
           busyMs: busyMsOf(busy),
           runs: runsOf(busy),
+          admission: admissionOf(busy),
           onNeeded: () => onNeeded(thread),
         }),
     );
@@ -44,6 +45,11 @@ export function onFirstCommand(backend: LogBackend, machines: readonly string[],
 function busyMsOf(memory: SharedArrayBuffer): () => number {
   const mark = new BusyMark(memory);
   return () => mark.busyMs;
+}
+
+function admissionOf(memory: SharedArrayBuffer): (place: number) => Admission {
+  const mark = new BusyMark(memory);
+  return (place) => mark.admission(place);
 }
 
 function runsOf(memory: SharedArrayBuffer): () => boolean {

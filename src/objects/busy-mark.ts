@@ -1,6 +1,8 @@
+import type { Admission } from "../transport/object-backend.ts";
+
 /**
- * Whether a machine is at a command, and since when: in memory that other threads see, since the thread of a machine that loops answers
- * nobody. One thread writes.
+ * Whether a machine is at a command, and since when, and which machines take none: in memory that other threads see, since the thread of
+ * a machine that loops answers nobody. One thread writes, once it runs.
  */
 export class BusyMark {
   readonly memory: SharedArrayBuffer;
@@ -20,6 +22,16 @@ export class BusyMark {
   /** Whether it ever did: who only wants to look must not start it. */
   get runs(): boolean {
     return Atomics.load(this.#cells, cell.runs) === 1;
+  }
+
+  /** Whether commands may be appended for a machine, by its place among the few of its thread. All take them to begin with. */
+  admit(place: number, admission: Admission): void {
+    const bits = Atomics.load(this.#cells, cell.admissions) & ~(0b11 << (2 * place));
+    Atomics.store(this.#cells, cell.admissions, bits | (admissions.indexOf(admission) << (2 * place)));
+  }
+
+  admission(place: number): Admission {
+    return admissions[(Atomics.load(this.#cells, cell.admissions) >>> (2 * place)) & 0b11] ?? "later";
   }
 
   begin(position: number): void {
@@ -46,8 +58,9 @@ export class BusyMark {
   }
 }
 
-const cell = { count: 0, since: 1, positionHigh: 2, positionLow: 3, runs: 4 } as const;
-const cellCount = 5;
+const admissions: readonly Admission[] = ["now", "later", "stopped"];
+const cell = { count: 0, since: 1, positionHigh: 2, positionLow: 3, runs: 4, admissions: 5 } as const;
+const cellCount = 6;
 
 /** The same on every thread of the process. */
 const nowMs = (): number => ((performance.timeOrigin + performance.now()) % 0x1_0000_0000) | 0;

@@ -14,7 +14,7 @@ import type { MachineSnapshots } from "./machine-snapshots.ts";
 
 export interface FetchOptions {
   readonly machine: string;
-  /** Commands from here on are in the log. */
+  /** Every command below it has to be in the state: those from here on can be had from the log. */
   readonly atLeast: number;
   readonly backend: LogBackend;
   /** Where it is put. */
@@ -29,8 +29,9 @@ export interface FetchedState {
 }
 
 /**
- * The state of a machine from another node, for a node whose own is older than the log's head. Asks all members, the leader first, until
- * one has it, or all of them say that they have none: then no command was ever given to the machine. @throws the signal's reason.
+ * The state of a machine from another node, for a node whose own lacks commands that it cannot apply: they were trimmed, or were for the
+ * code before its own. Asks all members, the leader first, until one has it, or all of them say that they have none. @throws the
+ * signal's reason.
  */
 export async function fetchState(options: FetchOptions): Promise<FetchedState | undefined> {
   const { machine, backend, signal, note } = options;
@@ -44,7 +45,9 @@ export async function fetchState(options: FetchOptions): Promise<FetchedState | 
     }
     if (unknown === 0) return undefined;
     if (isFirst)
-      note(`the machine ${machine} waits for the state that another node has: the own one lacks what was trimmed`);
+      note(
+        `the machine ${machine} waits for a state of another node at ${options.atLeast} or later: the own one lacks what came before`,
+      );
     await sleep(limits.clientRetryMsMax, undefined, { ref: false });
   }
 }
@@ -65,7 +68,7 @@ async function fetchFrom(address: string, options: FetchOptions): Promise<Fetche
   try {
     if (!(await channel.connected(limits.clientConnectMs, signal))) return "unknown";
     const received = snapshots.receive();
-    const header = await download(channel, machine, (piece) => received.add(piece), signal);
+    const header = await download(channel, machine, atLeast, (piece) => received.add(piece), signal);
     if (header.position < atLeast) return "none";
     const source = received.source(header);
     note(`the machine ${machine} takes the state at ${header.position} from ${address}`);
@@ -81,6 +84,7 @@ async function fetchFrom(address: string, options: FetchOptions): Promise<Fetche
 function download(
   channel: Channel,
   machine: string,
+  atLeast: number,
   onPiece: (piece: Uint8Array) => void,
   signal: AbortSignal,
 ): Promise<SnapshotHeader> {
@@ -111,7 +115,7 @@ function download(
     const over = (): void => signal.removeEventListener("abort", onAbort);
     const call = channel.call(objectServicePaths.fetchSnapshot, { onMessage, onEnd });
     signal.addEventListener("abort", onAbort, { once: true });
-    call.send(fetchSnapshotRequestCodec.encode({ machine, position: 0, offset: 0 }));
+    call.send(fetchSnapshotRequestCodec.encode({ machine, position: 0, offset: 0, atLeast }));
     call.sendEnd();
     call.read();
   });

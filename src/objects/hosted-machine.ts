@@ -72,11 +72,17 @@ export class HostedMachine {
   #base: { readonly own: Uint8Array; readonly length: number } | undefined;
   #isPristine = true;
   #activated: Activated | undefined;
+  /** Whether the code that made the state is told of the ends of sessions. */
+  #hearsEnds: boolean;
 
-  /** @throws PaxlogError FORMAT_UNKNOWN, RangeError or what the machine's `load` throws, for a state that cannot be read. */
-  constructor(machine: AnyMachine, source?: HostedSource) {
+  /**
+   * `before` applies commands from before the first activation, where a machine has code then.
+   * @throws PaxlogError FORMAT_UNKNOWN, RangeError or what the machine's `load` throws, for a state that cannot be read.
+   */
+  constructor(machine: AnyMachine, source?: HostedSource, before?: AnyMachine["apply"]) {
     this.machine = machine;
-    const replying = replyingMachine(machine);
+    this.#hearsEnds = machine.ended !== undefined;
+    const replying = replyingMachine(machine, () => (this.#activated === undefined ? before : undefined));
     const onBack = (): void => this.settle();
     if (source === undefined) {
       this.#replica = new MachineReplica(replying, undefined, onBack);
@@ -158,12 +164,18 @@ export class HostedMachine {
     return this.#activated;
   }
 
+  /** Whether what it is told of the ends of sessions is in its state. */
+  get hearsEnds(): boolean {
+    return this.#hearsEnds;
+  }
+
   /** A record says what the machine is of from here on. What is not newer than what was activated before is passed over. */
   activate(position: number, activated: Activated): void {
     this.advance(position + 1);
     if (activated.version <= (this.#activated?.version ?? 0)) return;
     this.settle();
-    this.#activated = activated;
+    this.#activated = { version: activated.version, code: activated.code };
+    this.#hearsEnds = this.machine.ended !== undefined;
     this.#isPristine = false;
     // States of two versions may differ in length, and the next point must not.
     this.#sincePoint = 0;
@@ -259,6 +271,7 @@ export class HostedMachine {
     writer.number(this.#lastPointBytes === undefined ? 0 : 1 + this.#lastPointBytes);
     writer.number(this.#activated?.version ?? 0);
     writer.text(this.#activated?.code ?? "");
+    writer.number(this.#hearsEnds ? 1 : 0);
     this.#cache.save(writer);
     return concat(writer.rest());
   }
@@ -270,6 +283,7 @@ export class HostedMachine {
       this.#pointBytes = 0;
       this.#lastPointBytes = 0;
       this.#activated = undefined;
+      this.#hearsEnds = this.machine.ended !== undefined;
       return;
     }
     const reader = new StateReader([this.#base.own]);
@@ -280,6 +294,7 @@ export class HostedMachine {
     const version = reader.number();
     const code = reader.text();
     this.#activated = version === 0 ? undefined : { version, code };
+    this.#hearsEnds = reader.number() === 1;
     this.#cache = ReplyCache.load(reader, cacheBounds);
     reader.end();
   }
@@ -288,10 +303,11 @@ export class HostedMachine {
 const cacheBounds = { bytes: limits.replyCacheBytes, batches: limits.sessionWindow };
 
 /** The machine with its replies as bytes, and too large ones as a throw: nothing of such a command is done. */
-function replyingMachine(machine: AnyMachine): AnyMachine {
+function replyingMachine(machine: AnyMachine, instead: () => AnyMachine["apply"] | undefined): AnyMachine {
   const codec = (machine.codecs?.replies ?? jsonCodec) as Codec<unknown>;
   const apply: AnyMachine["apply"] = (state, command, at) => {
-    const reply: unknown = machine.apply(state, command, at);
+    const other = instead();
+    const reply: unknown = other === undefined ? machine.apply(state, command, at) : other(state, command, at);
     if (typeof reply === "object" && reply !== null && "then" in reply && typeof reply.then === "function")
       return reply;
     const bytes = codec.encode(reply ?? null);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { asBuffer } from "../base/bytes.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
@@ -7,8 +8,9 @@ import type { Query } from "../core/guards.ts";
 import { decodeBatch } from "../format/batch-decode.ts";
 import { activationType, decodeActivation, type MachineActivation } from "../format/machine-records.ts";
 import { type AnyMachine, recordTypeOf, sessionEndType } from "../machine/machine.ts";
-import type { Follow, FollowedLog, FollowPace, ReadPiece, ReadStep, StoredBatch } from "../transport/backend.ts";
+import type { FollowedLog, ReadPiece, StoredBatch } from "../transport/backend.ts";
 import type {
+  Admission,
   CommandReply,
   MachineAnswer,
   MachineAnswers,
@@ -18,10 +20,14 @@ import type {
 import type { Activated } from "./activated.ts";
 import { AppliedWaits } from "./applied-waits.ts";
 import type { BusyMark } from "./busy-mark.ts";
+import { type CodeUse, codeUseOf, isSame, lacksState, otherCode, waitsForState } from "./code-use.ts";
+import { changesGone, noSuchState, stoppedHere } from "./host-errors.ts";
 import { HostedMachine, type HostedRecord } from "./hosted-machine.ts";
-import type { MachineKeeper } from "./machine-keeper.ts";
+import type { MachineKeeper, RestoredState } from "./machine-keeper.ts";
 import type { MachineSnapshots } from "./machine-snapshots.ts";
+import { RecordReader } from "./record-reader.ts";
 import { commandReplyOf } from "./reply-cache.ts";
+import { Watchers } from "./watchers.ts";
 
 export interface MachineHostOptions {
   readonly machine: AnyMachine;
@@ -33,6 +39,8 @@ export interface MachineHostOptions {
   readonly keeper: MachineKeeper;
   readonly busy: BusyMark;
   readonly note: (text: string) => void;
+  /** Told whether commands may be appended for it, whenever that may have changed. */
+  readonly admit: (admission: Admission) => void;
 }
 
 /**
@@ -44,24 +52,32 @@ export class MachineHost {
   readonly #options: MachineHostOptions;
   readonly #type: string;
   readonly #query: Query;
+  /** With the ends of sessions, of which other code may be told. */
+  readonly #queryOfAll: Query;
   readonly #waits: AppliedWaits;
+  readonly #reader: RecordReader;
   /** Woken when something was applied. */
-  readonly #watching = new Set<() => void>();
+  readonly #watching: Watchers;
   #hosted: HostedMachine;
   /** Every record below it is applied, or does not concern the machine. */
   #next = 1;
   /** Where it began to apply. */
   #begin = 1;
-  /** What it waits for at the tail. */
-  #following: Follow | undefined;
-  /** The one that is about to be hurried. */
-  #waking: Follow | undefined;
-  /** A look at the log found nothing although somebody waits: this node does not show yet what is waited for. */
-  #isAhead = false;
-  /** performance.now() until which it hears of records at once: somebody waited for it not long ago. */
-  #promptUntil = 0;
   #stopped: PaxlogError | undefined;
   #isRestored = false;
+  /** Commands were passed over that are for older code: a state is needed that has everything below this in it; 0: none were. */
+  #neededState = 0;
+  /** It waits for that state, and does not go on before. */
+  #waiting: PaxlogError | undefined;
+  /** Behind the last record that was applied. */
+  #appliedEnd = 0;
+  /** It stopped because other code was activated: its last state is to be saved for that. */
+  #leaves = false;
+  /** The node is about to end. */
+  #isLeaving = false;
+  /** It stopped, but what it saved is as good as that of others. */
+  #isValid = false;
+  #ran: Promise<void> | undefined;
   /** The first failure of each position was noted; applying again meets it again. */
   #notedTo = 0;
 
@@ -70,30 +86,69 @@ export class MachineHost {
     this.name = machine.name;
     this.#options = options;
     this.#type = recordTypeOf(machine);
-    const types = machine.ended === undefined ? [this.#type] : [this.#type, sessionEndType];
+    const all = [this.#type, sessionEndType];
+    const types = machine.ended === undefined ? [this.#type] : all;
     this.#query = { items: [{ types, tags: [] }, ...keeper.items] };
+    this.#queryOfAll = { items: [{ types: all, tags: [] }, ...keeper.items] };
     this.#waits = new AppliedWaits(this.name);
+    this.#watching = new Watchers(this.name);
+    this.#reader = new RecordReader(options.backend);
     this.#hosted = new HostedMachine(machine);
   }
 
   /** Runs it until it is stopped. Never rejects. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    this.#ran ??= this.#run();
+    return this.#ran;
+  }
+
+  async #run(): Promise<void> {
+    const { keeper, note } = this.#options;
     try {
       await this.#restore();
-      while (this.#stopped === undefined) await this.#step();
+      while (this.#stopped === undefined) {
+        await (this.#waiting === undefined ? this.#step() : this.#obtain(this.#waiting));
+      }
+      if (!this.#leaves || keeper.kept >= this.#next) return;
+      await keeper.settled();
+      keeper.saveNow(this.#hosted, this.#next);
+      await keeper.settled();
+      note(`the state of the machine ${this.name} that the new code begins with is saved: position ${this.#next}`);
     } catch (cause) {
       this.stop(toPaxlogError(cause));
     }
   }
 
-  /** It does not go on, and this is why. */
-  stop(cause: PaxlogError): void {
+  /** It does not go on, and this is why. `states`: whether what it saved may be given to other nodes. */
+  stop(cause: PaxlogError, states: "valid" | "not to be trusted" = "not to be trusted"): void {
     if (this.#stopped !== undefined) return;
     this.#stopped = cause;
+    this.#isValid = states === "valid";
+    this.#admit();
     if (cause.code !== "CLOSED") this.#options.note(`the machine ${this.name} stopped: ${cause.message}`);
-    this.#waits.end(this.#stoppedError());
-    for (const wake of this.#watching) wake();
-    this.#wake();
+    this.#waits.end(stoppedHere(this.name, cause));
+    this.#watching.wake();
+    this.#reader.wake();
+  }
+
+  /**
+   * Before the node ends: takes no more commands, applies those that are under way and saves the state of the user's code, so that newer
+   * code can begin with it. Within limits.machineLeaveMs, about. Never rejects.
+   */
+  async leave(): Promise<void> {
+    const { own, keeper } = this.#options;
+    this.#isLeaving = true;
+    this.#admit();
+    if (own === undefined || this.#stopped !== undefined || !this.#isRestored || !this.#mayKeep) return;
+    try {
+      // What was taken before is decided soon, or by another node, where nobody can tell.
+      await sleep(limits.machineLookMs);
+      await this.look();
+      if (this.#stopped !== undefined || !this.#mayKeep || this.#appliedEnd <= keeper.kept) return;
+      await keeper.saveWithin(this.#hosted, this.#next, limits.machineLeaveMs);
+    } catch (cause) {
+      this.stop(toPaxlogError(cause));
+    }
   }
 
   /** Lets it apply what this node shows, for a moment: what is missing then it lacks for longer. */
@@ -111,7 +166,7 @@ export class MachineHost {
       code: own?.code ?? "",
       applied: this.#next,
       snapshot: keeper.kept,
-      stopped: this.#stopped,
+      stopped: this.#stopped ?? this.#waiting,
       busyMs: busy.busyMs,
     };
   }
@@ -124,28 +179,36 @@ export class MachineHost {
 
   /**
    * What is on disk of it, for others. With `newest` the state is saved now where that on disk may lack what was trimmed.
-   * @throws PaxlogError UNAVAILABLE as long as it is loaded, POSITION_BELOW_HEAD where it has none itself, MACHINE_STOPPED.
+   * @throws PaxlogError UNAVAILABLE as long as it is loaded or on its way to `atLeast`, POSITION_BELOW_HEAD where it has none itself,
+   * MACHINE_STOPPED.
    */
-  async snapshots(newest: boolean): Promise<MachineSnapshots> {
+  async snapshots(newest: boolean, atLeast: number): Promise<MachineSnapshots> {
     const { keeper, backend } = this.#options;
-    if (this.#stopped !== undefined) throw this.#stoppedError();
-    if (!this.#isRestored) {
-      const message = `the machine ${this.name} has no state on this node yet`;
-      const code = keeper.lacksState ? "POSITION_BELOW_HEAD" : "UNAVAILABLE";
-      throw new PaxlogError(code, message, { facts: { machine: this.name } });
-    }
-    if (newest && keeper.kept < backend.bounds().head && !this.#hosted.isPristine) {
+    if (this.#stopped !== undefined) {
+      if (!this.#isValid) throw stoppedHere(this.name, this.#stopped);
+      await this.#ran;
+    } else if (!this.#isRestored) throw noSuchState(this.name, keeper.lacksState);
+    else if (newest && this.#mayKeep && keeper.kept < Math.max(backend.bounds().head, Math.min(atLeast, this.#next))) {
       keeper.saveNow(this.#hosted, this.#next);
       await keeper.settled();
     }
+    if (newest && keeper.kept < atLeast) {
+      const comes = this.#stopped === undefined && this.#use !== "passes";
+      throw noSuchState(this.name, !comes || (this.#hosted.isPristine && this.#next >= atLeast));
+    }
     return keeper.snapshots;
+  }
+
+  /** The state is one that others may have: by the code that the log says. */
+  get #mayKeep(): boolean {
+    return this.#use === "applies" && !this.#hosted.isPristine;
   }
 
   // ---- Those who ask
 
   /** What became of the commands at these positions, once they are applied. @throws the signal's reason, or CLOSED. */
   async replies(positions: readonly number[], signal?: AbortSignal): Promise<CommandReply[]> {
-    this.#bePrompt();
+    this.#reader.bePrompt();
     try {
       await this.#reach(positions.at(-1)! + 1, signal);
     } catch (cause) {
@@ -187,7 +250,7 @@ export class MachineHost {
     const deadline = performance.now() + limits.watchHeartbeatMs;
     for (let next = begin; ; ) {
       const found = this.#hosted.changes(question, next, limits.watchChangesMax);
-      if (found === undefined) throw this.#changesGone(next);
+      if (found === undefined) throw changesGone(this.name, next);
       const { changes, isAll } = found;
       next = isAll ? Math.max(next, this.#next) : changes.at(-1)!.position + 1;
       if (changes.length > 0) return { changes, next: next as Position };
@@ -198,54 +261,21 @@ export class MachineHost {
 
   /** Until records up to this position are applied. A machine that was stopped applies no more. */
   async #reach(position: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#stopped !== undefined) throw this.#stoppedError();
+    if (this.#stopped !== undefined) throw stoppedHere(this.name, this.#stopped);
     if (this.#next >= position && this.#isActive) return;
-    this.#bePrompt();
+    this.#reader.bePrompt();
     const reached = this.#waits.until(position, signal);
-    this.#wake();
+    this.#reader.wake();
     await reached;
-  }
-
-  #bePrompt(): void {
-    this.#promptUntil = performance.now() + limits.followPromptMs;
   }
 
   /** Until something was applied, or the time is over. */
   async #moved(timeMs: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#watching.size >= limits.machineWaitsMax) {
-      throw new PaxlogError("OVERLOADED", `${this.#watching.size} watches wait for the machine ${this.name} here`);
-    }
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", wake);
-        this.#watching.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, timeMs);
-      timer.unref();
-      signal?.addEventListener("abort", wake, { once: true });
-      this.#watching.add(wake);
-      this.#wake();
-    });
+    const moved = this.#watching.moved(timeMs, signal);
+    this.#reader.wake();
+    await moved;
     signal?.throwIfAborted();
-    if (this.#stopped !== undefined) throw this.#stoppedError();
-  }
-
-  #changesGone(from: number): PaxlogError {
-    const message = `the machine ${this.name} does not remember its changes from ${from} on: ask anew, and watch from there`;
-    return new PaxlogError("CHANGES_GONE", message, { facts: { machine: this.name, from } });
-  }
-
-  #stoppedError(): PaxlogError {
-    const cause = this.#stopped!;
-    if (cause.code === "CLOSED") return cause;
-    const message = `the machine ${this.name} stopped on this node: ${cause.message}`;
-    return new PaxlogError("MACHINE_STOPPED", message, {
-      cause,
-      retryable: true,
-      facts: { ...cause.facts, machine: this.name, reason: cause.code },
-    });
+    if (this.#stopped !== undefined) throw stoppedHere(this.name, this.#stopped);
   }
 
   // ---- Following
@@ -253,12 +283,27 @@ export class MachineHost {
   async #restore(): Promise<void> {
     const { keeper, backend } = this.#options;
     this.#isRestored = false;
-    const restored = await keeper.restore(backend.bounds().head);
-    this.#hosted = restored.hosted;
+    this.#begun(await keeper.restore(backend.bounds().head));
+  }
+
+  /** Goes on from another node's state, which has in it what only older code can do. */
+  async #obtain(why: PaxlogError): Promise<void> {
+    const { keeper, note } = this.#options;
+    note(why.message);
+    const found = await keeper.fetch(this.#neededState);
+    this.#waiting = undefined;
+    if (found !== undefined) return this.#begun(found);
+    this.stop(lacksState(this.name, this.#neededState, this.#hosted.activated), "valid");
+  }
+
+  #begun({ hosted, next }: RestoredState): void {
+    this.#hosted = hosted;
     this.#isRestored = true;
-    this.#begin = restored.next;
+    this.#begin = next;
+    this.#neededState = 0;
+    this.#appliedEnd = 0;
     this.#checkActivated();
-    this.#reached(restored.next);
+    this.#reached(next);
   }
 
   async #step(): Promise<void> {
@@ -269,28 +314,18 @@ export class MachineHost {
       // A throw led back: what follows is read again.
       if (this.#applyBatch(batch) === "back") return;
     }
-    if (this.#stopped !== undefined) return;
-    this.#isAhead = piece.next <= this.#next && piece.batches.length === 0;
+    if (this.#stopped !== undefined || this.#waiting !== undefined) return;
     // Started again, a node may not know yet that what its own snapshot holds was decided: then it shows less than that.
     this.#reached(Math.max(this.#next, piece.next));
-    keeper.passed(this.#hosted, this.#next);
+    if (this.#mayKeep) keeper.passed(this.#hosted, this.#next);
   }
 
   /** undefined where what comes next was trimmed: the state behind it was fetched instead. */
   async #read(): Promise<ReadPiece | undefined> {
-    const { backend } = this.#options;
-    const step: ReadStep = {
-      direction: "forward",
-      from: this.#next as Position,
-      end: Number.MAX_SAFE_INTEGER as Position,
-      query: this.#query,
-      bytesMax: limits.messageEntryBytes,
-      recordsMax: limits.machineTurnCommands,
-    };
-    const isAwaited = this.#waits.furthest > this.#next;
+    const query = this.#use === "passes" ? this.#queryOfAll : this.#query;
+    const mood = { isAwaited: this.#waits.furthest > this.#next, isWatched: this.#watching.count > 0 };
     try {
-      if (isAwaited && !this.#isAhead) return await backend.read(step);
-      return await this.#follow(step, isAwaited);
+      return await this.#reader.next(this.#next, query, mood);
     } catch (cause) {
       if (!(cause instanceof PaxlogError) || cause.code !== "POSITION_BELOW_HEAD") throw cause;
       await this.#restore();
@@ -311,7 +346,9 @@ export class MachineHost {
       const position = firstPosition + ordinal;
       if (position < this.#next) continue;
       const type = view.type(index);
-      if (type === this.#type || type === sessionEndType) {
+      if ((type === this.#type || type === sessionEndType) && !this.#isForOwnCode(type, position)) {
+        this.#hosted.advance(position + 1);
+      } else if (type === this.#type || type === sessionEndType) {
         const value = type === this.#type ? readable(view, index) : undefined;
         // Written out: spreading what they have in common costs as much as a command does.
         const resumeFrom = this.#apply(
@@ -329,9 +366,17 @@ export class MachineHost {
         const end = this.#options.keeper.told(type ?? "", position, () => view.value(index));
         if (end !== undefined) this.stop(end);
       }
-      if (this.#stopped !== undefined) return "back";
+      if (this.#stopped !== undefined || this.#waiting !== undefined) return "back";
     }
     return "on";
+  }
+
+  /** Whether a command, or the end of a session, is applied here. What older code did with it a state has to bring. */
+  #isForOwnCode(type: string, position: number): boolean {
+    const isEnd = type === sessionEndType;
+    if (this.#use !== "passes") return !isEnd || this.#options.machine.ended !== undefined;
+    if (!isEnd || this.#hosted.hearsEnds) this.#neededState = position + 1;
+    return false;
   }
 
   #apply(record: HostedRecord): number {
@@ -345,35 +390,65 @@ export class MachineHost {
     }
     // A state that was never saved began where the log did.
     this.#next = Math.max(resumeFrom, this.#begin);
-    if (this.#hosted.isAtPoint) keeper.point(this.#hosted);
+    this.#appliedEnd = this.#next;
+    if (this.#hosted.isAtPoint && this.#mayKeep) keeper.point(this.#hosted);
     return this.#next;
   }
 
   #activate(position: number, view: ReturnType<typeof decodeBatch>, index: number): void {
     const decoded = decodeActivation(view.value(index));
-    if (decoded.kind === "malformed" || decoded.value.machine !== this.name || !this.#isActivated) {
-      return this.#hosted.advance(position);
+    const { activated } = this.#hosted;
+    if (
+      decoded.kind === "malformed" ||
+      decoded.value.machine !== this.name ||
+      !this.#isActivated ||
+      decoded.value.version <= (activated?.version ?? 0)
+    ) {
+      return this.#hosted.advance(position + 1);
+    }
+    const { own } = this.#options;
+    const use = this.#use;
+    const isOwn = isSame(own, decoded.value);
+    if (isOwn && this.#neededState > 0) {
+      // The activation is looked at again behind the state that is needed.
+      this.#next = position;
+      this.#waiting = waitsForState(this.name, this.#neededState, activated);
+      return;
+    }
+    if (use === "applies" && codeUseOf(own, decoded.value, this.#isBuiltin) === "differs") {
+      // What the own code did up to here is for the new one to begin with, wherever that runs.
+      this.#next = position;
+      this.#leaves = !this.#hosted.isPristine;
+      return this.stop(otherCode(this.name, own, decoded.value), "valid");
     }
     this.#hosted.activate(position, decoded.value);
+    // A state that the new code begins with is the old code's: one that no older code made is none, even if it is empty.
+    if (!isOwn && use !== "applies") this.#neededState = position + 1;
     this.#checkActivated();
+    if (!isOwn || this.#stopped !== undefined) return;
+    this.#next = position + 1;
+    this.#options.keeper.saveNow(this.#hosted, this.#next);
   }
 
   /** What the log says of the machine matters: of those that come with the node only the space may be given code, its procedures. */
   get #isActivated(): boolean {
-    return this.#options.own !== undefined || this.name === "space";
+    return this.#options.own !== undefined || this.#isBuiltin;
+  }
+
+  get #isBuiltin(): boolean {
+    return this.name === "space";
+  }
+
+  get #use(): CodeUse {
+    return codeUseOf(this.#options.own, this.#hosted.activated, this.#isBuiltin);
   }
 
   /** A node with other code than the activated one stops the machine; one with a newer version waits for its activation. */
   #checkActivated(): void {
     const { own } = this.#options;
     const { activated } = this.#hosted;
-    if (activated === undefined || (own?.version ?? 0) > activated.version) return;
-    if (own?.version === activated.version && own.code === activated.code) return;
-    const has = own === undefined ? "none" : `version ${own.version} with SHA-256 ${own.code}`;
-    const message =
-      `the code of ${this.name} that is activated is version ${activated.version} with SHA-256 ${activated.code}, ` +
-      `this node has ${has}: start it with the code that the others have`;
-    this.stop(new PaxlogError("MACHINE_STOPPED", message, { facts: { machine: this.name } }));
+    if (activated !== undefined && this.#use === "differs") this.stop(otherCode(this.name, own, activated), "valid");
+    this.#admit();
   }
 
   /** The log says that nodes run what this one has, where it has to say so. */
@@ -382,12 +457,24 @@ export class MachineHost {
     return own === undefined || this.#hosted.activated?.version === own.version;
   }
 
+  /** Whether commands may be appended for it here: not what no code here would apply. */
+  get admission(): Admission {
+    if (this.#isLeaving) return "later";
+    if (this.#stopped !== undefined) return "stopped";
+    return this.#isRestored && this.#isActive ? "now" : "later";
+  }
+
+  #admit(): void {
+    this.#options.admit(this.admission);
+  }
+
   /** What a leader should write down: this machine is newer than what was activated, and has applied all of the log. */
   get activation(): MachineActivation | undefined {
     const { own, backend } = this.#options;
-    if (own === undefined || this.#stopped !== undefined || !this.#isRestored || this.#isActive) return undefined;
+    if (own === undefined || this.#stopped !== undefined || this.#waiting !== undefined) return undefined;
+    if (this.#isLeaving || !this.#isRestored || this.#isActive) return undefined;
     if (this.#next < backend.bounds().tail) {
-      this.#wake();
+      this.#reader.wake();
       return undefined;
     }
     return { machine: this.name, ...own };
@@ -396,43 +483,9 @@ export class MachineHost {
   #reached(position: number): void {
     this.#next = position;
     if (this.#isActive) this.#waits.reached(position);
-    for (const wake of [...this.#watching]) wake();
-  }
-
-  /** Waits at the tail for records. */
-  async #follow(step: ReadStep, isAwaited: boolean): Promise<ReadPiece> {
-    const following = this.#options.backend.follow(step, this.#pace);
-    this.#following = following;
-    // What is waited for may come without a record that concerns the machine, so nothing would tell.
-    const timer = isAwaited ? setTimeout(() => following.hurry(), lookAgainMs).unref() : undefined;
-    try {
-      return await following.piece;
-    } finally {
-      clearTimeout(timer);
-      this.#following = undefined;
-    }
-  }
-
-  /** Lazy where it is at the tail and nobody is held up by it. */
-  get #pace(): FollowPace {
-    const isAtTail = this.#next >= this.#options.backend.bounds().tail;
-    const isFree = this.#watching.size === 0 && performance.now() >= this.#promptUntil;
-    return isAtTail && isFree ? "lazy" : "prompt";
-  }
-
-  /** Somebody waits for more than is applied. What is in the port already comes before the engine is troubled. */
-  #wake(): void {
-    const following = this.#following;
-    if (following === undefined || following === this.#waking) return;
-    this.#waking = following;
-    setImmediate(() => {
-      if (this.#following === following) following.hurry();
-    });
+    this.#watching.wake();
   }
 }
-
-/** Where somebody waits for a position that this node does not show yet. */
-const lookAgainMs = 5;
 
 /** undefined where the values of the batch cannot be decompressed. */
 function readable(view: ReturnType<typeof decodeBatch>, index: number): Uint8Array | undefined {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { equalBytes } from "../base/bytes.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
@@ -18,6 +19,8 @@ import { type SavedState, StateSave } from "./state-save.ts";
 
 export interface MachineKeeperOptions {
   readonly machine: AnyMachine;
+  /** As HostedMachine's: applies what came before the first activation. */
+  readonly before?: AnyMachine["apply"] | undefined;
   readonly snapshots: MachineSnapshots;
   readonly hashing: Hashing;
   readonly note: (text: string) => void;
@@ -26,9 +29,18 @@ export interface MachineKeeperOptions {
   /** A state that nodes compare: told at the same commands on each of them. */
   readonly onPoint: (point: MachineHash) => void;
   /** Another node's state of at least this position; undefined: no other node has one, and none could. Keeps asking until it knows. */
-  readonly fetch: (
-    atLeast: number,
-  ) => Promise<{ readonly header: SnapshotHeader; readonly source: HostedSource } | undefined>;
+  readonly fetch: (atLeast: number) => Promise<FetchedState | undefined>;
+}
+
+interface FetchedState {
+  readonly header: SnapshotHeader;
+  readonly source: HostedSource;
+}
+
+/** A state, and the position from which on records are to be applied to it. */
+export interface RestoredState {
+  readonly hosted: HostedMachine;
+  readonly next: number;
 }
 
 interface Saving {
@@ -81,7 +93,7 @@ export class MachineKeeper {
    * The newest state that can be had, and the position from which on records are to be applied to it: at least the log's head.
    * @throws PaxlogError DAMAGED where there were states, and none is left that covers what was trimmed; what the machine's `load` throws.
    */
-  async restore(head: number): Promise<{ readonly hosted: HostedMachine; readonly next: number }> {
+  async restore(head: number): Promise<RestoredState> {
     const { machine, snapshots } = this.#options;
     // Nothing of a state that was left behind is to be kept, or to be the base of another one.
     await this.close();
@@ -94,21 +106,39 @@ export class MachineKeeper {
     if (fetched === undefined) {
       // A snapshot, also one that cannot be read, shows that there were commands. Without them a state would be made up.
       if (head > 1 && snapshots.list().length > 0) throw noState(machine.name, head);
-      return { hosted: new HostedMachine(machine), next: head };
+      return { hosted: this.#hosted(), next: head };
     }
-    const hosted = new HostedMachine(machine, fetched.source);
+    return this.#adopt(fetched);
+  }
+
+  /** Another node's state that has every command below a position in it; undefined: no other node has one. Keeps asking until it knows. */
+  async fetch(atLeast: number): Promise<RestoredState | undefined> {
+    await this.close();
+    const fetched = await this.#options.fetch(atLeast);
+    return fetched && this.#adopt(fetched);
+  }
+
+  #adopt({ header, source }: FetchedState): RestoredState {
+    const hosted = this.#hosted(source);
     this.#save(hosted, () => {});
-    return { hosted, next: fetched.header.position };
+    return { hosted, next: header.position };
+  }
+
+  /** @throws PaxlogError MACHINE_STOPPED for a state of newer code, which this one cannot know how to load. */
+  #hosted(source?: HostedSource): HostedMachine {
+    const { machine, before } = this.#options;
+    if (source !== undefined && source.version > machine.version) throw newerState(machine, source);
+    return new HostedMachine(machine, source, before);
   }
 
   /** Of the own snapshots the newest one that can be read and does not lack what was trimmed. */
-  #newest(head: number): { readonly hosted: HostedMachine; readonly next: number } | undefined {
+  #newest(head: number): RestoredState | undefined {
     const { machine, snapshots, note } = this.#options;
     for (const position of snapshots.list()) {
       if (position < head) return undefined;
       try {
         const { source } = snapshots.open(position);
-        const hosted = new HostedMachine(machine, source);
+        const hosted = this.#hosted(source);
         this.#kept = position;
         return { hosted, next: position };
       } catch (cause) {
@@ -152,6 +182,23 @@ export class MachineKeeper {
   async settled(): Promise<void> {
     this.finish();
     await this.#keeping;
+  }
+
+  /** Saves the state of now as long as there is time; resolves when it is durable, or the time is over. */
+  async saveWithin(hosted: HostedMachine, next: number, timeMs: number): Promise<void> {
+    const end = performance.now() + timeMs;
+    const leftMs = (): number => Math.max(0, end - performance.now());
+    for (let isBegun = false; ; ) {
+      await Promise.race([this.#keeping, sleep(leftMs(), undefined, { ref: false })]);
+      if (leftMs() === 0) return;
+      if (this.#saving === undefined && this.#keeping === undefined) {
+        if (isBegun) return;
+        this.saveNow(hosted, next);
+        isBegun = true;
+      }
+      // One that takes its time goes on between turns.
+      if (this.#saving !== undefined) await sleep(1);
+    }
   }
 
   /** What is not saved yet is not wanted any more; resolves when what was is durable. */
@@ -266,6 +313,13 @@ export class MachineKeeper {
       "it looked at something that is not the same everywhere, or memory failed; started again, the node makes the state anew";
     return new PaxlogError("MACHINE_DIFFERS", message, { facts: { machine: name, position: told.value.position } });
   }
+}
+
+function newerState({ name, version }: AnyMachine, source: HostedSource): PaxlogError {
+  const message =
+    `the state of ${name} at ${source.position} is of version ${source.version}, this node has version ${version}: ` +
+    "start it with the code that the others have";
+  return new PaxlogError("MACHINE_STOPPED", message, { facts: { machine: name } });
 }
 
 function noState(machine: string, head: number): PaxlogError {

@@ -15,8 +15,8 @@
  *
  * A file that has its name was written and synced whole. The hash is what nodes compare, too.
  */
-import { closeSync, fsync, openSync, readdirSync, readSync, rmSync, writeSync } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { closeSync, fsync, openSync, readdirSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { assert } from "../base/assert.ts";
@@ -129,7 +129,8 @@ export class MachineSnapshots {
       keep: async () => {
         await synced(file).finally(() => closeSync(file));
         const kept = join(this.#dir, String(header.position));
-        await rename(path, kept);
+        // At once: whoever reads from it meanwhile finds it under one of the names.
+        renameSync(path, kept);
         current = kept;
         await this.#syncDirectory();
         for (const old of this.list().slice(2)) rmSync(join(this.#dir, String(old)), { force: true });

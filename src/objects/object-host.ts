@@ -2,6 +2,7 @@ import { defined } from "../base/assert.ts";
 import { PaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type {
+  Admission,
   AppendedCommands,
   ChangesQuestion,
   CommandReply,
@@ -27,6 +28,10 @@ export class ObjectHost implements ObjectBackend {
 
   has(machine: string): boolean {
     return this.#hosts.has(machine);
+  }
+
+  admission(machine: string): Admission {
+    return this.#hostOf(machine).admission;
   }
 
   async replies(commands: AppendedCommands, signal?: AbortSignal): Promise<readonly CommandReply[]> {
@@ -64,8 +69,8 @@ export class ObjectHost implements ObjectBackend {
     return hosts.map((host) => host.status);
   }
 
-  async snapshot({ machine, position, offset }: SnapshotWanted): Promise<SnapshotPiece> {
-    const snapshots = await this.#hostOf(machine).snapshots(position === 0);
+  async snapshot({ machine, position, offset, atLeast }: SnapshotWanted): Promise<SnapshotPiece> {
+    const snapshots = await this.#hostOf(machine).snapshots(position === 0, atLeast);
     const found = position === 0 ? snapshots.list()[0] : position;
     if (found === undefined || !snapshots.list().includes(found)) throw notKept(machine, position);
     const { header } = snapshots.open(found);

@@ -4,6 +4,7 @@ import type { AnyMachine } from "../machine/machine.ts";
 import type { FollowedLog } from "../transport/backend.ts";
 import type { ObjectBackend } from "../transport/object-backend.ts";
 import type { Activated } from "./activated.ts";
+import { builtinMachines } from "./builtins.ts";
 import type { BusyMark } from "./busy-mark.ts";
 import { fetchState } from "./fetch-state.ts";
 import { MachineHost } from "./machine-host.ts";
@@ -38,11 +39,13 @@ export function runMachines(options: MachinesOptions): RunningMachines {
   const { dir, backend, hashing, machines, own, holdName, busy, note } = options;
   const closing = new AbortController();
   const keepers: MachineKeeper[] = [];
-  const hosts = machines.map((machine) => {
+  const hosts = machines.map((machine, place) => {
     const { name } = machine;
     const snapshots = new MachineSnapshots(dir, name, hashing);
     const keeper: MachineKeeper = new MachineKeeper({
       machine,
+      // What nodes without procedures do is what all of them did before the log gave them any.
+      before: own.has(name) ? builtinMachines.find((builtin) => builtin.name === name)?.apply : undefined,
       snapshots,
       hashing,
       note,
@@ -51,7 +54,15 @@ export function runMachines(options: MachinesOptions): RunningMachines {
       fetch: (atLeast) => fetchState({ machine: name, atLeast, backend, snapshots, signal: closing.signal, note }),
     });
     keepers.push(keeper);
-    const host: MachineHost = new MachineHost({ machine, own: own.get(name), backend, keeper, busy, note });
+    const host: MachineHost = new MachineHost({
+      machine,
+      own: own.get(name),
+      backend,
+      keeper,
+      busy,
+      note,
+      admit: (admission) => busy.admit(place, admission),
+    });
     return host;
   });
   const upkeep = new Upkeep({ backend, hashing, hosts, holdName });
@@ -62,8 +73,9 @@ export function runMachines(options: MachinesOptions): RunningMachines {
     objects,
     close: async () => {
       const closed = new PaxlogError("CLOSED", "the node is stopping; use another one", { retryable: true });
-      closing.abort(closed);
       upkeep.close();
+      await Promise.all(hosts.map((host) => host.leave()));
+      closing.abort(closed);
       objects.stop(closed);
       // One that is being restored writes in its directory until it hears of it.
       await Promise.all(runs);

@@ -3,6 +3,7 @@ import { assert } from "../base/assert.ts";
 import { PaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type {
+  Admission,
   AppendedCommands,
   ChangesQuestion,
   CommandReply,
@@ -35,6 +36,8 @@ export interface ObjectProxyOptions {
   readonly busyMs?: () => number;
   /** Whether their thread runs. */
   readonly runs?: () => boolean;
+  /** Whether commands may be appended for one of the machines, by its place in the list. */
+  readonly admission?: (place: number) => Admission;
   /** Called once, at the first request: the machines may not run yet. */
   readonly onNeeded: () => void;
 }
@@ -50,10 +53,11 @@ type AnswerOf<Kind> = Extract<ObjectAnswer, { readonly kind: Kind }>;
 /** Some of a node's machines, which run on another thread. While anything waits for an answer the port keeps the process alive. */
 export class ObjectProxy implements ObjectBackend {
   readonly #port: MessagePort;
-  readonly #machines: ReadonlySet<string>;
+  readonly #machines: readonly string[];
   readonly #onNeeded: () => void;
   readonly #busyMs: () => number;
   readonly #runs: () => boolean;
+  readonly #admission: (place: number) => Admission;
   /** As they were told last. */
   #listed: readonly MachineStatus[];
   readonly #waiting = new Map<number, Waiting>();
@@ -63,12 +67,13 @@ export class ObjectProxy implements ObjectBackend {
   #isNeeded = false;
   #ended: PaxlogError | undefined;
 
-  constructor({ port, machines, busyMs, runs, onNeeded }: ObjectProxyOptions) {
+  constructor({ port, machines, busyMs, runs, admission, onNeeded }: ObjectProxyOptions) {
     this.#port = port;
     this.#busyMs = busyMs ?? (() => 0);
     this.#runs = runs ?? (() => true);
+    this.#admission = admission ?? (() => "now");
     this.#listed = machines.map((name) => ({ name, version: 0, code: "", applied: 0, snapshot: 0, busyMs: 0 }));
-    this.#machines = new Set(machines);
+    this.#machines = machines;
     this.#onNeeded = onNeeded;
     port.on("message", (message: FromObjects) => this.#onMessage(message));
     port.on("close", () => this.end(threadEnded(machines)));
@@ -76,7 +81,11 @@ export class ObjectProxy implements ObjectBackend {
   }
 
   has(machine: string): boolean {
-    return this.#machines.has(machine);
+    return this.#machines.includes(machine);
+  }
+
+  admission(machine: string): Admission {
+    return this.#admission(this.#machines.indexOf(machine));
   }
 
   replies(commands: AppendedCommands, signal?: AbortSignal): Promise<readonly CommandReply[]> {

@@ -2,6 +2,7 @@ import { assert } from "../base/assert.ts";
 import type { Position } from "../base/types.ts";
 import { machineUnknown } from "../transport/execute-stream.ts";
 import type {
+  Admission,
   AppendedCommands,
   ChangesQuestion,
   CommandReply,
@@ -26,6 +27,10 @@ export class ObjectRouter implements ObjectBackend {
 
   has(machine: string): boolean {
     return this.#parts.some((part) => part.has(machine));
+  }
+
+  admission(machine: string): Admission {
+    return this.#of(machine).admission(machine);
   }
 
   async replies(commands: AppendedCommands, signal?: AbortSignal): Promise<readonly CommandReply[]> {

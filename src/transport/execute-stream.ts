@@ -65,7 +65,7 @@ function checkExecute(decoded: Decoded<ExecuteRequest>, context: ObjectContext):
 
 /**
  * Whose commands the records of a batch are: a single name where all are of one machine.
- * @throws PaxlogError INVALID_ARGUMENT for a record that is no command, MACHINE_UNKNOWN: nothing was written.
+ * @throws PaxlogError INVALID_ARGUMENT for a record that is no command, MACHINE_UNKNOWN, MACHINE_STOPPED, UNAVAILABLE: nothing was written.
  */
 function machinesOf(batch: Uint8Array, objects: ObjectBackend): readonly string[] {
   const view = decodeBatch(batch);
@@ -78,7 +78,11 @@ function machinesOf(batch: Uint8Array, objects: ObjectBackend): readonly string[
       throw new PaxlogError("INVALID_ARGUMENT", message);
     }
     const machine = type === `$${machines[index - 1]}` ? machines[index - 1]! : type.slice(1);
-    if (machine !== machines[index - 1] && !objects.has(machine)) throw machineUnknown(machine);
+    if (machine !== machines[index - 1]) {
+      if (!objects.has(machine)) throw machineUnknown(machine);
+      const admission = objects.admission(machine);
+      if (admission !== "now") throw notAdmitted(machine, admission);
+    }
     if (index > 0 && machine !== machines[0]) isOne = false;
     machines.push(machine);
   }
@@ -88,6 +92,16 @@ function machinesOf(batch: Uint8Array, objects: ObjectBackend): readonly string[
 export function machineUnknown(machine: string): PaxlogError {
   const message = `no machine ${JSON.stringify(machine)} runs on this node: look at its name; one of your own is given to nodes by serve --machine`;
   return new PaxlogError("MACHINE_UNKNOWN", message, { facts: { machine } });
+}
+
+function notAdmitted(machine: string, admission: "later" | "stopped"): PaxlogError {
+  const facts = { machine };
+  if (admission === "stopped") {
+    const message = `the machine ${machine} stopped on this node, and takes no commands: paxlog status says why`;
+    return new PaxlogError("MACHINE_STOPPED", message, { retryable: true, facts });
+  }
+  const message = `the machine ${machine} takes no commands on this node now: its code waits to be activated, or the node stops`;
+  return new PaxlogError("UNAVAILABLE", message, { facts });
 }
 
 /** The command is in the log once it is acknowledged: whatever hinders its reply, its outcome is not "none". */

@@ -10,6 +10,8 @@ export type { CommandReply, SnapshotHeader } from "../format/object-codec.ts";
 export interface ObjectBackend {
   /** Whether a machine of this name runs here, or would if it had not stopped. Its commands are records of type "$name". */
   has(machine: string): boolean;
+  /** Whether its commands may be appended. */
+  admission(machine: string): Admission;
   /**
    * What became of the commands of an acknowledged batch, one for each, in order: as soon as the machines here have applied them. Never
    * rejects for what a machine makes of a command. @throws PaxlogError CLOSED, or CANCELLED by the signal: outcome "unknown".
@@ -25,9 +27,18 @@ export interface ObjectBackend {
    */
   changes(question: ChangesQuestion, signal?: AbortSignal): Promise<MachineChanges>;
   list(): Promise<readonly MachineStatus[]>;
-  /** A piece of a snapshot from an offset on. @throws PaxlogError MACHINE_UNKNOWN, MACHINE_STOPPED, POSITION_BELOW_HEAD: it is not kept. */
+  /**
+   * A piece of a snapshot from an offset on.
+   * @throws PaxlogError MACHINE_UNKNOWN, MACHINE_STOPPED, POSITION_BELOW_HEAD: it is not kept, UNAVAILABLE: not yet.
+   */
   snapshot(wanted: SnapshotWanted): Promise<SnapshotPiece>;
 }
+
+/**
+ * Whether commands may be appended for a machine: "later" where its code waits to be activated, or the node stops, since nobody could say
+ * which code such a command is for; "stopped" where nobody here would answer.
+ */
+export type Admission = "now" | "later" | "stopped";
 
 /** A batch in the log whose records are all commands. */
 export interface AppendedCommands {
@@ -83,6 +94,8 @@ export interface SnapshotWanted {
   /** 0: the newest one. */
   readonly position: Position | 0;
   readonly offset: number;
+  /** Of the newest one: its position at least. */
+  readonly atLeast: number;
 }
 
 export interface SnapshotPiece {

@@ -93,9 +93,10 @@ async function watch({ objects }: ObjectContext, call: Answers, signal: AbortSig
 async function fetchSnapshot({ objects }: ObjectContext, call: Answers, signal: AbortSignal): Promise<void> {
   const request = requestOf(fetchSnapshotRequestCodec.decode(call.request));
   let position = request.position as Position | 0;
-  let offset = request.offset;
+  let { offset } = request;
+  const { machine, atLeast } = request;
   for (let isFirst = true; ; isFirst = false) {
-    const { header, piece } = await objects.snapshot({ machine: request.machine, position, offset });
+    const { header, piece } = await objects.snapshot({ machine, position, offset, atLeast });
     signal.throwIfAborted();
     if (isFirst || piece.length > 0) {
       await written(call, fetchSnapshotResponseCodec.encode(isFirst ? { header, piece } : { piece }), signal);

@@ -105,7 +105,7 @@ const cases: readonly (readonly [string, CodecCase<unknown>])[] = [
   ],
   [
     "FetchSnapshotRequest",
-    caseOf(fetchSnapshotRequestCodec, fc.record({ machine: text, position: safe, offset: safe })),
+    caseOf(fetchSnapshotRequestCodec, fc.record({ machine: text, position: safe, offset: safe, atLeast: safe })),
   ],
   ["FetchSnapshotResponse", caseOf(fetchSnapshotResponseCodec, piece)],
 ];

@@ -226,14 +226,17 @@ test("a machine of the user's runs once the log says which it is; other code of 
   expect(await execute(command(2), command(3, "other"))).toEqual([2, 3]);
   await stop();
   await start([sum, other], ["sum", { version: 1, code: second }]);
-  expect(await execute(command(2), command(3, "other"))).toEqual(["MACHINE_STOPPED", 6]);
+  expect(await execute(command(3, "other"))).toEqual([6]);
+  await expect(totalOf("sum")).rejects.toMatchObject({ code: "MACHINE_STOPPED" });
   expect((await running.objects.list()).map(({ name, stopped }) => [name, stopped?.code])).toEqual([
     ["sum", "MACHINE_STOPPED"],
     ["other", undefined],
   ]);
   await stop();
   await start([defineMachine({ ...sum, version: 2 }), other], ["sum", { version: 2, code: second }]);
-  expect(await execute(command(2))).toEqual([6]);
+  // Commands are for the new code once that answers.
+  expect(await totalOf("sum")).toBe(2);
+  expect(await execute(command(2))).toEqual([4]);
   await stop();
   await start([sum, other], ["sum", { version: 1, code: first }]);
   expect(await execute(command(2))).toEqual(["MACHINE_STOPPED"]);

@@ -51,6 +51,10 @@ class MemoryObjects implements ObjectBackend {
     return this.#machines.has(machine);
   }
 
+  admission(): "now" {
+    return "now";
+  }
+
   async replies({ firstPosition, recordCount }: AppendedCommands): Promise<readonly CommandReply[]> {
     this.#follow();
     return Array.from({ length: recordCount }, (_, index) => this.#replies.get(firstPosition + index)!);
