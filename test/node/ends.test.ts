@@ -25,7 +25,7 @@ const busy = `
   });
   const allOf = (log) => [
     readAll(log, {}), readAll(log, { follow: true }), readAll(log, { direction: "backward" }),
-    readAll(log, { query: { items: [{ types: ["A"], tags: ["t3"] }] } }),
+    readAll(log, { query: { types: ["A"], tags: ["t3"] } }),
     untilEnd(() => log.append(records("A"))),
     untilEnd(() => log.counter("c").fetchAdd(1)), untilEnd(() => log.counter("c").get()),
   ];`;
