@@ -6,7 +6,7 @@ import { runSeed } from "../../src/simulator/run.ts";
 import { hashing } from "./support.ts";
 
 const firstSeed = Number(process.env.PAXLOG_SIM_FROM ?? 1);
-const seedCount = Number(process.env.PAXLOG_SIM_SEEDS ?? 150);
+const seedCount = Number(process.env.PAXLOG_SIM_SEEDS ?? 120);
 
 /** What 500 seeds must have met at least so often, and fewer in proportion: a simulator that never gets there finds nothing. */
 const atLeast: Readonly<Record<string, number>> = {
