@@ -2,8 +2,8 @@ import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { type ChangeForm, ChangeLog, type RecordedChange } from "../change-log.ts";
 import { defineMachine, type FrozenState } from "../machine.ts";
-import { StateReader, StateWriter } from "../state-bytes.ts";
-import { piecesOf, savedEntries } from "./frozen-state.ts";
+import { StateReader } from "../state-bytes.ts";
+import { freezeNamed, piecesOf } from "./frozen-state.ts";
 import { OrderedMap } from "./ordered-map.ts";
 
 /** Counters by name, whole numbers from -2^53 + 1 to 2^53 - 1. One that was never added to is 0, and takes no room. */
@@ -81,19 +81,11 @@ export function counterChanges(
   return found?.map(({ change, ...at }) => ({ ...at, change: change.value }));
 }
 
-function freeze(state: Readonly<Counters>): FrozenState {
-  const entries = state.byName.freeze();
-  const changes = state.changes.freeze();
-  const writer = new StateWriter();
-  const pieces = function* () {
-    yield* savedEntries(writer, entries, (_, name, value) => {
-      writer.text(name);
-      writer.signed(value);
-    });
-    yield* changes.save(writer);
-    yield* writer.rest();
-  };
-  return { pieces: pieces(), release: () => entries.end() };
+function freeze({ byName, changes }: Readonly<Counters>): FrozenState {
+  return freezeNamed(byName, changes, (writer, name, value) => {
+    writer.text(name);
+    writer.signed(value);
+  });
 }
 
 const changeForm: ChangeForm<CounterChange> = {

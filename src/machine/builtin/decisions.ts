@@ -2,8 +2,10 @@ import { assertNever } from "../../base/assert.ts";
 import { PaxlogError } from "../../base/errors.ts";
 import { limits } from "../../base/limits.ts";
 import { type ChangeForm, ChangeLog, type RecordedChange } from "../change-log.ts";
-import { type ApplyContext, defineMachine } from "../machine.ts";
-import { StateReader, StateWriter } from "../state-bytes.ts";
+import { type ApplyContext, defineMachine, type FrozenState } from "../machine.ts";
+import { StateReader } from "../state-bytes.ts";
+import { freezeNamed, piecesOf } from "./frozen-state.ts";
+import { OrderedMap } from "./ordered-map.ts";
 
 /**
  * Atomic commit without a coordinator that others must wait for: the log decides (the acceptors of Paxos Commit are its nodes; Gray and
@@ -53,7 +55,7 @@ export interface DecisionQuestion {
 
 export interface Decisions {
   /** States are replaced, never changed: the log of changes has them too. */
-  readonly byName: Map<string, DecisionState>;
+  readonly byName: OrderedMap<DecisionState, string>;
   /** Names of decisions and participants, about. */
   bytes: number;
   changes: ChangeLog<DecisionState>;
@@ -73,16 +75,8 @@ export const decisions = defineMachine<Decisions, DecisionCommand, DecisionState
     return after;
   },
   ask: ({ byName }, { name }) => byName.get(name) ?? unknown(name, "unknown"),
-  *save({ byName, changes }) {
-    const writer = new StateWriter();
-    writer.number(byName.size);
-    for (const decision of byName.values()) {
-      form.write(writer, decision);
-      yield* writer.full();
-    }
-    yield* changes.freeze().save(writer);
-    yield* writer.rest();
-  },
+  save: (state) => piecesOf(freeze(state)),
+  freeze,
   load: (pieces, version) => {
     if (version !== 1) throw new PaxlogError("FORMAT_UNKNOWN", `decisions of version ${version} cannot be read`);
     const reader = new StateReader(pieces);
@@ -98,7 +92,7 @@ export const decisions = defineMachine<Decisions, DecisionCommand, DecisionState
 });
 
 function none(): Decisions {
-  return { byName: new Map(), bytes: 0, changes: new ChangeLog(changeBounds, form) };
+  return { byName: new OrderedMap(), bytes: 0, changes: new ChangeLog(changeBounds, form) };
 }
 
 export function decisionChanges(
@@ -108,6 +102,10 @@ export function decisionChanges(
   max: number,
 ): readonly RecordedChange<DecisionState>[] | undefined {
   return changes.since(from, max, (change) => change.name === name);
+}
+
+function freeze({ byName, changes }: Readonly<Decisions>): FrozenState {
+  return freezeNamed(byName, changes, (writer, _, decision) => form.write(writer, decision));
 }
 
 function begun({ byName, bytes }: Decisions, command: DecisionCommand, { time }: ApplyContext) {

@@ -1,8 +1,10 @@
 import { assert } from "../../base/assert.ts";
 import { limits } from "../../base/limits.ts";
 import type { ByteString } from "../byte-string.ts";
-import { type ChangeForm, ChangeLog } from "../change-log.ts";
+import { type ChangeForm, ChangeLog, type FrozenChanges } from "../change-log.ts";
+import type { FrozenState } from "../machine.ts";
 import { StateReader, StateWriter } from "../state-bytes.ts";
+import { type FrozenEntries, OrderedMap } from "./ordered-map.ts";
 
 /** A lease that a session holds; one that nobody holds is not kept. */
 export interface HeldLease {
@@ -28,6 +30,8 @@ interface Lease extends HeldLease {
   session: number;
   value: ByteString;
   readonly line: Map<number, ByteString>;
+  /** That of the table when this was made: only what was frozen later has this lease, and must find it unchanged. */
+  readonly freezes: number;
 }
 
 /** What a place takes in memory, about: deterministic, that is all that matters. */
@@ -53,9 +57,14 @@ const changeForm: ChangeForm<LeaseView> = {
 
 const changeBounds = { count: limits.changesMax, bytes: limits.changesBytesMax };
 
-/** All leases with their lines, and by session. Whoever changes something tells the log of changes, once it is done. */
+/**
+ * All leases with their lines, and by session. Whoever changes something tells the log of changes, once it is done. A lease is changed
+ * in place, for its line may be long; the first change after a freeze is made to a copy, so that no frozen state sees any of them.
+ */
 export class LeaseTable {
-  readonly #leases = new Map<string, Lease>();
+  readonly #leases = new OrderedMap<Lease, string>();
+  /** How many times it was frozen. */
+  #freezes = 0;
   /** Of each session the leases that it holds or waits for. */
   readonly #bySession = new Map<number, Set<string>>();
   #changes = new ChangeLog(changeBounds, changeForm);
@@ -87,67 +96,61 @@ export class LeaseTable {
   /** To the first who asks for it. */
   grant(name: string, holder: Pick<HeldLease, "token" | "session" | "value">): HeldLease {
     assert(!this.#leases.has(name), () => `the lease ${name} is held already`);
-    const lease: Lease = { name, ...holder, line: new Map() };
+    const lease: Lease = { name, ...holder, line: new Map(), freezes: this.#freezes };
     this.#leases.set(name, lease);
     this.#take(name, holder.session, holder.value);
     return lease;
   }
 
-  wait(lease: HeldLease, session: number, value: ByteString): void {
-    this.#own(lease).line.set(session, value);
-    this.#take(lease.name, session, value);
+  /** The lease as it is then, as of the other changes. */
+  wait(lease: HeldLease, session: number, value: ByteString): HeldLease {
+    const own = this.#toChange(lease);
+    own.line.set(session, value);
+    this.#take(own.name, session, value);
+    return own;
   }
 
-  leaveLine(lease: HeldLease, session: number): void {
-    const own = this.#own(lease);
+  leaveLine(lease: HeldLease, session: number): HeldLease {
+    const own = this.#toChange(lease);
     const value = own.line.get(session);
-    assert(value !== undefined, () => `session ${session} is not in line for ${lease.name}`);
+    assert(value !== undefined, () => `session ${session} is not in line for ${own.name}`);
     own.line.delete(session);
-    this.#giveBack(lease.name, session, value);
+    this.#giveBack(own.name, session, value);
+    return own;
   }
 
-  /** From its holder to the first in line; forgotten where there is none. */
-  passOn(lease: HeldLease, token: number): void {
-    const own = this.#own(lease);
-    this.#giveBack(own.name, own.session, own.value);
-    const [next] = own.line;
+  /** From its holder to the first in line; forgotten where there is none: undefined. */
+  passOn(lease: HeldLease, token: number): HeldLease | undefined {
+    const held = this.#held(lease);
+    this.#giveBack(held.name, held.session, held.value);
+    const [next] = held.line;
     if (next === undefined) {
-      this.#leases.delete(own.name);
-      return;
+      this.#leases.delete(held.name);
+      return undefined;
     }
+    const own = this.#toChange(held);
     const [session, value] = next;
     own.line.delete(session);
     assert(token > own.token, () => `the token of ${own.name} would fall from ${own.token} to ${token}`);
-    Object.assign(own, { token, session, value });
+    return Object.assign(own, { token, session, value });
   }
 
-  setValue(lease: HeldLease, value: ByteString): void {
-    const own = this.#own(lease);
+  setValue(lease: HeldLease, value: ByteString): HeldLease {
+    const own = this.#toChange(lease);
     this.#bytes += value.length - own.value.length;
     own.value = value;
+    return own;
   }
 
   note(lease: HeldLease, { position, time }: { readonly position: number; readonly time: number }): void {
     this.#changes.add(position, time, viewOfLease(lease));
   }
 
-  *save(): Iterable<Uint8Array> {
-    const writer = new StateWriter();
-    writer.number(this.#leases.size);
-    for (const { name, token, session, value, line } of this.#leases.values()) {
-      writer.text(name);
-      writer.number(token);
-      writer.number(session);
-      writer.byteString(value);
-      writer.number(line.size);
-      for (const [waiting, own] of line) {
-        writer.number(waiting);
-        writer.byteString(own);
-        yield* writer.full();
-      }
-    }
-    yield* this.#changes.freeze().save(writer);
-    yield* writer.rest();
+  /** As `Machine.freeze`. */
+  freeze(): FrozenState {
+    this.#freezes += 1;
+    const entries = this.#leases.freeze();
+    return { pieces: saved(entries, this.#changes.freeze()), release: () => entries.end() };
   }
 
   static load(pieces: Iterable<Uint8Array>): LeaseTable {
@@ -164,10 +167,19 @@ export class LeaseTable {
     return table;
   }
 
-  #own({ name }: HeldLease): Lease {
+  #held({ name }: HeldLease): Lease {
     const lease = this.#leases.get(name);
     assert(lease !== undefined, () => `nobody holds the lease ${name}`);
     return lease;
+  }
+
+  /** The lease, or in its place a copy where a frozen state has it. */
+  #toChange(lease: HeldLease): Lease {
+    const held = this.#held(lease);
+    if (held.freezes === this.#freezes) return held;
+    const copy: Lease = { ...held, line: new Map(held.line), freezes: this.#freezes };
+    this.#leases.set(held.name, copy);
+    return copy;
   }
 
   #take(name: string, session: number, value: ByteString): void {
@@ -184,6 +196,31 @@ export class LeaseTable {
     this.#places -= 1;
     this.#bytes -= placeBytes(name, value);
   }
+}
+
+function* saved(entries: FrozenEntries<Lease, string>, changes: FrozenChanges<LeaseView>): Iterable<Uint8Array> {
+  const writer = new StateWriter();
+  writer.number(entries.size);
+  for (let some = entries.next(); some !== undefined; some = entries.next()) {
+    for (const [, lease] of some) yield* savedLease(writer, lease);
+  }
+  yield* changes.save(writer);
+  yield* writer.rest();
+}
+
+/** Hands on what is full within a lease too: one line may be as large as all others together. */
+function* savedLease(writer: StateWriter, { name, token, session, value, line }: HeldLease): Iterable<Uint8Array> {
+  writer.text(name);
+  writer.number(token);
+  writer.number(session);
+  writer.byteString(value);
+  writer.number(line.size);
+  for (const [waiting, own] of line) {
+    writer.number(waiting);
+    writer.byteString(own);
+    if (writer.hasFull) yield* writer.full();
+  }
+  if (writer.hasFull) yield* writer.full();
 }
 
 export function viewOfLease({ name, token, session, value, line }: HeldLease): LeaseView {

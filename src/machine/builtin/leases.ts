@@ -4,6 +4,7 @@ import { limits } from "../../base/limits.ts";
 import { type ByteString, byteStringOf, bytesOf, emptyByteString } from "../byte-string.ts";
 import type { RecordedChange } from "../change-log.ts";
 import { type ApplyContext, defineMachine } from "../machine.ts";
+import { piecesOf } from "./frozen-state.ts";
 import { type HeldLease, LeaseTable, type LeaseView, placeBytes, viewOfLease } from "./lease-table.ts";
 
 /** Names that one session at a time holds. Who holds one is named by the session in which a command comes. */
@@ -62,7 +63,8 @@ export const leases = defineMachine<LeaseTable, LeaseCommand, LeaseReply, LeaseQ
   ended: (table, at) => {
     for (const name of table.namesOf(at.session)) leave(table, table.get(name)!, at);
   },
-  save: (table) => table.save(),
+  save: (table) => piecesOf(table.freeze()),
+  freeze: (table) => table.freeze(),
   load: (pieces, version) => {
     if (version !== 1) throw new PaxlogError("FORMAT_UNKNOWN", `leases of version ${version} cannot be read`);
     return LeaseTable.load(pieces);
@@ -98,8 +100,7 @@ function outcomeOf(table: LeaseTable, command: LeaseCommand, at: ApplyContext): 
       if (lease?.session !== at.session || lease.token !== command.token) return "notHeld";
       const value = byteStringOf(command.value);
       if (table.bytes + value.length - lease.value.length > limits.leasesBytesMax) return "tooMany";
-      table.setValue(lease, value);
-      table.note(lease, at);
+      table.note(table.setValue(lease, value), at);
       return "held";
     }
     default:
@@ -125,16 +126,14 @@ function acquire(
     table.note(table.grant(command.name, { token: at.position, session: at.session, value }), at);
     return "held";
   }
-  table.wait(lease, at.session, value);
-  table.note(lease, at);
+  table.note(table.wait(lease, at.session, value), at);
   return "waiting";
 }
 
 /** The session gives up what it has of a lease; the first in line has it next. */
 function leave(table: LeaseTable, lease: HeldLease, at: ApplyContext): void {
-  if (lease.session === at.session) table.passOn(lease, at.position);
-  else table.leaveLine(lease, at.session);
-  table.note(table.get(lease.name) ?? { ...lease, token: 0, session: 0, value: emptyByteString }, at);
+  const left = lease.session === at.session ? table.passOn(lease, at.position) : table.leaveLine(lease, at.session);
+  table.note(left ?? { ...lease, token: 0, session: 0, value: emptyByteString }, at);
 }
 
 function stateOf(table: Readonly<LeaseTable>, name: string): LeaseState {

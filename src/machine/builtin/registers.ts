@@ -4,8 +4,8 @@ import { limits } from "../../base/limits.ts";
 import { type ByteString, byteStringOf, bytesOf } from "../byte-string.ts";
 import { type ChangeForm, ChangeLog, type RecordedChange } from "../change-log.ts";
 import { defineMachine, type FrozenState } from "../machine.ts";
-import { StateReader, StateWriter } from "../state-bytes.ts";
-import { piecesOf, savedEntries } from "./frozen-state.ts";
+import { StateReader, type StateWriter } from "../state-bytes.ts";
+import { freezeNamed, piecesOf } from "./frozen-state.ts";
 import { OrderedMap } from "./ordered-map.ts";
 
 /** Registers by name, one value each. */
@@ -116,19 +116,11 @@ export function registerChanges(
   return found?.map(({ change, ...at }) => ({ ...at, change: stateOf(change.register) }));
 }
 
-function freeze(state: Readonly<Registers>): FrozenState {
-  const entries = state.byName.freeze();
-  const changes = state.changes.freeze();
-  const writer = new StateWriter();
-  const pieces = function* () {
-    yield* savedEntries(writer, entries, (_, name, register) => {
-      writer.text(name);
-      writeRegister(writer, register);
-    });
-    yield* changes.save(writer);
-    yield* writer.rest();
-  };
-  return { pieces: pieces(), release: () => entries.end() };
+function freeze({ byName, changes }: Readonly<Registers>): FrozenState {
+  return freezeNamed(byName, changes, (writer, name, register) => {
+    writer.text(name);
+    writeRegister(writer, register);
+  });
 }
 
 function stateOf(register: Register | undefined): RegisterState {
