@@ -75,7 +75,9 @@ function matches(item: NumberedItem, columns: BatchColumns, ordinal: number, tag
 export class QueryHashes {
   /** Of each item: the hashes of which one, and those of which all must be there. */
   readonly items: readonly { readonly types: readonly TagHash[]; readonly tags: readonly TagHash[] }[];
-  /** Hashes of which every match bears one; none where a record without any may match. */
+  /** Every match bears all hashes of one of these sets; there is none where a record without any hash may match. */
+  readonly sets: readonly (readonly Readonly<TagHash>[])[];
+  /** Of each set one: every match bears one of them. */
   readonly keys: readonly Readonly<TagHash>[];
   /** The hash that is the whole question, where the query asks for one tag or one type and nothing else. */
   readonly only: Readonly<TagHash> | undefined;
@@ -85,7 +87,8 @@ export class QueryHashes {
       types: types.map((type) => hashOfText(type, "type")),
       tags: tags.map((tag) => hashOfText(tag, "tag")),
     }));
-    this.keys = keysOf(this.items);
+    this.sets = setsOf(this.items);
+    this.keys = this.sets.map((set) => set[0]!);
     const [first, ...others] = this.items;
     const hashes = first === undefined || others.length > 0 ? [] : [...first.types, ...first.tags];
     this.only = hashes.length === 1 ? hashes[0] : undefined;
@@ -112,10 +115,10 @@ export class QueryHashes {
 
 const known = new WeakMap<Query, QueryHashes>();
 
-/** Of each item one tag, or all of its types. */
-function keysOf(items: QueryHashes["items"]): Readonly<TagHash>[] {
-  const keys = items.map(({ types, tags }) => (tags[0] === undefined ? types : [tags[0]]));
-  return keys.every((key) => key.length > 0) ? keys.flat() : [];
+/** Of each item all of its tags, or one of its types. */
+function setsOf(items: QueryHashes["items"]): QueryHashes["sets"] {
+  if (items.some(({ types, tags }) => types.length === 0 && tags.length === 0)) return [];
+  return items.flatMap(({ types, tags }) => (tags.length > 0 ? [tags] : types.map((type) => [type])));
 }
 
 function bears(guards: DataView, { low, high }: Readonly<TagHash>): boolean {

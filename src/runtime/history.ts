@@ -9,9 +9,16 @@ import type { Log } from "../core/log.ts";
 import type { EntriesMessage } from "../core/message.ts";
 import type { QueryHashes } from "../format/batch-match.ts";
 import { guardsOf } from "../format/entry.ts";
+import { type WalkedWindow, WindowWalk } from "../sequencer/window-walk.ts";
 import type { CandidateRange, Candidates } from "../storage/candidates.ts";
 import type { LogReader } from "../storage/reader.ts";
-import { entriesBearing, type RecentEntries } from "./recent-entries.ts";
+
+/** The hashes of recent entries, which the sequencer of every node keeps: what it judges conditions by serves readers as well. */
+export interface RecentEntries {
+  /** First slot whose entry is not in the window yet. */
+  readonly windowEnd: Slot;
+  readonly window: WalkedWindow;
+}
 
 /** So few entries in memory are looked at one by one. */
 const fewEntries = 8;
@@ -139,17 +146,18 @@ export class History {
   /** Of a range in memory, if it is worth while and the hashes of recent entries cover it. */
   #amongRecent(hashes: QueryHashes, { from, end, direction }: CandidateRange): Candidates | undefined {
     const recent = this.#recent;
-    if (recent === undefined || hashes.keys.length === 0 || end - from <= fewEntries || recent.windowEnd < end)
-      return undefined;
+    if (recent === undefined || recent.windowEnd < end || end - from <= fewEntries) return undefined;
+    if (hashes.sets.length === 0) return undefined;
     const [begin, behind] = [this.#log.positionAt(from), this.#log.positionAt(end)];
-    const found = entriesBearing(recent, hashes.keys, begin, behind);
-    if (found === undefined) return undefined;
+    const range = { begin, end: behind, stepsMax: limits.searchEntriesMax };
+    const walk = new WindowWalk(recent.window, hashes.sets, range);
+    if (walk.from > begin) return undefined;
     const slots: Slot[] = [];
-    for (const position of found) {
-      const slot = defined(this.#log.slotOfPosition(position, end), "an entry of a covered range in memory");
+    for (const { first } of walk.inOrder(direction === "forward" ? "first" : "last")) {
+      const slot = defined(this.#log.slotOfPosition(first, end), "an entry of a covered range in memory");
       if (hashes.only !== undefined || hashes.mayMatch(guardsOf(this.entryAt(slot)))) slots.push(slot);
     }
-    return direction === "forward" ? { slots, searchedTo: end } : { slots: slots.reverse(), searchedTo: from };
+    return { slots, searchedTo: direction === "forward" ? end : from };
   }
 
   #oneByOne(hashes: QueryHashes, { from, end, direction }: CandidateRange): Candidates {

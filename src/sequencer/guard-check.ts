@@ -1,9 +1,10 @@
 import { limits } from "../base/limits.ts";
+import { hashOfText, type TagHash } from "../base/tag-hash.ts";
 import { firstPosition, type Position } from "../base/types.ts";
 import type { Condition, Guards, Query, Refusal, StreamGuard } from "../core/guards.ts";
 import type { EntryParts, EntrySource, HistoryAnswer, HistoryQuery } from "../core/sequencer.ts";
-import { type Candidate, Candidates } from "./candidates.ts";
 import type { LogState } from "./log-state.ts";
+import { type WalkedEntry, WindowWalk } from "./window-walk.ts";
 
 /** What the guards say: nothing where all hold. */
 export type GuardVerdict =
@@ -103,10 +104,12 @@ export class GuardCheck {
 
   /** The first or last record from `from` on that matches. */
   #search(asked: Asked, from: Position, log: EntrySource, seen: readonly HistoryAnswer[]): Found {
-    const candidates = new Candidates(this.#state.window, asked.query, from);
+    const { window, nextPosition } = this.#state;
+    const range = { begin: from, end: nextPosition, stepsMax: limits.guardStepsMax };
+    const walk = new WindowWalk(window, hashSetsOf(asked.query), range);
     const answers = seen.filter(({ query }) => query.guard === asked.guard && query.index === asked.index);
-    const older = () => askHistory(asked, from, candidates.from, answers);
-    const newer = () => this.#verify(asked, from, candidates.inOrder(asked.want), log, answers);
+    const older = () => askHistory(asked, from, walk.from, answers);
+    const newer = () => this.#verify(asked, from, walk.inOrder(asked.want), log, answers);
     const [one, other] = asked.want === "first" ? [older, newer] : [newer, older];
     const found = one();
     return found.kind === "unseen" || found.match !== 0 ? found : other();
@@ -116,7 +119,7 @@ export class GuardCheck {
   #verify(
     asked: Asked,
     from: Position,
-    candidates: readonly Candidate[],
+    candidates: readonly WalkedEntry[],
     log: EntrySource,
     answers: readonly HistoryAnswer[],
   ): Found {
@@ -136,6 +139,13 @@ export class GuardCheck {
     }
     return none;
   }
+}
+
+/** Of one of these sets an entry bears all hashes where one of its records matches: all tags of an item, or one of its types. */
+function hashSetsOf({ items }: Query): TagHash[][] {
+  return items.flatMap(({ types, tags }) =>
+    tags.length > 0 ? [tags.map((tag) => hashOfText(tag, "tag"))] : types.map((type) => [hashOfText(type, "type")]),
+  );
 }
 
 /** What the history said of [from, end), or the first part of it that it has not been asked about. */
