@@ -64,7 +64,7 @@ export const limits = {
   refusalTextMax: 1024,
   /** Entries of one answer about the space; at least one is told. */
   spaceAnswerBytes: 1 * MiB,
-  /** Changes that a machine remembers for watches: of leases, of decisions, of the space. */
+  /** Changes that each built-in machine remembers for watches; and the bytes that they take, as they are saved. */
   changesMax: 64 * 1024,
   changesBytesMax: 16 * MiB,
 

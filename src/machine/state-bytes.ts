@@ -17,6 +17,13 @@ export class StateWriter {
   #buffer = Buffer.allocUnsafeSlow(pieceBytes);
   #length = 0;
   readonly #full: Uint8Array[] = [];
+  /** Of all pieces that were full. */
+  #fullLength = 0;
+
+  /** Of everything that was written. */
+  get length(): number {
+    return this.#fullLength + this.#length;
+  }
 
   /** From 0 to below 2^53. */
   number(value: number): void {
@@ -48,7 +55,7 @@ export class StateWriter {
   bytes(value: Uint8Array): void {
     this.number(value.length);
     if (!this.#fits(value.length)) {
-      this.#full.push(Uint8Array.from(value));
+      this.#piece(Uint8Array.from(value));
       return;
     }
     this.#buffer.set(value, this.#length);
@@ -58,7 +65,7 @@ export class StateWriter {
   byteString(value: ByteString): void {
     this.number(value.length);
     if (!this.#fits(value.length)) {
-      this.#full.push(Buffer.from(value, "latin1"));
+      this.#piece(Buffer.from(value, "latin1"));
       return;
     }
     this.#length += this.#buffer.write(value, this.#length, "latin1");
@@ -111,8 +118,14 @@ export class StateWriter {
 
   #flush(): void {
     if (this.#length === 0) return;
-    this.#full.push(Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length));
+    const piece = Uint8Array.prototype.slice.call(this.#buffer, 0, this.#length);
     this.#length = 0;
+    this.#piece(piece);
+  }
+
+  #piece(piece: Uint8Array): void {
+    this.#full.push(piece);
+    this.#fullLength += piece.length;
   }
 }
 

@@ -89,7 +89,6 @@ function freeze({ byName, changes }: Readonly<Counters>): FrozenState {
 }
 
 const changeForm: ChangeForm<CounterChange> = {
-  sizeOf: ({ name }) => 100 + name.length,
   write: (writer, { name, value }) => {
     writer.text(name);
     writer.signed(value);

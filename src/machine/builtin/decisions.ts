@@ -176,7 +176,6 @@ const sizeOf = ({ name, participants }: DecisionState): number =>
 const outcomes: readonly DecisionOutcome[] = ["unknown", "pending", "committed", "aborted"];
 
 const form: ChangeForm<DecisionState> = {
-  sizeOf,
   write: (writer, { name, outcome, participants, voted, deadline, decidedAt }) => {
     writer.text(name);
     writer.number(outcomes.indexOf(outcome));

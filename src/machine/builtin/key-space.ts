@@ -124,7 +124,7 @@ export class KeySpace {
   }
 }
 
-function* saved(entries: FrozenEntries<StoredValue, ByteString>, changes: FrozenChanges<KeyChange>) {
+function* saved(entries: FrozenEntries<StoredValue, ByteString>, changes: FrozenChanges) {
   const writer = new StateWriter();
   writer.number(form);
   yield* savedEntries(writer, entries, (_, key, stored) => {
@@ -202,7 +202,6 @@ function readStored(reader: StateReader): StoredValue {
 }
 
 const changeForm: ChangeForm<KeyChange> = {
-  sizeOf: ({ key, stored }) => 100 + key.length + (stored?.value.length ?? 0),
   write: (writer, { key, stored }) => {
     writer.byteString(key);
     writer.flag(stored !== undefined);

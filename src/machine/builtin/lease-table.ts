@@ -38,7 +38,6 @@ interface Lease extends HeldLease {
 export const placeBytes = (name: string, value: ByteString): number => name.length + value.length;
 
 const changeForm: ChangeForm<LeaseView> = {
-  sizeOf: ({ name, value, waiting }) => 100 + name.length + value.length + 8 * waiting.length,
   write: (writer, { name, token, session, value, waiting }) => {
     writer.text(name);
     writer.number(token);

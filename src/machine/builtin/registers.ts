@@ -185,7 +185,6 @@ function writeRegister(writer: StateWriter, { version, value }: Register): void 
 }
 
 const changeForm: ChangeForm<RegisterChange> = {
-  sizeOf: ({ name, register }) => 100 + name.length + (register?.value.length ?? 0),
   write: (writer, { name, register }) => {
     writer.text(name);
     writer.flag(register !== undefined);

@@ -11,7 +11,12 @@ import * as values from "../../format/builtin-values.ts";
 import { comparable, PlainSpace } from "./plain-space.ts";
 
 const machine = spaceWith(undefined);
-const at = (position: number, session = 0) => ({ position, time: 5 * position, session, random: () => 0 });
+const at = (position: number, session = 0) => ({
+  position,
+  time: Math.min(5 * position, Number.MAX_SAFE_INTEGER),
+  session,
+  random: () => 0,
+});
 const text = (value: string): Uint8Array => Buffer.from(value);
 const put = (key: string, value: string | Uint8Array, bound = false): SpaceOperation => ({
   kind: "put",
