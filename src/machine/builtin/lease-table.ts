@@ -197,7 +197,7 @@ export class LeaseTable {
   }
 }
 
-function* saved(entries: FrozenEntries<Lease, string>, changes: FrozenChanges<LeaseView>): Iterable<Uint8Array> {
+function* saved(entries: FrozenEntries<Lease, string>, changes: FrozenChanges): Iterable<Uint8Array> {
   const writer = new StateWriter();
   writer.number(entries.size);
   for (let some = entries.next(); some !== undefined; some = entries.next()) {
