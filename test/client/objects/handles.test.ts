@@ -3,7 +3,9 @@
 import { expect, test } from "vitest";
 import { jsonBytes } from "../../../src/client/objects/stored-bytes.ts";
 import { errorOf } from "../fixture.ts";
-import { log, node } from "./machine-log.ts";
+import { log, node, setUpMachineLog } from "./machine-log.ts";
+
+setUpMachineLog();
 
 test("a counter adds, takes ranges and says what it is", async () => {
   const orders = log.counter("orders");

@@ -3,7 +3,9 @@
 import { expect, test } from "vitest";
 import type { SpaceCompare } from "../../../src/client/objects/handles.ts";
 import { collect, errorOf } from "../fixture.ts";
-import { log } from "./machine-log.ts";
+import { log, setUpMachineLog } from "./machine-log.ts";
+
+setUpMachineLog();
 
 test("a key is put, read with all that is known of it, and deleted", async () => {
   const space = log.space();
