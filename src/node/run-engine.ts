@@ -169,8 +169,7 @@ class EngineThread {
     if (config.indexing) this.#indexJobs = this.#makeIndexJobs(reader, replica);
     return new Engine({
       replica,
-      indexes: this.#indexJobs,
-      history: new History(replica.log, reader, sequencer),
+      history: new History(replica.log, reader, sequencer, this.#indexJobs),
       entryParts: makeEntryParts(hashing),
       storage: this.#storage,
       snapshots: new SnapshotExchange(new SnapshotFiles(new NodeDisk(), config.dir, hashing)),

@@ -29,9 +29,8 @@ import type { PeerHandlers, PeerNetwork } from "../transport/peer-network.ts";
 import { notBegun, notLeader } from "./append-errors.ts";
 import { type Clock, Ticker } from "./clock.ts";
 import { carryOut, type EffectTargets } from "./effects.ts";
-import type { History } from "./history.ts";
+import { type History, MissingIndex } from "./history.ts";
 import { HistorySearches } from "./history-searches.ts";
-import type { IndexJobs } from "./index-jobs.ts";
 import { LateDecides } from "./late-decides.ts";
 import { LinearReads } from "./linear-reads.ts";
 import { type ControlAnswer, type ControlProposal, Proposer, type SessionAnswer } from "./proposer.ts";
@@ -54,8 +53,6 @@ export interface EngineOptions {
   readonly facts: NodeFacts;
   /** How much of the log this node keeps while it leads; undefined: everything. */
   readonly retention?: { readonly policy: RetentionPolicy; readonly segmentBytes: number } | undefined;
-  /** Where closed segments get indexes; undefined: they get none. */
-  readonly indexes?: Pick<IndexJobs, "missingAt"> | undefined;
   /** Told once, when the node must not go on. Everything was rejected by then. */
   readonly onStop: (error: PaxlogError) => void;
 }
@@ -71,7 +68,6 @@ export class Engine implements LogBackend {
   readonly #storage: StorageLink;
   readonly #snapshots: SnapshotExchange;
   readonly #retention: EngineOptions["retention"];
-  readonly #indexes: EngineOptions["indexes"];
   #retentionDueMs = 0;
   readonly #clock: Clock;
   readonly #facts: NodeFacts;
@@ -110,7 +106,6 @@ export class Engine implements LogBackend {
     this.#storage = options.storage;
     this.#snapshots = options.snapshots;
     this.#retention = options.retention;
-    this.#indexes = options.indexes;
     this.#clock = options.clock;
     this.#facts = options.facts;
     this.#onStop = options.onStop;
@@ -272,27 +267,20 @@ export class Engine implements LogBackend {
   read(step: ReadStep & { readonly query: undefined }): ReadPiece;
   read(step: ReadStep): ReadPiece | Promise<ReadPiece>;
   read(step: ReadStep): ReadPiece | Promise<ReadPiece> {
-    const read = () => this.#reading(() => this.#visible.read(step));
-    const missing = this.#missingIndex(step);
-    return missing === undefined ? read() : this.#indexed(step, missing).then(read);
+    const piece = this.#reading(() => this.#visible.read(step, true));
+    return piece instanceof MissingIndex ? this.#readIndexed(step, piece) : piece;
   }
 
-  /** Resolves when no index is missing any more where the step begins, or it was waited for long enough. */
-  async #indexed(step: ReadStep, first: Promise<void>): Promise<void> {
+  /** As soon as no index is missing any more where the step begins, or once it was waited for long enough. */
+  async #readIndexed(step: ReadStep, first: MissingIndex): Promise<ReadPiece> {
     const endMs = this.#clock.monotonicMs() + limits.indexWaitMs;
-    for (let missing: Promise<void> | undefined = first; missing !== undefined; missing = this.#missingIndex(step)) {
-      await missing;
-      if (this.#clock.monotonicMs() >= endMs) return;
+    for (let missing = first; ; ) {
+      await missing.settled;
+      const canWait = this.#clock.monotonicMs() < endMs;
+      const piece = this.#reading(() => this.#visible.read(step, canWait));
+      if (!(piece instanceof MissingIndex)) return piece;
+      missing = piece;
     }
-  }
-
-  #missingIndex(step: ReadStep): Promise<void> | undefined {
-    const indexes = this.#indexes;
-    if (step.query === undefined || indexes === undefined) return undefined;
-    return this.#reading(() => {
-      const slot = this.#visible.slotOf(step);
-      return slot === undefined || this.#history.inMemory(slot) ? undefined : indexes.missingAt(slot);
-    });
   }
 
   positionOfTime(time: number): Position {

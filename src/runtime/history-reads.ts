@@ -7,11 +7,13 @@ import { QueryHashes } from "../format/batch-match.ts";
 import { SelectableBatch } from "../format/batch-select.ts";
 import { batchOf } from "../format/entry.ts";
 import type { ReadPiece, ReadStep, StoredBatch } from "../transport/backend.ts";
-import type { History } from "./history.ts";
+import { type History, MissingIndex } from "./history.ts";
 
 /** What a read may see. */
 export interface Visible {
   readonly head: Position;
+  /** Everything from the head on stands here or behind. */
+  readonly headSlot: Slot;
   /** Position of the next record behind the visible ones. */
   readonly tail: Position;
   readonly end: Slot;
@@ -31,17 +33,22 @@ export class HistoryReads {
     this.#selectable = new SelectableBatches(checksum);
   }
 
-  /** `step.from` is visible: from the head on and below the tail. */
-  read(step: ReadStep, visible: Visible): ReadPiece {
+  /** `step.from` is visible: from the head on and below the tail. A query that can wait does not search a segment without its index. */
+  read(step: ReadStep, visible: Visible): ReadPiece;
+  read(step: ReadStep, visible: Visible, canWait: boolean): ReadPiece | MissingIndex;
+  read(step: ReadStep, visible: Visible, canWait = false): ReadPiece | MissingIndex {
+    const { query, from, direction } = step;
     const collected = new Collected(step, this.#selectable);
-    if (step.direction === "backward") {
-      // Not a slot before it, as would do forward: what is behind that slot would be left out.
-      return this.#backward(step, visible, this.#history.slotOfRecord(step.from, visible.end), collected);
+    if (direction === "backward") {
+      const end = slotPlus(this.#history.slotOf(from, visible.end), 1);
+      return query === undefined
+        ? this.#backward(step, visible, end, this.#collectBefore(end, collected), collected)
+        : this.#backwardMatching(step, query, visible, end, collected, canWait);
     }
-    const slot = this.#history.slotOf(step.from, visible.end);
-    return step.query === undefined
-      ? this.#forward(step.from, visible, slot, collected)
-      : this.#forwardMatching(step.query, visible, slot, collected);
+    const slot = this.#history.slotAtOrBefore(from, visible.end);
+    return query === undefined
+      ? this.#forward(from, visible, slot, collected)
+      : this.#forwardMatching(query, visible, slot, collected, canWait);
   }
 
   #forward(position: Position, visible: Visible, from: Slot, collected: Collected): ReadPiece {
@@ -55,14 +62,22 @@ export class HistoryReads {
         if (collected.add(entry) === "full") break;
         slot = slotPlus(entry.slot, 1);
       }
-      if (collected.isEmpty && !collected.isFull) slot = this.#history.slotOfRecord(position, visible.end);
+      if (collected.isEmpty && !collected.isFull) slot = this.#history.slotOf(position, visible.end);
     }
     return this.#goingOn(collected, collected.reached ?? position, slot, from);
   }
 
-  #forwardMatching(query: Query, visible: Visible, from: Slot, collected: Collected): ReadPiece {
+  #forwardMatching(
+    query: Query,
+    visible: Visible,
+    from: Slot,
+    collected: Collected,
+    canWait: boolean,
+  ): ReadPiece | MissingIndex {
     const range = { from, end: visible.end, direction: "forward" } as const;
-    const { slots, searchedTo } = this.#history.candidates(QueryHashes.of(query), range);
+    const found = this.#history.candidates(QueryHashes.of(query), range, canWait);
+    if (found instanceof MissingIndex) return found;
+    const { slots, searchedTo } = found;
     const refused = this.#lookInto(slots, collected);
     if (collected.hasRecordsMax) return this.#goingOn(collected, collected.reached!, searchedTo, from);
     // Nothing between the last entry that was added and the refused one matches.
@@ -89,25 +104,29 @@ export class HistoryReads {
     return { batches: collected.batches, next, fromDisk: !this.#history.inMemory(from) };
   }
 
-  /** From the entry at `slot` to older ones. */
-  #backward(step: ReadStep, visible: Visible, slot: Slot, collected: Collected): ReadPiece {
-    const end = slotPlus(slot, 1);
-    const { query } = step;
-    const searchedTo =
-      query === undefined
-        ? this.#collectBefore(end, collected)
-        : this.#collectMatching(query, { from: this.#slotOfHead(visible), end }, collected);
+  #backwardMatching(
+    step: ReadStep,
+    query: Query,
+    visible: Visible,
+    end: Slot,
+    collected: Collected,
+    canWait: boolean,
+  ): ReadPiece | MissingIndex {
+    const range = { from: visible.headSlot, end, direction: "backward" } as const;
+    const found = this.#history.candidates(QueryHashes.of(query), range, canWait);
+    if (found instanceof MissingIndex) return found;
+    const refused = this.#lookInto(found.slots, collected);
+    const searchedTo = refused === undefined ? this.#history.positionAt(found.searchedTo) : nextPositionOf(refused);
+    return this.#backward(step, visible, end, searchedTo, collected);
+  }
+
+  /** What was collected of the entries below `end`: everything from `searchedTo` on. */
+  #backward(step: ReadStep, visible: Visible, end: Slot, searchedTo: Position, collected: Collected): ReadPiece {
     const lowest = collected.hasRecordsMax ? collected.reached! : searchedTo;
     // Nothing is read below the head, nor at or below the read's end.
     const isOver = lowest <= Math.max(visible.head, step.end + 1);
     const next = isOver ? 0 : positionPlus(lowest, -1);
-    return { batches: collected.batches, next, fromDisk: !this.#history.inMemory(slot) };
-  }
-
-  #slotOfHead({ head, end }: Visible): Slot {
-    const slot = this.#history.slotOf(head, end);
-    this.#history.remember(head, slot);
-    return slot;
+    return { batches: collected.batches, next, fromDisk: !this.#history.inMemory((end - 1) as Slot) };
   }
 
   /** The lowest position from which on everything was collected. */
@@ -118,13 +137,6 @@ export class HistoryReads {
       if (collected.add(entry) === "full") return nextPositionOf(entry);
     }
     return entries[0]!.firstPosition;
-  }
-
-  /** As `collectBefore`, of what matches. */
-  #collectMatching(query: Query, slots: { readonly from: Slot; readonly end: Slot }, collected: Collected): Position {
-    const found = this.#history.candidates(QueryHashes.of(query), { ...slots, direction: "backward" });
-    const refused = this.#lookInto(found.slots, collected);
-    return refused === undefined ? this.#history.positionAt(found.searchedTo) : nextPositionOf(refused);
   }
 }
 

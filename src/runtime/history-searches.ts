@@ -87,8 +87,8 @@ export class HistorySearches {
     const head = this.#options.head();
     const slotOf = (position: Position): Slot => {
       if (position >= visible) return last;
-      // Below the head there is nothing. The entry itself is wanted: a place where readers go on may lie before it.
-      return position < head.position ? head.slot : history.slotOfRecord(position, last);
+      // Below the head there is nothing.
+      return position < head.position ? head.slot : history.slotOf(position, last);
     };
     const lastSlot = end > from ? slotOf(positionPlus(end, -1)) : slotOf(from);
     return { from: slotOf(from), end: minSlot(slotPlus(lastSlot, 1), last) };

@@ -20,6 +20,22 @@ export interface RecentEntries {
   readonly window: WalkedWindow;
 }
 
+/** Indexes of closed segments that are still to be built. */
+export interface MissingIndexes {
+  /** Resolves when the segment that holds `slot` has its index, or gets none for now; undefined where nothing is to be waited for. */
+  missingAt(slot: Slot): Promise<void> | undefined;
+}
+
+/** In place of an answer: the segment where the look would begin has no index yet, and would be searched entry by entry. */
+export class MissingIndex {
+  /** When to look again. */
+  readonly settled: Promise<void>;
+
+  constructor(settled: Promise<void>) {
+    this.settled = settled;
+  }
+}
+
 /** So few entries in memory are looked at one by one. */
 const fewEntries = 8;
 
@@ -31,17 +47,19 @@ export class History {
   readonly #log: Log;
   readonly #reader: LogReader;
   readonly #recent: RecentEntries | undefined;
+  readonly #indexes: MissingIndexes | undefined;
   /**
    * Slots by the position of their first record, for readers that go on where their last read ended. Of visible entries only,
    * which never change; the oldest is forgotten first.
    */
   readonly #resumes = new Map<Position, Slot>();
 
-  /** Without `recent` entries in memory are looked at one by one. */
-  constructor(log: Log, reader: LogReader, recent?: RecentEntries) {
+  /** Without `recent` entries in memory are looked at one by one. Without `indexes` nobody waits for one. */
+  constructor(log: Log, reader: LogReader, recent?: RecentEntries, indexes?: MissingIndexes) {
     this.#log = log;
     this.#reader = reader;
     this.#recent = recent;
+    this.#indexes = indexes;
   }
 
   /** Whether what begins at this slot is read from memory. */
@@ -72,12 +90,7 @@ export class History {
     return this.#reader.segmentBegins;
   }
 
-  /** Entries in order from the one that holds `from` on, below `visibleEnd`, as many as fit `bytesMax`, at least one. */
-  entriesFrom(from: Position, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
-    return this.entriesAt(this.slotOf(from, visibleEnd), visibleEnd, bytesMax);
-  }
-
-  /** As `entriesFrom`, from a slot on: from memory if it reaches that far. */
+  /** Entries in order from a slot on, below `visibleEnd`, as many as fit `bytesMax`, at least one; from memory if it reaches that far. */
   entriesAt(slot: Slot, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
     if (this.inMemory(slot)) return this.#log.range(slot, visibleEnd, bytesMax);
     return this.#reader.read(slot, visibleEnd, bytesMax);
@@ -106,16 +119,19 @@ export class History {
     return this.inMemory(slot) ? this.#log.positionAt(slot) : this.entryAt(slot).firstPosition;
   }
 
-  /** The slot of the entry that holds the record at `position`, or of one before it with nothing but entries without records between. */
+  /** The slot of the entry that holds the record at `position`: behind any number of entries without records. */
   slotOf(position: Position, visibleEnd: Slot): Slot {
-    const slot = this.#log.slotOfPosition(position, visibleEnd) ?? this.#resumes.get(position);
-    return slot ?? this.slotOfRecord(position, visibleEnd);
-  }
-
-  /** The slot of the entry that holds the record at `position`, found anew: it skips any number of entries without records. */
-  slotOfRecord(position: Position, visibleEnd: Slot): Slot {
     const slot = this.#log.slotOfPosition(position, visibleEnd) ?? this.#reader.slotOfPosition(position);
     return defined(slot, `the slot of position ${position}`);
+  }
+
+  /**
+   * As `slotOf`, or the slot of an entry before it with nothing but entries without records between: where a read went on before, it
+   * is not looked up again. For those who look forward from there; others would miss what is behind it.
+   */
+  slotAtOrBefore(position: Position, visibleEnd: Slot): Slot {
+    const slot = this.#log.slotOfPosition(position, visibleEnd) ?? this.#resumes.get(position);
+    return slot ?? this.slotOf(position, visibleEnd);
   }
 
   /** The first visible slot whose entry has this log time or a later one; `visibleEnd` where there is none. */
@@ -133,12 +149,22 @@ export class History {
     return low as Slot;
   }
 
-  /** A piece of the visible slots in the range whose entries may match, from memory or from what the segments are known to hold. */
-  candidates(hashes: QueryHashes, asked: CandidateRange): Candidates {
+  /**
+   * A piece of the visible slots in the range whose entries may match, from memory or from what the segments are known to hold. Who
+   * can wait hears where an index had better be waited for.
+   */
+  candidates(hashes: QueryHashes, asked: CandidateRange): Candidates;
+  candidates(hashes: QueryHashes, asked: CandidateRange, canWait: boolean): Candidates | MissingIndex;
+  candidates(hashes: QueryHashes, asked: CandidateRange, canWait = false): Candidates | MissingIndex {
     const { memoryBegin } = this.#log;
     const { from, end, direction } = asked;
     const inMemory = direction === "forward" ? from >= memoryBegin : end > memoryBegin;
-    if (!inMemory) return this.#reader.candidates(hashes, { from, end: minSlot(end, memoryBegin), direction });
+    if (!inMemory) {
+      const first = direction === "forward" ? from : ((end - 1) as Slot);
+      const missing = canWait ? this.#indexes?.missingAt(first) : undefined;
+      if (missing !== undefined) return new MissingIndex(missing);
+      return this.#reader.candidates(hashes, { from, end: minSlot(end, memoryBegin), direction });
+    }
     const range = { from: maxSlot(from, memoryBegin), end, direction };
     return this.#amongRecent(hashes, range) ?? this.#oneByOne(hashes, range);
   }

@@ -6,7 +6,7 @@ import type { ReplicaView } from "../core/replica.ts";
 import type { Retained } from "../core/retained.ts";
 import type { ReadPiece, ReadStep, Watch, Watched } from "../transport/backend.ts";
 import { belowHead } from "../transport/read-begin.ts";
-import type { History } from "./history.ts";
+import type { History, MissingIndex } from "./history.ts";
 import { HistoryReads } from "./history-reads.ts";
 import { placeIn } from "./retaining.ts";
 import { TailWatchers } from "./tail-watchers.ts";
@@ -85,19 +85,15 @@ export class VisibleLog {
     });
   }
 
-  read(step: ReadStep): ReadPiece {
+  /** A query that can wait does not search a segment without its index. */
+  read(step: ReadStep, canWait: boolean): ReadPiece | MissingIndex {
     const { direction, from } = step;
     const { head, tail } = this;
     if (direction === "forward" && from >= tail) return { batches: [], next: from, fromDisk: false };
     if (direction === "backward" && from < head) return { batches: [], next: 0, fromDisk: false };
     if (from < head) throw belowHead(from, head);
     assert(from < tail, "a read backward begins below the tail");
-    return this.#reads.read(step, { head, tail, end: this.#end });
-  }
-
-  /** The slot at which a step begins to look; undefined where it has nothing to look at. */
-  slotOf({ from }: ReadStep): Slot | undefined {
-    return from < this.head || from >= this.#tail ? undefined : this.#history.slotOf(from, this.#end);
+    return this.#reads.read(step, { head, headSlot: this.#retained.head.slot, tail, end: this.#end }, canWait);
   }
 
   positionOfTime(time: number): Position {

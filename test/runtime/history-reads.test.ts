@@ -68,7 +68,7 @@ beforeAll(async () => {
     }
     others.push(readsWith({ window, windowEnd: reader.end }));
   }
-  visible = { head: position(1), tail: position(records.length + 1), end: reader.end };
+  visible = { head: position(1), headSlot: 1 as Slot, tail: position(records.length + 1), end: reader.end };
 });
 
 afterAll(() => temp.remove());

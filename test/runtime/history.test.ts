@@ -49,7 +49,7 @@ function openHistory() {
   // Nothing but what is uncertain stays in memory.
   const history = new History(new Log(base, window), reader);
   const reads = new HistoryReads(history, (bytes) => hashing.crc32c(bytes));
-  const visible = { head: position(1), tail: position(count + 1), end: reader.end };
+  const visible = { head: position(1), headSlot: 1 as Slot, tail: position(count + 1), end: reader.end };
   const batchesFrom = (from: number, bytesMax: number) => reads.read(step(from, { bytesMax }), visible).batches;
   return { history, batchesFrom, end: reader.end, hashAt };
 }

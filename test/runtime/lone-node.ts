@@ -85,11 +85,10 @@ export async function startLoneNode(
   });
   const engine = new Engine({
     replica,
-    history: new History(replica.log, reader, sequencer),
+    history: new History(replica.log, reader, sequencer, indexes),
     entryParts: makeEntryParts(hashing),
     storage,
     snapshots: new SnapshotExchange(new SnapshotFiles(disk, dir, hashing)),
-    indexes,
     clock: systemClock,
     facts: { name: "node", clientAddress: "127.0.0.1:1", members, hashing: "portable", version: "0" },
     onStop,
