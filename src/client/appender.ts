@@ -206,7 +206,7 @@ export class Appender {
         : builder.finish(this.#purpose === "execute" ? undefined : settings.compressor);
     const guards = this.#serials === undefined ? demanded : { ...demanded, session: this.#serials.take(serial) };
     const crc32c = hashing.crc32c(bytes);
-    return { bytes, crc32c, recordCount, items, guards, since: performance.now(), doubtful: false };
+    return { bytes, crc32c, recordCount, items, guards, since: performance.now(), doubtful: false, stops: 0 };
   }
 
   /** Looks for a node to open a stream to, until there is one or nobody waits for it any more. */
@@ -290,7 +290,7 @@ export class Appender {
 
   async #onStreamEnd({ error, unknown, refused }: StreamEnd, first?: OutgoingBatch): Promise<void> {
     this.#stream = undefined;
-    const atFault = batchFaults.has(error.code) ? refused[0] : undefined;
+    const atFault = batchFaults.has(error.code) && !this.#mayTakeElsewhere(error, refused[0]) ? refused[0] : undefined;
     // It is that one's own fault; those behind it were refused for being there.
     if (atFault !== undefined) failBatch(atFault, atFault.doubtful ? withOutcome(error, "unknown") : error);
     const rest = atFault === undefined ? refused : refused.slice(1);
@@ -309,6 +309,16 @@ export class Appender {
       this.#seeking = false;
     }
     this.#schedule();
+  }
+
+  /**
+   * A machine that stopped on one node, which need not be the leader any more, may go on at others: the leadership goes where it does.
+   * As often as there are nodes; without a session nothing counts how often a batch was refused.
+   */
+  #mayTakeElsewhere({ code }: PaxlogError, batch: OutgoingBatch | undefined): boolean {
+    if (code !== "MACHINE_STOPPED" || batch === undefined || this.#serials === undefined) return false;
+    batch.stops += 1;
+    return batch.stops < this.#context.nodes.addresses.length;
   }
 
   /** A leader that answers nothing may be frozen or cut off, and its connection will not say so: the others know. */

@@ -191,4 +191,6 @@ export interface OutgoingBatch {
   readonly since: number;
   /** True once a copy of it was sent whose fate is not known. Only a session's batches are sent again then. */
   doubtful: boolean;
+  /** How often a node refused it because a machine stopped there. */
+  stops: number;
 }

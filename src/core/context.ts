@@ -5,6 +5,7 @@ import { type Ballot, compareBallots, showBallot } from "./ballot.ts";
 import type { DurableState, Identity, LogBase, SnapshotReference } from "./durable.ts";
 import type { Effect } from "./effect.ts";
 import type { Entry } from "./entry.ts";
+import type { MachineCounts } from "./event.ts";
 import { Log } from "./log.ts";
 import type { Message, PromiseId } from "./message.ts";
 import { majorityQuorums, type Quorums } from "./quorum.ts";
@@ -64,6 +65,7 @@ export class Context {
 
   /** As the last tick said. */
   diskFull = false;
+  machines: MachineCounts = { stopped: 0, unready: 0 };
   /**
    * What this node does not take as a follower, as if it were lost, because its log ends in the reserve. It goes on to vote and to
    * show what it has. "everything": the others are enough without it. "what it missed": they are not, so no append is ordered either

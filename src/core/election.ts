@@ -31,7 +31,12 @@ export interface RoundInputs {
   readonly roundMs: number;
   /** The own disk has no room for another segment. */
   readonly diskFull: boolean;
-  /** Followers in sync: one of them must be twice as fast before a slow leader gives way, or have room before a full one does. */
+  /** Own machines that stopped, and take no commands before this node is started again. */
+  readonly stoppedMachines: number;
+  /**
+   * Followers in sync: one of them must be twice as fast before a slow leader gives way, have room before a full one does, or have more
+   * machines that take commands before one does that lacks some.
+   */
   readonly synced: ReadonlySet<NodeId>;
 }
 
@@ -48,6 +53,8 @@ export interface PeerReport {
   readonly visibleEnd: Slot;
   readonly oldestSyncMs: number;
 }
+
+type ElectionReport = Pick<HeartbeatReplyMessage, "kind" | "round" | "ballot" | "leader" | "happy">;
 
 const lossesBeforeLift = 2;
 /** A leader gives way at most once in so many rounds: an overloaded machine must not rotate leaders. */
@@ -152,6 +159,12 @@ export class Election {
     return { kind: "heartbeat", round: this.#round, visibleEnd };
   }
 
+  /** The answer to a peer's heartbeat. `told`: what this node says of itself beside the election. */
+  reply(round: number, told: Omit<HeartbeatReplyMessage, keyof ElectionReport>): HeartbeatReplyMessage {
+    const { own: ballot, leader, happy } = this;
+    return { kind: "heartbeatReply", round, ballot, leader, happy, ...told };
+  }
+
   /** A reply counts only for its round, and once per node. */
   onReply(from: NodeId, reply: HeartbeatReplyMessage): void {
     if (reply.round !== this.#round || this.#replies.has(from)) return;
@@ -181,7 +194,7 @@ export class Election {
     return [...heard.values()].filter((reply) => !reply.diskFull).length >= this.#quorums.accept;
   }
 
-  /** Rules 1 to 4, the ballot lift and the giving way of a leader that is slow, or whose disk is full. */
+  /** Rules 1 to 4, the ballot lift and the giving way of a leader that is slow, whose disk is full, or whose machines stopped. */
   endRound(inputs: RoundInputs): void {
     this.#unfit = inputs.unfit;
     this.noteBallot(inputs.promised);
@@ -275,12 +288,18 @@ export class Election {
 
 /**
  * Whether a leader has reason to give way to this peer: it is slow, and the peer twice as fast; or its disk is full, and the peer's is
- * not. A leader-elect has synced nobody yet: any peer will do, but only after a longer wait, and it writes nothing.
+ * not; or more of its machines stopped than take no commands at the peer. A leader-elect has synced nobody yet: any peer will do, but only
+ * after a longer wait, and it writes nothing.
+ *
+ * For its machines' sake it gives way only to one that is neither full nor slow, which would have reason to give the leadership back. So
+ * two nodes do not pass it to and fro: the next leader gives way in its turn only to one with fewer still, and what stopped stays so.
  */
 function isBetterOff(peer: NodeId, reply: HeartbeatReplyMessage, inputs: RoundInputs): boolean {
-  const { accepting, slowMs, roundMs, diskFull, synced } = inputs;
+  const { accepting, slowMs, roundMs, diskFull, stoppedMachines, synced } = inputs;
+  const peerSlowMs = Math.max(reply.oldestSyncMs, reply.loopLagMs);
   if (accepting && !synced.has(peer)) return false;
   if (accepting && diskFull && !reply.diskFull) return true;
+  if (accepting && stoppedMachines > reply.unreadyMachines && !reply.diskFull && peerSlowMs <= roundMs) return true;
   const isSlow = slowMs > (accepting ? roundMs : promiseRoundsMax * roundMs);
-  return isSlow && Math.max(reply.oldestSyncMs, reply.loopLagMs) * 2 <= slowMs;
+  return isSlow && peerSlowMs * 2 <= slowMs;
 }

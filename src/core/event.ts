@@ -20,6 +20,14 @@ export type Event =
   | InstalledEvent
   | TurnEndEvent;
 
+/** How many machines of a node take no commands. */
+export interface MachineCounts {
+  /** For good, until the node is started again: the log has activated other code, or the machine failed here. Never falls. */
+  readonly stopped: number;
+  /** These, and those that take none yet, or no more because the node is about to end. */
+  readonly unready: number;
+}
+
 /** One unit of logical time (a T / ticksPerRound). */
 export interface TickEvent {
   readonly kind: "tick";
@@ -32,6 +40,8 @@ export interface TickEvent {
   readonly diskFull: boolean;
   /** It is full, and the log has gone on into what is kept for this: there is room for little more. */
   readonly inReserve: boolean;
+  /** Of the machines that this node runs; undefined: it runs none. */
+  readonly machines?: MachineCounts | undefined;
 }
 
 export interface ReceiveEvent {

@@ -109,6 +109,8 @@ export interface HeartbeatReplyMessage {
   readonly loopLagMs: number;
   /** Of the sender: it had better not lead. */
   readonly diskFull: boolean;
+  /** Machines of the sender that take no commands now: it had better not lead where another has fewer. */
+  readonly unreadyMachines: number;
   readonly clientAddress: string;
 }
 

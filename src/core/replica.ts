@@ -204,6 +204,7 @@ export class Replica {
     ctx.ticks += 1;
     ctx.noteTime(event.monotonicMs);
     ctx.diskFull = event.diskFull;
+    ctx.machines = event.machines ?? ctx.machines;
     if (!event.inReserve) ctx.refuses = "nothing";
     else if (this.#election.othersHaveRoom) ctx.refuses = "everything";
     else if (ctx.refuses === "everything") ctx.refuses = "what it missed";
@@ -238,6 +239,7 @@ export class Replica {
       slowMs: Math.max(ctx.oldestSyncMs, loopLagMs),
       roundMs,
       diskFull: ctx.diskFull,
+      stoppedMachines: ctx.machines.stopped,
       synced: this.#synced,
     });
     this.#followElection();
@@ -463,25 +465,11 @@ export class Replica {
   }
 
   #heartbeatReply(round: number): Message {
-    const ctx = this.#ctx;
-    const { own: ballot, leader, happy } = this.#election;
-    const { flushedEnd, visibleEnd, oldestSyncMs } = ctx;
-    const { clientAddress } = ctx.options;
-    const loopLagMs = this.#loopLagMsMax;
-    const { diskFull } = ctx;
-    return {
-      kind: "heartbeatReply",
-      round,
-      ballot,
-      leader,
-      happy,
-      flushedEnd,
-      visibleEnd,
-      oldestSyncMs,
-      loopLagMs,
-      diskFull,
-      clientAddress,
-    };
+    const { flushedEnd, visibleEnd, oldestSyncMs, diskFull, machines, options } = this.#ctx;
+    const { clientAddress } = options;
+    const ends = { flushedEnd, visibleEnd, clientAddress };
+    const health = { oldestSyncMs, loopLagMs: this.#loopLagMsMax, diskFull, unreadyMachines: machines.unready };
+    return this.#election.reply(round, { ...ends, ...health });
   }
 }
 

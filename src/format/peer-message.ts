@@ -8,7 +8,6 @@ import { assert, assertNever } from "../base/assert.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId, Position, Slot } from "../base/types.ts";
-import type { Ballot } from "../core/ballot.ts";
 import type { LogBase } from "../core/durable.ts";
 import type { Entry } from "../core/entry.ts";
 import type {
@@ -23,6 +22,8 @@ import type {
 import { decodeEntries, type EntryMemory } from "./entry.ts";
 import { paxlog } from "./generated/wire.js";
 import { framedMessage } from "./grpc-frame.ts";
+import { heartbeatReplyOf } from "./heartbeat-message.ts";
+import { addressOf, ballotOf, nameOf, slotOf } from "./peer-values.ts";
 import { decodeManifest } from "./snapshot.ts";
 import { bytesFieldHead } from "./wire-bytes.ts";
 import {
@@ -32,11 +33,9 @@ import {
   hashOf,
   idBytesOf,
   malformed,
-  milliseconds,
   present,
   safeNumber,
   uidOf,
-  type WireNumber,
 } from "./wire-value.ts";
 
 const wire = paxlog.v1;
@@ -395,22 +394,6 @@ function helloOf(body: paxlog.v1.Hello.$Properties): Message {
   };
 }
 
-function heartbeatReplyOf(body: paxlog.v1.HeartbeatReply.$Properties): Message {
-  return {
-    kind: "heartbeatReply",
-    round: safeNumber(body.round, "round"),
-    ballot: ballotOf(body.ballot, "ballot"),
-    leader: ballotOf(body.leader, "leader"),
-    happy: body.happy ?? false,
-    flushedEnd: slotOf(body.flushedEnd, "flushedEnd"),
-    visibleEnd: slotOf(body.visibleEnd, "visibleEnd"),
-    oldestSyncMs: milliseconds(body.oldestSyncMs, "oldestSyncMs"),
-    loopLagMs: milliseconds(body.loopLagMs, "loopLagMs"),
-    diskFull: body.diskFull ?? false,
-    clientAddress: addressOf(body.clientAddress),
-  };
-}
-
 function promiseOf(body: paxlog.v1.Promise.$Properties): PromiseMessage {
   const decidedEnd = slotOf(body.decidedEnd, "decidedEnd");
   return {
@@ -466,11 +449,6 @@ function memberOf(body: paxlog.v1.Member.$Properties): Member {
   };
 }
 
-function ballotOf(body: paxlog.v1.Ballot.$Properties | Absent, what: string): Ballot {
-  const { configId, n, nodeId } = present(body, what);
-  return { configId: configId ?? 0, n: safeNumber(n, `${what}.n`), nodeId: (nodeId ?? 0) as NodeId };
-}
-
 function promiseIdOf(body: paxlog.v1.PromiseId.$Properties | Absent): PromiseId {
   const { incarnation, counter } = present(body, "promiseId");
   return { incarnation: safeNumber(incarnation, "incarnation"), counter: safeNumber(counter, "counter") };
@@ -493,7 +471,3 @@ function beginsAt(slot: Slot, entries: readonly Entry[]): void {
   if (entries[0] !== undefined && entries[0].slot !== slot)
     malformed(`the entries begin at ${entries[0].slot}, not ${slot}`);
 }
-
-const slotOf = (value: WireNumber, what: string): Slot => safeNumber(value, what) as Slot;
-const nameOf = (value: string | Absent): string => boundedText(value, limits.nameBytesMax, "name");
-const addressOf = (value: string | Absent): string => boundedText(value, limits.addressBytesMax, "address");

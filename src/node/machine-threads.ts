@@ -73,6 +73,11 @@ export class MachineThreads {
     });
   }
 
+  /** What other threads see of them. */
+  get marks(): readonly SharedArrayBuffer[] {
+    return this.#parts.map(({ busy }) => busy.memory);
+  }
+
   need(thread: string): void {
     for (const part of this.#parts) if (part.name === thread) part.isNeeded = true;
     this.#startNeeded();

@@ -29,6 +29,8 @@ export interface EngineStart extends AnyStart {
   readonly clientAddress: string | undefined;
   /** To the machines of this node, for the clients that the engine serves. */
   readonly objectPorts: readonly ObjectPort[];
+  /** Of the BusyMarks of all threads of machines. */
+  readonly machines: readonly SharedArrayBuffer[];
   readonly version: string;
 }
 

@@ -1,4 +1,5 @@
 import type { PaxlogError } from "../base/errors.ts";
+import type { MachineCounts } from "../core/event.ts";
 import { BusyMark } from "../objects/busy-mark.ts";
 import { ObjectProxy } from "../runtime/object-proxy.ts";
 import { ObjectRouter } from "../runtime/object-router.ts";
@@ -40,6 +41,19 @@ export class PortsToMachines {
 export function onFirstCommand(backend: LogBackend, machines: readonly string[], onNeeded: () => void): void {
   const types = machines.map((machine) => `$${machine}`);
   backend.watch({ from: backend.bounds().tail, query: { items: [{ types, tags: [] }] } }, onNeeded);
+}
+
+/** How many machines of all these threads take no commands, as of the moment that it is called. */
+export function countsOf(memories: readonly SharedArrayBuffer[]): () => MachineCounts {
+  const marks = memories.map((memory) => new BusyMark(memory));
+  return () => {
+    let [stopped, unready] = [0, 0];
+    for (const { counts } of marks) {
+      stopped += counts.stopped;
+      unready += counts.unready;
+    }
+    return { stopped, unready };
+  };
 }
 
 function busyMsOf(memory: SharedArrayBuffer): () => number {

@@ -37,7 +37,7 @@ import { GrpcPeerNetwork } from "../transport/grpc-peer-network.ts";
 import type { PeerNetwork } from "../transport/peer-network.ts";
 import { type CheckedConfig, clientListen, isAlone } from "./config.ts";
 import type { EngineStart, FromThread, ToThread } from "./messages.ts";
-import { onFirstCommand, PortsToMachines } from "./object-ports.ts";
+import { countsOf, onFirstCommand, PortsToMachines } from "./object-ports.ts";
 
 /** Resolves when the engine is closed. What goes wrong is told to the owner. */
 export async function runEngine(start: EngineStart, owner: MessagePort): Promise<void> {
@@ -183,6 +183,7 @@ class EngineThread {
         hashing: hashing.implementation,
         version,
       },
+      machines: countsOf(this.#start.machines),
       onStop: (error) => {
         for (const front of this.#fronts) front.flush();
         if (!this.#closing) this.#post({ kind: "stopped", error: packError(error) });

@@ -110,6 +110,7 @@ export class NodeThreads {
         storagePort: enginePort,
         backendPorts,
         objectPorts: config.layout === "compact" && config.listen !== undefined ? this.#machines.ports() : [],
+        machines: this.#machines.marks,
         clientAddress,
         version: packageVersion(),
       });

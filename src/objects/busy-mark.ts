@@ -1,3 +1,4 @@
+import type { MachineCounts } from "../core/event.ts";
 import type { Admission } from "../transport/object-backend.ts";
 
 /**
@@ -34,6 +35,17 @@ export class BusyMark {
     return admissions[(Atomics.load(this.#cells, cell.admissions) >>> (2 * place)) & 0b11] ?? "later";
   }
 
+  /** Of all machines of the thread; see MachineCounts. */
+  get counts(): MachineCounts {
+    let [stopped, unready] = [0, 0];
+    for (let place = 0; place < placesMax; place += 1) {
+      const admission = this.admission(place);
+      if (admission === "stopped") stopped += 1;
+      if (admission !== "now") unready += 1;
+    }
+    return { stopped, unready };
+  }
+
   begin(position: number): void {
     Atomics.store(this.#cells, cell.since, nowMs());
     Atomics.store(this.#cells, cell.positionHigh, Math.floor(position / 0x1_0000_0000));
@@ -61,6 +73,8 @@ export class BusyMark {
 const admissions: readonly Admission[] = ["now", "later", "stopped"];
 const cell = { count: 0, since: 1, positionHigh: 2, positionLow: 3, runs: 4, admissions: 5 } as const;
 const cellCount = 6;
+/** That have their two bits in a cell. */
+const placesMax = 16;
 
 /** The same on every thread of the process. */
 const nowMs = (): number => ((performance.timeOrigin + performance.now()) % 0x1_0000_0000) | 0;

@@ -3,7 +3,7 @@ import { PaxlogError, toPaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import type { NodeId, Position } from "../base/types.ts";
 import type { Effect, LeadershipEffect, SendEntriesEffect } from "../core/effect.ts";
-import type { Event } from "../core/event.ts";
+import type { Event, MachineCounts } from "../core/event.ts";
 import type { Guards } from "../core/guards.ts";
 import type { EntriesMessage } from "../core/message.ts";
 import type { Replica } from "../core/replica.ts";
@@ -53,6 +53,8 @@ export interface EngineOptions {
   readonly facts: NodeFacts;
   /** How much of the log this node keeps while it leads; undefined: everything. */
   readonly retention?: { readonly policy: RetentionPolicy; readonly segmentBytes: number } | undefined;
+  /** How many of this node's machines take no commands, as of now; undefined: it runs none. */
+  readonly machines?: (() => MachineCounts) | undefined;
   /** Told once, when the node must not go on. Everything was rejected by then. */
   readonly onStop: (error: PaxlogError) => void;
 }
@@ -71,6 +73,7 @@ export class Engine implements LogBackend {
   #retentionDueMs = 0;
   readonly #clock: Clock;
   readonly #facts: NodeFacts;
+  readonly #machines: EngineOptions["machines"];
   readonly #onStop: (error: PaxlogError) => void;
   readonly #ticker: Ticker;
 
@@ -108,6 +111,7 @@ export class Engine implements LogBackend {
     this.#retention = options.retention;
     this.#clock = options.clock;
     this.#facts = options.facts;
+    this.#machines = options.machines;
     this.#onStop = options.onStop;
     const { log, view } = options.replica;
     this.#visible = new VisibleLog(log, view, options.history, options.entryParts.checksum);
@@ -353,7 +357,8 @@ export class Engine implements LogBackend {
       const [wallMs, monotonicMs] = [this.#clock.wallMs(), this.#clock.monotonicMs()];
       const { space } = this.#storage;
       const [diskFull, inReserve] = [space !== "enough", space === "reserve"];
-      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs, diskFull, inReserve });
+      const machines = this.#machines?.();
+      this.#push({ kind: "tick", wallMs, monotonicMs, loopLagMs, diskFull, inReserve, machines });
     };
     // After a pause what waits in the sockets comes first (PROTOCOL 6): one more iteration of the loop reads it.
     if (lagMs > limits.roundMs / 2) setImmediate(() => setImmediate(tick));

@@ -113,6 +113,55 @@ test("nodes are given new procedures one after another, and no acknowledged resu
   await withCluster({ dir: tmpdir(), nodes: 3, note: () => {} }, use, { flags: () => ["--procedures", file] });
 });
 
+test("an old node that leads hands over to the one with the code that was activated, and commands go on", {
+  timeout: 120_000,
+}, async () => {
+  give(1, 20);
+  const old = file;
+  give(2, 21);
+  const use = async (cluster: LocalCluster): Promise<void> => {
+    const [upgraded, ...others] = cluster.nodes as [LocalNode, ...LocalNode[]];
+    // What leads is activated. The node with the smallest name stands first; on a slow machine another may have been faster.
+    for (let leader = await leaderOf(cluster.nodes); leader !== upgraded; leader = await leaderOf(cluster.nodes)) {
+      leader.process?.kill("SIGSTOP");
+      await leaderOf(cluster.nodes.filter((node) => node !== leader));
+      leader.process?.kill("SIGCONT");
+    }
+    const totals: number[] = [];
+    await withLog(cluster.clientAddresses, async (log) => {
+      const own = await log.objectSession({ ttlMs: 3_600_000 });
+      totals.push(await deposit(own, 1));
+      upgraded.process?.kill("SIGSTOP");
+      expect(others).toContain(await leaderOf(others));
+      await withLog(others[0]!.clientAddress, async (another) => {
+        await expect(another.call("deposit", { cents: 100 })).rejects.toMatchObject({ code: "MACHINE_STOPPED" });
+      });
+      upgraded.process?.kill("SIGCONT");
+      totals.push(await deposit(own, 2), await deposit(own, 3), await deposit(own, 1));
+      await vi.waitFor(async () => expect(await leaderOf(cluster.nodes)).toBe(upgraded), 20_000);
+    });
+    expect(totals).toEqual([79, 158, 237, 79]);
+  };
+  const flags = ({ id }: LocalNode): string[] => ["--procedures", id === "n1" ? file : old];
+  await withCluster({ dir: tmpdir(), nodes: 3, note: () => {} }, use, { flags });
+});
+
+/** The node of these that leads, as soon as one does. */
+async function leaderOf(nodes: readonly LocalNode[]): Promise<LocalNode> {
+  const logs = await Promise.all(nodes.map(({ clientAddress }) => connect(clientAddress, { closeMs: 100 })));
+  try {
+    for (;;) {
+      for (const [index, node] of nodes.entries()) {
+        const { role, phase } = await logs[index]!.status({ address: node.clientAddress });
+        if (role === "leader" && phase === "accept") return node;
+      }
+      await pause(50);
+    }
+  } finally {
+    await Promise.all(logs.map((log) => log.close()));
+  }
+}
+
 /** Every node has the same, by the new code. */
 async function judgeAll({ nodes }: LocalCluster, total: number): Promise<void> {
   for (const { clientAddress } of nodes) {

@@ -154,6 +154,7 @@ function roundWithPuppets(cluster: TestCluster, node: TestNode, reply: { happy: 
         oldestSyncMs: 0,
         loopLagMs: 0,
         diskFull: false,
+        unreadyMachines: 0,
         clientAddress: "",
       };
       cluster.inject({ from: peer.id, to: node.id, stream: wire.stream, message });

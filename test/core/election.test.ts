@@ -16,6 +16,7 @@ const calm: RoundInputs = {
   late: false,
   slowMs: 0,
   diskFull: false,
+  stoppedMachines: 0,
   roundMs: 200,
   synced: new Set(),
 };
@@ -25,6 +26,8 @@ interface Said {
   readonly leader: Ballot;
   readonly happy: boolean;
   readonly diskFull?: boolean;
+  readonly oldestSyncMs?: number;
+  readonly unreadyMachines?: number;
 }
 
 /** One round in which these peers reply. */
@@ -40,9 +43,10 @@ function round(election: Election, replies: Readonly<Record<number, Said>>, inpu
       happy: said.happy,
       flushedEnd: 1 as Slot,
       visibleEnd: 1 as Slot,
-      oldestSyncMs: 0,
+      oldestSyncMs: said.oldestSyncMs ?? 0,
       loopLagMs: 0,
       diskFull: said.diskFull ?? false,
+      unreadyMachines: said.unreadyMachines ?? 0,
       clientAddress: "",
     });
   }

@@ -7,7 +7,7 @@ import { noBallot } from "../../src/core/ballot.ts";
 import type { DurableState, LogBase, Recovered } from "../../src/core/durable.ts";
 import type { AppendAnswer, Effect, SearchEffect } from "../../src/core/effect.ts";
 import { type Entry, type EntryMaker, nextPositionOf } from "../../src/core/entry.ts";
-import type { AppendProposal, Event, Proposal } from "../../src/core/event.ts";
+import type { AppendProposal, Event, MachineCounts, Proposal } from "../../src/core/event.ts";
 import type { Guards } from "../../src/core/guards.ts";
 import type { Message, MessageKind } from "../../src/core/message.ts";
 import { Replica } from "../../src/core/replica.ts";
@@ -210,6 +210,8 @@ export class TestCluster {
   /** Nodes whose disks have no room. */
   readonly diskFull = new Set<number>();
   readonly inReserve = new Set<number>();
+  /** What nodes say of their machines; absent: they run none. */
+  readonly machines = new Map<number, MachineCounts>();
   /** So many entries are in the answer to a Fetch. */
   entriesMax = Number.POSITIVE_INFINITY;
   /** Messages that a test loses on the way. */
@@ -302,6 +304,7 @@ export class TestCluster {
         loopLagMs: 0,
         diskFull: this.diskFull.has(id),
         inReserve: this.inReserve.has(id),
+        machines: this.machines.get(id),
       });
   }
 

@@ -271,6 +271,7 @@ describe("a ballot that was given up", () => {
             oldestSyncMs: 0,
             loopLagMs: 0,
             diskFull: false,
+            unreadyMachines: 0,
             clientAddress: "",
           };
           cluster.inject({ from: neighbour.id, to: old.id, stream: wire.stream, message });

@@ -105,6 +105,7 @@ const messages: { readonly [K in MessageKind]: fc.Arbitrary<Extract<Message, { k
     oldestSyncMs: age,
     loopLagMs: age,
     diskFull: fc.boolean(),
+    unreadyMachines: fc.nat(24),
     clientAddress: name,
   }),
   prepare: fc.record({

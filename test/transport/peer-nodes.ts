@@ -166,6 +166,7 @@ export function oneOfEach(): Message[] {
       oldestSyncMs: 1.5,
       loopLagMs: 0,
       diskFull: false,
+      unreadyMachines: 0,
       clientAddress: "h:2",
     },
     { kind: "prepare", n, decidedEnd: slot, acceptedBallot: n, acceptedEnd: slot },
