@@ -2,7 +2,8 @@
 import { limits } from "../base/limits.ts";
 import type { Codec } from "../machine/machine.ts";
 import { isWellFormed } from "./utf8.ts";
-import { type Absent, asBuffer, decoding, malformed } from "./wire-value.ts";
+import { FieldReader, FieldWriter } from "./wire-bytes.ts";
+import { type Absent, asBuffer, malformed, reasonOf } from "./wire-value.ts";
 
 /** A codec as machines have it: it throws TypeError for a value that must not be written, and for bytes that are none. */
 export function machineCodec<Value>(
@@ -10,16 +11,37 @@ export function machineCodec<Value>(
   decode: (bytes: Uint8Array) => Value,
 ): Codec<Value> {
   return {
-    encode: (value) => asBuffer(unwrapped(() => encode(value).finish())),
-    decode: (bytes) => unwrapped(() => decode(bytes)),
+    encode: (value) => {
+      try {
+        return asBuffer(encode(value).finish());
+      } catch (cause) {
+        throw new TypeError(reasonOf(cause), { cause });
+      }
+    },
+    decode: (bytes) => {
+      try {
+        return decode(bytes);
+      } catch (cause) {
+        throw new TypeError(reasonOf(cause), { cause });
+      }
+    },
   };
 }
 
-function unwrapped<Value>(work: () => Value): Value {
-  const result = decoding(work);
-  if (result.kind === "malformed") throw new TypeError(result.reason);
-  return result.value;
+/**
+ * For commands and replies that come by the ten thousand a second: they are written by hand, to the same bytes as by the generated code.
+ * What it gave before must not be used any more.
+ */
+export function writtenFields(): FieldWriter {
+  writer.clear();
+  return writer;
 }
+
+/** They are read by hand where they are as they are written here; whatever is otherwise is for the generated code. */
+export const readFields = (bytes: Uint8Array): FieldReader => reader.over(bytes);
+
+const writer = new FieldWriter();
+const reader = new FieldReader();
 
 /** A name of a built-in machine's object. */
 export function objectName(name: string | Absent, what = "the name"): string {

@@ -8,8 +8,17 @@ import type {
   RegisterReply,
   RegisterState,
 } from "../machine/builtin/registers.ts";
-import { enumOf, machineCodec, objectName, objectValue, wholeNumber } from "./builtin-codec.ts";
+import {
+  enumOf,
+  machineCodec,
+  objectName,
+  objectValue,
+  readFields,
+  wholeNumber,
+  writtenFields,
+} from "./builtin-codec.ts";
 import { paxlog } from "./generated/wire.js";
+import type { FieldWriter } from "./wire-bytes.ts";
 import { malformed, present, safeNumber } from "./wire-value.ts";
 
 const wire = paxlog.v1;
@@ -27,8 +36,11 @@ const refusalNumbers: Readonly<Record<RegisterRefusal, paxlog.v1.RegisterRefusal
 };
 
 export const registerCommandCodec = machineCodec<RegisterCommand>(
-  (command) => wire.RegisterCommand.encode(bodyOf(command)),
+  (command) =>
+    command.kind === "compareAndSet" ? comparisonWritten(command) : wire.RegisterCommand.encode(bodyOf(command)),
   (bytes) => {
+    const quick = comparisonIn(bytes);
+    if (quick !== undefined) return quick;
     const body = wire.RegisterCommand.decode(bytes);
     const name = objectName(body.name);
     switch (body.operation) {
@@ -46,7 +58,9 @@ export const registerCommandCodec = machineCodec<RegisterCommand>(
   },
 );
 
-function bodyOf(command: RegisterCommand): paxlog.v1.RegisterCommand.$Properties {
+type Comparison = Extract<RegisterCommand, { kind: "compareAndSet" }>;
+
+function bodyOf(command: Exclude<RegisterCommand, Comparison>): paxlog.v1.RegisterCommand.$Properties {
   const name = objectName(command.name);
   switch (command.kind) {
     case "set":
@@ -55,18 +69,44 @@ function bodyOf(command: RegisterCommand): paxlog.v1.RegisterCommand.$Properties
       return { name, writeOnce: { value: objectValue(command.value) } };
     case "delete":
       return { name, delete: {} };
-    case "compareAndSet": {
-      const next = command.next === undefined ? { delete: true } : { set: objectValue(command.next) };
-      return { name, compareAndSet: { ...expectationBodyOf(command.expected), ...next } };
-    }
     default:
       return assertNever(command);
   }
 }
 
-function expectationBodyOf(expected: RegisterExpectation): { version: number } | { value: Uint8Array } {
-  if (expected.kind === "version") return { version: wholeNumber(expected.version, "the expected version") };
-  return { value: objectValue(expected.value, "the expected value") };
+function comparisonWritten({ name: given, expected, next }: Comparison): FieldWriter {
+  const name = objectName(given);
+  const version = expected.kind === "version" ? wholeNumber(expected.version, "the expected version") : 0;
+  const value = expected.kind === "value" ? objectValue(expected.value, "the expected value") : undefined;
+  const set = next && objectValue(next);
+  const fields = writtenFields();
+  fields.text(1, name);
+  const comparison = fields.begin(3);
+  if (value === undefined) fields.choice(1, version);
+  else fields.bytesChoice(2, value);
+  if (set === undefined) fields.choice(4, 1);
+  else fields.bytesChoice(3, set);
+  fields.end(comparison);
+  return fields;
+}
+
+/** undefined: it is none, or one for the generated code to read. */
+function comparisonIn(bytes: Uint8Array): RegisterCommand | undefined {
+  const fields = readFields(bytes);
+  const name = fields.ascii(1);
+  const outer = fields.enter(3);
+  if (name === undefined || outer === undefined) return undefined;
+  const version = fields.varint(1);
+  const value = version === undefined ? fields.bytes(2) : undefined;
+  const set = fields.bytes(3);
+  const isDelete = set === undefined && fields.varint(4) === 1;
+  if (!(fields.leave(outer) && fields.isDone)) return undefined;
+  if ((version === undefined && value === undefined) || (set === undefined && !isDelete)) return undefined;
+  const expected: RegisterExpectation =
+    value === undefined
+      ? { kind: "version", version: version! }
+      : { kind: "value", value: objectValue(value, "the expected value") };
+  return { kind: "compareAndSet", name: objectName(name), expected, next: set && objectValue(set) };
 }
 
 function comparisonOf(name: string, body: paxlog.v1.RegisterCompareAndSet.$Properties): RegisterCommand {
@@ -81,14 +121,20 @@ function comparisonOf(name: string, body: paxlog.v1.RegisterCompareAndSet.$Prope
 }
 
 export const registerReplyCodec = machineCodec<RegisterReply>(
-  ({ done, version, before, refusal }) =>
-    wire.RegisterReply.encode({
-      done,
-      version,
-      before,
-      refusal: refusal === undefined ? number.REGISTER_REFUSAL_NONE : refusalNumbers[refusal],
-    }),
+  ({ done, version, before, refusal }) => {
+    const fields = writtenFields();
+    fields.varint(1, done ? 1 : 0);
+    fields.varint(2, version);
+    const state = fields.begin(3);
+    fields.varint(1, before.version);
+    fields.bytes(2, before.value);
+    fields.end(state);
+    fields.varint(4, refusal === undefined ? number.REGISTER_REFUSAL_NONE : refusalNumbers[refusal]);
+    return fields;
+  },
   (bytes) => {
+    const quick = replyIn(bytes);
+    if (quick !== undefined) return quick;
     const { done, version, before, refusal: given } = wire.RegisterReply.decode(bytes);
     const refusal = enumOf(given, refusals, "the refusal");
     return {
@@ -99,6 +145,18 @@ export const registerReplyCodec = machineCodec<RegisterReply>(
     };
   },
 );
+
+/** undefined: it is for the generated code to read. */
+function replyIn(bytes: Uint8Array): RegisterReply | undefined {
+  const fields = readFields(bytes);
+  const done = fields.varint(1) ?? 0;
+  const version = fields.varint(2) ?? 0;
+  const outer = fields.enter(3);
+  if (outer === undefined || done > 1) return undefined;
+  const before = { version: fields.varint(1) ?? 0, value: objectValue(fields.bytes(2)) };
+  if (!(fields.leave(outer) && fields.isDone)) return undefined;
+  return { done: done === 1, version, before, refusal: undefined };
+}
 
 export const registerQuestionCodec = machineCodec<RegisterQuestion>(
   ({ name }) => wire.RegisterQuestion.encode({ name: objectName(name) }),

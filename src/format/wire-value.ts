@@ -28,11 +28,16 @@ export function decoding<T>(decode: () => T): Decoded<T> {
   try {
     return { kind: "ok", value: decode() };
   } catch (cause) {
-    if (cause instanceof Malformed) return { kind: "malformed", reason: cause.message };
-    // Anything but what the generated code throws is a fault of ours, and must not look like one of the sender's.
-    if (isProtobufError(cause)) return { kind: "malformed", reason: `no protobuf message: ${cause.message}` };
-    throw cause;
+    return { kind: "malformed", reason: reasonOf(cause) };
   }
+}
+
+/** Why a decoder threw. @throws what it threw, unless that is about the bytes. */
+export function reasonOf(cause: unknown): string {
+  if (cause instanceof Malformed) return cause.message;
+  // Anything but what the generated code throws is a fault of ours, and must not look like one of the sender's.
+  if (isProtobufError(cause)) return `no protobuf message: ${cause.message}`;
+  throw cause;
 }
 
 function isProtobufError(cause: unknown): cause is Error {

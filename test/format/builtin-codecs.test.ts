@@ -8,6 +8,7 @@ import * as decisions from "../../src/format/builtin-decisions.ts";
 import * as leases from "../../src/format/builtin-leases.ts";
 import * as registers from "../../src/format/builtin-registers.ts";
 import * as space from "../../src/format/builtin-space.ts";
+import { paxlog } from "../../src/format/generated/wire.js";
 import type { Codec } from "../../src/machine/machine.ts";
 import * as values from "./builtin-values.ts";
 
@@ -88,6 +89,66 @@ describe.each(cases)("$what", ({ codec, value }) => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe("what is written and read by hand", () => {
+  const { CounterCommand, CounterReply, RegisterCommand, RegisterReply } = paxlog.v1;
+  const same = (written: Uint8Array, generated: { finish(): Uint8Array }): void =>
+    expect(Buffer.from(written)).toEqual(Buffer.from(generated.finish()));
+
+  test("is written as by the generated code", () => {
+    fc.assert(
+      fc.property(values.counterCommand, values.counterReply, values.registerReply, (command, counted, reply) => {
+        const { name } = command;
+        if (command.kind === "add") {
+          same(counters.counterCommandCodec.encode(command), CounterCommand.encode({ name, add: command.delta }));
+        }
+        if (counted.kind === "done") {
+          const { before, after } = counted;
+          same(counters.counterReplyCodec.encode(counted), CounterReply.encode({ before, after }));
+        }
+        if (reply.refusal === undefined) {
+          const { done, version, before } = reply;
+          same(registers.registerReplyCodec.encode(reply), RegisterReply.encode({ done, version, before }));
+        }
+      }),
+    );
+    fc.assert(
+      fc.property(values.registerCommand, (command) => {
+        if (command.kind !== "compareAndSet") return;
+        const { name, expected, next } = command;
+        const compareAndSet = {
+          ...(expected.kind === "version" ? { version: expected.version } : { value: expected.value }),
+          ...(next === undefined ? { delete: true } : { set: next }),
+        };
+        same(registers.registerCommandCodec.encode(command), RegisterCommand.encode({ name, compareAndSet }));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("is read as by the generated code, which reads all that has a field nobody knows", () => {
+    const unknown = Uint8Array.of(15 * 8, 1);
+    const found = (codec: Codec<unknown>, bytes: Uint8Array): unknown => {
+      try {
+        return comparable(codec.decode(bytes));
+      } catch {
+        return undefined;
+      }
+    };
+    const damage = fc.option(fc.record({ at: fc.nat(), byte: fc.nat({ max: 255 }) }));
+    for (const { codec, value } of cases.slice(0, 8)) {
+      fc.assert(
+        fc.property(value, damage, (each, place) => {
+          const bytes = Uint8Array.from(codec.encode(each));
+          if (place !== null && bytes.length > 0) bytes[place.at % bytes.length] = place.byte;
+          const quick = found(codec, bytes);
+          if (quick !== undefined) expect(found(codec, Buffer.concat([bytes, unknown]))).toEqual(quick);
+        }),
+        { numRuns: 1000 },
+      );
+    }
   });
 });
 
