@@ -124,7 +124,9 @@ test("a directory that is full of other things is not formatted", async () => {
 
 test("nobody listens: commands end with UNAVAILABLE and exit code 3", { timeout: 60_000 }, async () => {
   const results = await Promise.all(
-    ["status", "read", "append"].map((command) => runCli([command, "--to", "127.0.0.1:1", "--json"])),
+    [["status"], ["read"], ["append", "--deadline", "2"]].map((command) =>
+      runCli([...command, "--to", "127.0.0.1:1", "--json"]),
+    ),
   );
   for (const result of results) {
     expect(result.error()).toMatchObject({ error: "UNAVAILABLE", outcome: "none" });

@@ -9,7 +9,7 @@ import { pause, TestCluster } from "./harness.ts";
 import { readAll } from "./load.ts";
 
 const main = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
-const killCount = 3;
+const killCount = 2;
 
 let cluster: TestCluster;
 

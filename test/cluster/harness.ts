@@ -154,12 +154,20 @@ export class TestCluster {
   }
 
   async leader(): Promise<ClusterNode> {
-    for (let tries = 0; tries < 200; tries++) {
-      const status = await runCli(["status", "--to", this.addresses, "--json"]);
-      const leader = status.code === 0 ? (status.json().at(-1)!.leader as string | null) : null;
-      if (leader !== null) return this.node(leader);
+    // What `paxlog status` prints, without a process for each look; loaded here, since most users of this file need neither.
+    const { connect } = await import("../../src/client/connect.ts");
+    const { clusterStatus } = await import("../../src/cli/status.ts");
+    const log = await connect(this.addresses, { deadlineMs: 5_000 });
+    try {
+      for (let tries = 0; tries < 600; tries++) {
+        const { leader } = await clusterStatus(log, this.addresses.split(",")).catch(() => ({ leader: null }));
+        if (leader !== null) return this.node(leader);
+        await pause(50);
+      }
+      throw new Error("no leader was found");
+    } finally {
+      await log.close();
     }
-    throw new Error("no leader was found");
   }
 
   /** kill -9, and wait until the process is gone. */

@@ -3,6 +3,8 @@ import type { Log } from "../../src/client/log.ts";
 import { pause } from "./harness.ts";
 
 const inFlight = 16;
+/** Between two appends of a loop: what is killed matters, and a machine that is full of appends starts nodes slowly. */
+const restMs = 5;
 
 /** Appends numbered records from several loops at once, never sends one twice, and remembers what was acknowledged where. */
 export class Load {
@@ -57,6 +59,7 @@ export class Load {
         this.acknowledged.set(value, position);
         this.lastAcknowledgedMs = performance.now();
         if (sentMs >= this.#markedMs) this.#onAfterMark(this.lastAcknowledgedMs);
+        await pause(restMs);
       } catch (error) {
         if (!(error instanceof PaxlogError) || !error.retryable) {
           this.#failure ??= error;

@@ -34,7 +34,7 @@ test("two branches share a log of their own, and find the bank again in the next
 test("two branches share a cluster", { timeout: 120_000 }, async () => {
   const cluster = await TestCluster.start();
   try {
-    const { stdout } = await run("npm", ["start", "--silent", "--", cluster.addresses], { cwd: temp.path });
+    const { stdout } = await run(process.execPath, ["dist/main.js", cluster.addresses], { cwd: temp.path });
     expect(stdout.trim().split("\n")).toEqual(story);
   } finally {
     await cluster.stop();

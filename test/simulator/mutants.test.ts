@@ -29,9 +29,10 @@ function bent(options: ReplicaOptions, step: (replica: Replica, event: Event, ef
   };
 }
 
-/** The reason why the first of these seeds failed that did. */
-function firstFailure(seedCount: number, options: Omit<RunOptions, "seed" | "hashing">): string | undefined {
-  for (let seed = 1; seed <= seedCount; seed += 1) {
+/** The reason why the first of these seeds failed that did, beginning at one that is known to fail while its run is what it was. */
+function firstFailure(seedCount: number, options: Omit<RunOptions, "seed" | "hashing">, known = 1): string | undefined {
+  for (let tried = 0; tried < seedCount; tried += 1) {
+    const seed = ((known - 1 + tried) % seedCount) + 1;
     try {
       runSeed({ seed, hashing, ...options });
     } catch (error) {
@@ -160,33 +161,33 @@ const refusesWithOldFacts = bentVerdicts((verdict) => {
 });
 
 describe("a sequencer that judges wrongly is caught by the history of its clients", () => {
-  const mutants: [string, number, (options: ReplicaOptions) => ReplicaPart][] = [
+  const mutants: [string, number, (options: ReplicaOptions) => ReplicaPart, number?][] = [
     ["it refuses at once", 150, refusesAtOnce],
-    ["it answers retries at once", 150, answersRetriesAtOnce],
+    ["it answers retries at once", 150, answersRetriesAtOnce, 24],
     ["it refuses with old facts", 10, refusesWithOldFacts],
   ];
-  for (const [name, seedCount, makeReplica] of mutants) {
+  for (const [name, seedCount, makeReplica, known] of mutants) {
     test(`${name}: within ${seedCount} seeds`, { timeout: 240_000 }, () => {
-      expect(firstFailure(seedCount, { makeReplica, outcomesOnly: true })).toBeDefined();
+      expect(firstFailure(seedCount, { makeReplica, outcomesOnly: true }, known)).toBeDefined();
     });
   }
 });
 
 describe("a bug in the core is caught", () => {
-  const mutants: [string, number, (options: ReplicaOptions) => ReplicaPart][] = [
+  const mutants: [string, number, (options: ReplicaOptions) => ReplicaPart, number?][] = [
     ["it acknowledges before its sync", 5, acknowledgesBeforeSync],
     ["it forgets its promise at a restart", 20, forgetsItsPromise],
     ["it reads without a probe", 20, readsWithoutProbe],
     ["it guesses that a lost append did not happen", 20, guessesOutcomes],
     ["it answers before the entry is decided", 5, answersBeforeDecided],
-    ["it counts what it sent as accepted", 5, countsWhatItSent],
+    ["it counts what it sent as accepted", 5, countsWhatItSent, 61],
   ];
-  for (const [name, seedCount, makeReplica] of mutants) {
+  for (const [name, seedCount, makeReplica, known] of mutants) {
     test(`${name}: within ${seedCount} seeds`, () => {
       expect(firstFailure(seedCount, { makeReplica })).toBeDefined();
     });
     test(`${name}: by what clients and readers see alone, within ${seedCount * 30} seeds`, { timeout: 120_000 }, () => {
-      expect(firstFailure(seedCount * 30, { makeReplica, outcomesOnly: true })).toBeDefined();
+      expect(firstFailure(seedCount * 30, { makeReplica, outcomesOnly: true }, known)).toBeDefined();
     });
   }
 });

@@ -6,7 +6,7 @@ import { runSeed } from "../../src/simulator/run.ts";
 import { hashing } from "./support.ts";
 
 const firstSeed = Number(process.env.PAXLOG_SIM_FROM ?? 1);
-const seedCount = Number(process.env.PAXLOG_SIM_SEEDS ?? 120);
+const seedCount = Number(process.env.PAXLOG_SIM_SEEDS ?? 60);
 
 /** What 500 seeds must have met at least so often, and fewer in proportion: a simulator that never gets there finds nothing. */
 const atLeast: Readonly<Record<string, number>> = {
@@ -61,10 +61,10 @@ test(`${seedCount} seeds keep every promise, and meet what they are for`, { time
 
 test("a seed is a run: the same seed twice gives the same trace, another seed another", { timeout: 60_000 }, () => {
   const hashes = new Set<string>();
-  for (let seed = firstSeed; seed < firstSeed + 10; seed += 1) {
+  for (let seed = firstSeed; seed < firstSeed + 4; seed += 1) {
     const first = runSeed({ seed, hashing }).traceHash;
     expect(runSeed({ seed, hashing }).traceHash).toBe(first);
     hashes.add(first);
   }
-  expect(hashes.size).toBe(10);
+  expect(hashes.size).toBe(4);
 });
