@@ -4,8 +4,11 @@
  */
 import { asBuffer } from "../base/bytes.ts";
 
-/** Texts up to this length are looked at character by character. */
+/** Texts and bytes up to this length are copied one by one. */
 const shortTextMax = 64;
+const shortBytesMax = 64;
+/** More memory than this is not kept for the next message. */
+const keptBytesMax = 1024 * 1024;
 
 /**
  * Writes fields into memory that is used again and again: what `piece` gives is valid until the next `clear`. As in proto3, a field that
@@ -17,6 +20,7 @@ export class FieldWriter {
 
   clear(): void {
     this.#length = 0;
+    if (this.#bytes.length > keptBytesMax) this.#bytes = Buffer.allocUnsafeSlow(256);
   }
 
   /** Where the next field begins. */
@@ -65,10 +69,13 @@ export class FieldWriter {
 
   /** As `bytes`, but empty ones are written too. */
   bytesChoice(field: number, value: Uint8Array): void {
-    this.bytesHead(field, value.length);
-    this.#reserve(value.length);
-    this.#bytes.set(value, this.#length);
-    this.#length += value.length;
+    const { length } = value;
+    this.bytesHead(field, length);
+    this.#reserve(length);
+    // A call out of the engine costs more than a few bytes.
+    if (length > shortBytesMax) this.#bytes.set(value, this.#length);
+    else for (let index = 0; index < length; index += 1) this.#bytes[this.#length + index] = value[index]!;
+    this.#length += length;
   }
 
   /** What follows until `end` is a message in this field, which is written also if it is empty. @returns what `end` wants. */
@@ -96,8 +103,7 @@ export class FieldWriter {
   finish(): Buffer {
     const length = this.#length;
     const copy = Buffer.allocUnsafe(length);
-    // A call out of the engine costs more than a few bytes.
-    if (length > 64) this.#bytes.copy(copy, 0, 0, length);
+    if (length > shortBytesMax) this.#bytes.copy(copy, 0, 0, length);
     else for (let index = 0; index < length; index += 1) copy[index] = this.#bytes[index]!;
     return copy;
   }

@@ -5,6 +5,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { PaxlogError } from "../../src/base/errors.ts";
+import { errorStatusBody } from "../../src/format/error-details.ts";
 import { paxlog } from "../../src/format/generated/wire.js";
 import {
   askManyRequestCodec,
@@ -129,6 +130,27 @@ describe("an answer to commands", () => {
     expect(executeResponseCodec.decode(one)).toMatchObject({ kind: "malformed" });
     const nothing = wire.ExecuteResponse.encode({ appended: { ...appended, recordCount: 1 }, replies: [{}] }).finish();
     expect(executeResponseCodec.decode(nothing)).toMatchObject({ kind: "malformed" });
+  });
+
+  test("is written as by the generated code, and read as it reads", () => {
+    const unknown = Uint8Array.of(15 * 8, 1);
+    const answers = fc.array(executed, { maxLength: 3 });
+    fc.assert(
+      fc.property(answers, (all) => {
+        const written = executeStreamResponseCodec.encode({ executed: all });
+        const body = all.map(({ appended, replies }) => ({
+          appended,
+          replies: replies.map((each) =>
+            each.kind === "reply" ? { reply: each.reply } : { error: errorStatusBody(each.error) },
+          ),
+        }));
+        const generated = wire.ExecuteStreamResponse.encode({ executed: body }).finish();
+        expect(Buffer.from(written)).toEqual(Buffer.from(generated));
+        // What has a field that nobody knows is read by the generated code.
+        const slow = executeStreamResponseCodec.decode(Buffer.concat([written, unknown]));
+        expect(told(executeStreamResponseCodec.decode(written))).toEqual(told(slow));
+      }),
+    );
   });
 
   test("may be an empty reply", () => {
