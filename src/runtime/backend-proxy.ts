@@ -1,8 +1,8 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
-import { assert, defined } from "../base/assert.ts";
+import { defined } from "../base/assert.ts";
 import { PaxlogError, withOutcome } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
-import { firstPosition, type Position, type Slot } from "../base/types.ts";
+import type { Position } from "../base/types.ts";
 import type { Guards } from "../core/guards.ts";
 import type {
   AppendOrder,
@@ -36,8 +36,8 @@ import {
 } from "./backend-port.ts";
 import { unpackError } from "./channel.ts";
 import { Credit, type CreditBounds } from "./credit.ts";
-import { RemoteWatch } from "./remote-watch.ts";
-import { TailWatchers } from "./tail-watchers.ts";
+import { ProxyRequests, type RequestsOwner } from "./proxy-requests.ts";
+import { ProxyWatches } from "./proxy-watches.ts";
 
 export interface BackendProxyOptions {
   /** The other end has a BackendServer. */
@@ -50,13 +50,6 @@ export interface BackendProxyOptions {
   readonly credit?: CreditBounds;
   /** False: something else keeps the process alive as long as is needed, whatever waits here. */
   readonly holdsProcess?: boolean;
-}
-
-interface Request {
-  /** What it asks for may be in the log where no answer came. */
-  readonly writes: boolean;
-  readonly resolve: (answer: PortAnswer, buffer: ArrayBuffer | undefined) => void;
-  readonly reject: (error: PaxlogError) => void;
 }
 
 /** An append without an answer. */
@@ -84,14 +77,9 @@ export class BackendProxy implements FollowedLog {
   #postedRequestId = 0;
   #epoch = 0;
   readonly #unanswered = new Map<number, Unanswered>();
-  readonly #waiting = new Map<number, Request>();
-  readonly #tailListeners = new Set<() => void>();
-  /** Those who wait for any record; those with a query wait at the other side. */
-  readonly #watchers = new TailWatchers(firstPosition);
-  readonly #remoteWatches = new Map<number, RemoteWatch>();
-  /** The other side was told that somebody listens to the tail. */
-  #listens = false;
-  #bounds: { readonly head: Position; readonly tail: Position } = { head: firstPosition, tail: firstPosition };
+  /** What is asked beside appends. */
+  readonly #asked: ProxyRequests;
+  readonly #watches: ProxyWatches;
   #serving = false;
   #ended: PaxlogError | undefined;
   #isPortOpen = true;
@@ -104,6 +92,13 @@ export class BackendProxy implements FollowedLog {
     this.#onServing = options.onServing ?? (() => {});
     this.#mayHold = options.holdsProcess ?? true;
     this.#credit = new Credit(options.credit ?? { bytes: limits.portAppendBytes, count: limits.portAppendCount });
+    const owner: RequestsOwner = {
+      ended: () => this.#ended,
+      nextRequestId: () => this.#requestId(),
+      send: (request) => this.#send(request),
+    };
+    this.#asked = new ProxyRequests(owner);
+    this.#watches = new ProxyWatches({ ...owner, onChange: () => this.#holdOrRelease() });
     this.#port.on("message", (message: FromBackend) => this.#onMessage(message));
     this.#port.on("close", () => {
       this.#isPortOpen = false;
@@ -149,77 +144,39 @@ export class BackendProxy implements FollowedLog {
   }
 
   async openSession(terms: SessionTerms): Promise<OpenSessionResponse> {
-    const answer = await this.#order((requestId) => ({ kind: "openSession", requestId, terms }), "openSession");
+    const answer = await this.#asked.order((requestId) => ({ kind: "openSession", requestId, terms }), "openSession");
     return answer.opened;
   }
 
   async keepSession(session: number): Promise<KeepSessionResponse> {
-    const answer = await this.#order((requestId) => ({ kind: "keepSession", requestId, session }), "keepSession");
+    const answer = await this.#asked.order((requestId) => ({ kind: "keepSession", requestId, session }), "keepSession");
     return answer.kept;
   }
 
   async closeSession(session: number): Promise<void> {
-    await this.#order((requestId) => ({ kind: "closeSession", requestId, session }), "closeSession");
+    await this.#asked.order((requestId) => ({ kind: "closeSession", requestId, session }), "closeSession");
   }
 
   async fence(token: number): Promise<FenceResponse> {
-    const answer = await this.#order((requestId) => ({ kind: "fence", requestId, token }), "fence");
+    const answer = await this.#asked.order((requestId) => ({ kind: "fence", requestId, token }), "fence");
     return answer.fenced;
   }
 
   async retain<Request extends RetainRequest>(request: Request): Promise<RetainResult<Request>> {
-    const answer = await this.#order((requestId) => ({ kind: "retain", requestId, request }), "retain");
+    const answer = await this.#asked.order((requestId) => ({ kind: "retain", requestId, request }), "retain");
     return answer.result as RetainResult<Request>;
   }
 
-  /** Has something ordered that is no append. */
-  #order<K extends PortAnswer["kind"]>(
-    make: (requestId: number) => PortRequest,
-    kind: K,
-  ): Promise<Extract<PortAnswer, { readonly kind: K }>> {
-    return new Promise((resolve, reject) => {
-      this.#ask(make, {
-        writes: true,
-        resolve: (answer) => {
-          assert(answer.kind === kind, () => `what was asked as ${kind} was answered as ${answer.kind}`);
-          resolve(answer as Extract<PortAnswer, { readonly kind: K }>);
-        },
-        reject,
-      });
-    });
-  }
-
   linearize(signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted) return Promise.reject(cancelled());
-    return new Promise((resolve, reject) => {
-      const requestId = this.#ask((id) => ({ kind: "linearize", requestId: id }), {
-        writes: false,
-        resolve: () => {
-          signal?.removeEventListener("abort", onAbort);
-          resolve();
-        },
-        reject: (error) => {
-          signal?.removeEventListener("abort", onAbort);
-          reject(error);
-        },
-      });
-      const onAbort = () => {
-        const request = this.#waiting.get(requestId);
-        this.#waiting.delete(requestId);
-        this.#requests.push({ kind: "cancel", requestId });
-        this.#scheduleFlush();
-        request?.reject(cancelled());
-      };
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+    return this.#asked.linearize(signal);
   }
 
   bounds(): { readonly head: Position; readonly tail: Position } {
-    return this.#bounds;
+    return this.#watches.bounds;
   }
 
   read(step: ReadStep): Promise<ReadPiece> {
-    return this.#question((requestId) => ({ kind: "read", requestId, step }), "piece", unpackPiece);
+    return this.#asked.question((requestId) => ({ kind: "read", requestId, step }), "piece", unpackPiece);
   }
 
   follow(step: ReadStep, pace: FollowPace): Follow {
@@ -229,96 +186,35 @@ export class BackendProxy implements FollowedLog {
       return { kind: "follow", requestId, step, pace };
     };
     return {
-      piece: this.#question(follow, "piece", unpackPiece),
+      piece: this.#asked.question(follow, "piece", unpackPiece),
       hurry: () => {
-        if (this.#waiting.has(followId)) this.#send({ kind: "hurry", requestId: followId });
+        if (this.#asked.isWaiting(followId)) this.#send({ kind: "hurry", requestId: followId });
       },
     };
   }
 
   positionOfTime(time: number): Promise<Position> {
-    return this.#question(
+    return this.#asked.question(
       (requestId) => ({ kind: "positionOfTime", requestId, time }),
       "position",
       ({ position }) => position,
     );
   }
 
-  /** Asks what changes nothing. */
-  #question<K extends PortAnswer["kind"], T>(
-    make: (requestId: number) => PortRequest,
-    kind: K,
-    take: (answer: Extract<PortAnswer, { readonly kind: K }>, buffer: ArrayBuffer | undefined) => T,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#ask(make, {
-        writes: false,
-        resolve: (answer, buffer) => {
-          assert(answer.kind === kind, () => `what was asked for a ${kind} was answered as ${answer.kind}`);
-          resolve(take(answer as Extract<PortAnswer, { readonly kind: K }>, buffer));
-        },
-        reject,
-      });
-    });
-  }
-
   watch(watched: Watched, onNews: (from: Position) => void): Watch {
-    if (watched.query === undefined || this.#ended !== undefined) {
-      const watch = this.#watchers.watch({ ...watched, query: undefined }, onNews);
-      this.#listenIfNeeded();
-      return watch;
-    }
-    const watch = new RemoteWatch(watched.from, onNews, {
-      tail: () => this.#bounds.tail,
-      cancel: () => this.#cancel(watch.requestId),
-    });
-    watch.requestId = this.#requestId();
-    this.#remoteWatches.set(watch.requestId, watch);
-    this.#send({ kind: "watch", requestId: watch.requestId, watched });
-    return watch;
+    return this.#watches.watch(watched, onNews);
   }
 
   onTail(listener: () => void): () => void {
-    this.#tailListeners.add(listener);
-    this.#listenIfNeeded();
-    return () => {
-      this.#tailListeners.delete(listener);
-      this.#holdOrRelease();
-    };
-  }
-
-  get #isListened(): boolean {
-    return this.#tailListeners.size > 0 || !this.#watchers.isEmpty;
-  }
-
-  /** Says so once; that nobody listens any more is said when the tail moves and nobody heard it. */
-  #listenIfNeeded(): void {
-    this.#holdOrRelease();
-    if (this.#listens === this.#isListened) return;
-    this.#listens = this.#isListened;
-    this.#send({ kind: "listen", requestId: this.#requestId(), on: this.#listens });
-  }
-
-  #cancel(requestId: number): void {
-    if (!this.#remoteWatches.delete(requestId)) return;
-    this.#send({ kind: "cancel", requestId });
-  }
-
-  #send(request: PortRequest): void {
-    this.#requests.push(request);
-    this.#scheduleFlush();
+    return this.#watches.onTail(listener);
   }
 
   status(): Promise<NodeStatus> {
-    return new Promise((resolve, reject) => {
-      this.#ask((requestId) => ({ kind: "status", requestId }), {
-        writes: false,
-        resolve: (answer) => {
-          if (answer.kind === "status") resolve(answer.status);
-        },
-        reject,
-      });
-    });
+    return this.#asked.question(
+      (requestId) => ({ kind: "status", requestId }),
+      "status",
+      ({ status }) => status,
+    );
   }
 
   // ---- Out
@@ -328,16 +224,9 @@ export class BackendProxy implements FollowedLog {
     return this.#lastRequestId;
   }
 
-  #ask(make: (requestId: number) => PortRequest, request: Request): number {
-    const requestId = this.#requestId();
-    if (this.#ended !== undefined) {
-      request.reject(this.#ended);
-      return requestId;
-    }
-    this.#waiting.set(requestId, request);
-    this.#requests.push(make(requestId));
+  #send(request: PortRequest): void {
+    this.#requests.push(request);
     this.#scheduleFlush();
-    return requestId;
   }
 
   /** All that is read from sockets in this iteration of the event loop comes before it. */
@@ -377,19 +266,21 @@ export class BackendProxy implements FollowedLog {
     // What is appended from now on was appended by somebody who knew of these failures (see PortCallers).
     if (results.some((result) => result.kind === "failed")) this.#epoch += 1;
     for (const result of results) this.#answer(result);
-    for (const answer of answers) this.#resolve(answer, buffer);
+    for (const answer of answers) {
+      if (answer.kind === "watching" || answer.kind === "news") this.#watches.onAnswer(answer);
+      else this.#asked.onAnswer(answer, buffer);
+    }
     this.#holdOrRelease();
   }
 
   #moveTo(bounds: { readonly head: Position; readonly tail: Position }): void {
-    this.#bounds = bounds;
-    if (this.#serving) this.#listenIfNeeded();
+    this.#watches.setBounds(bounds);
+    if (this.#serving) this.#watches.listenIfNeeded();
     if (!this.#serving) {
       this.#serving = true;
       this.#onServing();
     }
-    this.#watchers.moved(bounds.tail, noEntries);
-    for (const listener of [...this.#tailListeners]) listener();
+    this.#watches.tell();
   }
 
   #answer(result: PackedResult): void {
@@ -404,24 +295,10 @@ export class BackendProxy implements FollowedLog {
     done(answer);
   }
 
-  #resolve(answer: PortAnswer, buffer: ArrayBuffer | undefined): void {
-    if (answer.kind === "watching") return this.#remoteWatches.get(answer.requestId)?.stand();
-    if (answer.kind === "news") {
-      const watch = this.#remoteWatches.get(answer.requestId);
-      this.#remoteWatches.delete(answer.requestId);
-      return watch?.fire(answer.from);
-    }
-    // None where the caller gave it up.
-    const request = this.#waiting.get(answer.requestId);
-    this.#waiting.delete(answer.requestId);
-    if (answer.kind === "failed") request?.reject(unpackError(answer.error));
-    else request?.resolve(answer, buffer);
-  }
-
   /** Pending calls keep the process alive, an idle handle does not. */
   #holdOrRelease(): void {
-    const waiting = this.#unanswered.size + this.#waiting.size + this.#remoteWatches.size;
-    const holds = this.#mayHold && this.#ended === undefined && (waiting > 0 || this.#isListened);
+    const waiting = this.#unanswered.size + this.#asked.size + this.#watches.remoteCount;
+    const holds = this.#mayHold && this.#ended === undefined && (waiting > 0 || this.#watches.isListened);
     if (holds === this.#holdsProcess) return;
     this.#holdsProcess = holds;
     if (holds) this.#port.ref();
@@ -443,14 +320,8 @@ export class BackendProxy implements FollowedLog {
       done({ kind: "failed", error });
     }
     this.#unanswered.clear();
-    for (const [requestId, { writes, reject }] of this.#waiting) {
-      reject(writes && requestId <= this.#postedRequestId ? unknown : none);
-    }
-    this.#waiting.clear();
-    for (const watch of [...this.#remoteWatches.values()]) watch.fire(watch.searched);
-    this.#remoteWatches.clear();
-    this.#watchers.end();
-    for (const listener of [...this.#tailListeners]) listener();
+    this.#asked.end(none, unknown, this.#postedRequestId);
+    this.#watches.end();
     this.#credit.open();
     this.#holdOrRelease();
     this.#port.close();
@@ -478,8 +349,3 @@ function unpackPiece(
   }));
   return { batches: unpacked, next, fromDisk };
 }
-
-/** What this side watches for itself wants any record. */
-const noEntries = { from: 0 as Slot, end: 0 as Slot, at: () => undefined };
-
-const cancelled = () => new PaxlogError("CANCELLED", "the caller gave the call up");
