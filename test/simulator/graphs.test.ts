@@ -6,7 +6,7 @@ import { linkOnly, roundUs, startedCluster, timeToAcknowledge } from "./support.
 
 const nodeCount = 5;
 const graphCount = 2 ** 10;
-const sampled = Number(process.env.PAXLOG_SIM_GRAPHS ?? 48);
+const sampled = Number(process.env.PAXLOG_SIM_GRAPHS ?? 24);
 
 /** Which nodes a graph links: a bit for each pair. */
 function linksOf(graph: number): boolean[][] {

@@ -5,7 +5,7 @@ import { Coverage } from "../../src/simulator/coverage.ts";
 import { runStorm } from "../../src/simulator/storm.ts";
 import { hashing } from "./support.ts";
 
-const appends = Number(process.env.PAXLOG_STORM_APPENDS ?? 6_000);
+const appends = Number(process.env.PAXLOG_STORM_APPENDS ?? 4_000);
 const appendsOfRun = 2_000;
 
 /** What so many appends must have met: a storm without retries and elections shows nothing. */

@@ -102,6 +102,6 @@ test("a store holds what a plain array holds, whatever the order of writes and o
       store.close();
       reader.close();
     }),
-    { numRuns: 60, endOnFailure: true, interruptAfterTimeLimit: 20_000 },
+    { numRuns: 40, endOnFailure: true, interruptAfterTimeLimit: 20_000 },
   );
 });

@@ -182,7 +182,7 @@ describe("a reader with indexes", () => {
         bench.expectTruth(items);
         bench.close();
       }),
-      { numRuns: 30, endOnFailure: true, interruptAfterTimeLimit: 20_000 },
+      { numRuns: 20, endOnFailure: true, interruptAfterTimeLimit: 20_000 },
     );
   });
 
