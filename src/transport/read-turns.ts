@@ -7,11 +7,14 @@ export type ReadUrgency = "live" | "history";
  * Divides the time of one thread between its reads and everything else. All reads together take limits.readTurnMs of a turn of the
  * event loop, about (a step is not cut short), and then the others have theirs: a thousand readers that an append wakes at once, or
  * that are all far behind, hold up neither heartbeats nor appends. Those who wait are served in the order in which they came, live
- * ones first, but in every turn one of the history: neither can shut out the other.
+ * ones first, but in every turn one of the history; where that one's step took all of the turn, the next one begins with a live one.
+ * So neither can shut out the other.
  */
 export class ReadTurns {
   readonly #live: (() => void)[] = [];
   readonly #history: (() => void)[] = [];
+  /** The turn before had time for one of the history only. */
+  #owesLive = false;
   /** When the reads of this turn have had their time; undefined where none has begun in it. */
   #endMs: number | undefined;
 
@@ -42,9 +45,11 @@ export class ReadTurns {
   /** The loop has turned. */
   #next(): void {
     this.#endMs = undefined;
-    const waiting = this.#history.shift() ?? this.#live.shift();
+    const isLive = this.#history.length === 0 || (this.#owesLive && this.#live.length > 0);
+    const waiting = (isLive ? this.#live : this.#history).shift();
     if (waiting === undefined) return;
     this.#begin();
+    this.#owesLive = !isLive;
     this.#serve(waiting);
   }
 
@@ -53,6 +58,7 @@ export class ReadTurns {
     resolve();
     queueMicrotask(() => {
       if (!this.#isWithin()) return;
+      this.#owesLive = false;
       const waiting = this.#live.shift() ?? this.#history.shift();
       if (waiting !== undefined) this.#serve(waiting);
     });
