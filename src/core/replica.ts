@@ -1,10 +1,10 @@
 import { assert, assertNever } from "../base/assert.ts";
 import type { NodeId, Slot } from "../base/types.ts";
-import { type Ballot, compareBallots, sameBallot } from "./ballot.ts";
+import { compareBallots, sameBallot } from "./ballot.ts";
 import { Context } from "./context.ts";
 import type { Effect } from "./effect.ts";
 import { type DiskRoom, Election } from "./election.ts";
-import type { DurableEvent, Event, InstalledEvent, LinkEvent, ReceiveEvent, TickEvent } from "./event.ts";
+import type { DurableEvent, Event, InstalledEvent, LinkEvent, ReceiveEvent } from "./event.ts";
 import { Follower } from "./follower.ts";
 import { Following } from "./following.ts";
 import { checkBasic, checkDelta, checkpoint } from "./invariants.ts";
@@ -17,6 +17,7 @@ import { Nonvoters } from "./nonvoters.ts";
 import { Proposals } from "./proposals.ts";
 import { Reads } from "./reads.ts";
 import type { ReplicaOptions, ReplicaView } from "./replica-options.ts";
+import { Rounds } from "./rounds.ts";
 import { Snapshots } from "./snapshots.ts";
 import type { PendingWrite } from "./writes.ts";
 
@@ -39,18 +40,12 @@ export class Replica {
   readonly #reads: Reads;
   readonly #snapshots: Snapshots;
   #leader: Leader | undefined;
-  /** While this node's decidedEnd is below, it cannot lead: others let go of what it lacks. */
-  #unfitBelow = 0 as Slot;
-  #ticksInRound = 0;
-  #loopLagMsMax = 0;
-  #diskRoom: DiskRoom = "enough";
-  #promisedAtRoundBegin: Ballot;
+  readonly #rounds: Rounds;
   #toldLeader: NodeId | undefined;
   #toldSelf = false;
 
   constructor(options: ReplicaOptions) {
     this.#ctx = new Context(options);
-    this.#promisedAtRoundBegin = this.#ctx.promising;
     this.#nonvoters = new Nonvoters(this.#ctx);
     this.#membership = new Membership(this.#ctx, this.#nonvoters);
     this.#election = new Election(this.#ctx.self, this.#ctx.quorums, this.#ctx.promised);
@@ -64,6 +59,18 @@ export class Replica {
     }
     this.#reads = new Reads(this.#ctx);
     this.#proposals = new Proposals(this.#ctx, this.#reads, this.#snapshots);
+    this.#rounds = new Rounds(this.#ctx, {
+      membership: this.#membership,
+      election: this.#election,
+      follower: this.#follower,
+      learner: this.#learner,
+      following: this.#following,
+      nonvoters: this.#nonvoters,
+      proposals: this.#proposals,
+      reads: this.#reads,
+      leader: () => this.#leader,
+      followElection: () => this.#followElection(),
+    });
   }
 
   /** Takes one event and adds what must be done to `effects`, in order. */
@@ -94,7 +101,7 @@ export class Replica {
 
   /** Whether what is proposed finds room on disks, as of the last tick; only of use on a leader. */
   get diskRoom(): DiskRoom {
-    return this.#diskRoom;
+    return this.#rounds.diskRoom;
   }
 
   get acceptsProposals(): boolean {
@@ -138,14 +145,10 @@ export class Replica {
     };
   }
 
-  get #synced(): ReadonlySet<NodeId> {
-    return this.#leader?.replication?.synced ?? new Set();
-  }
-
   #dispatch(event: Event): void {
     switch (event.kind) {
       case "tick":
-        return this.#onTick(event);
+        return this.#rounds.onTick(event);
       case "receive":
         return this.#onReceive(event);
       case "link":
@@ -197,68 +200,6 @@ export class Replica {
     this.#leader?.replication?.sendPending();
     this.#nonvoters.sendPending();
     this.#reads.onTurnEnd(this.#leader, this.#election.leaderNode);
-  }
-
-  #onTick(event: TickEvent): void {
-    const ctx = this.#ctx;
-    ctx.ticks += 1;
-    ctx.noteTime(event.monotonicMs);
-    ctx.diskFull = event.diskFull;
-    ctx.machines = event.machines ?? ctx.machines;
-    if (!event.inReserve) ctx.refuses = "nothing";
-    else if (this.#election.othersHaveRoom) ctx.refuses = "everything";
-    else if (ctx.refuses === "everything") ctx.refuses = "what it missed";
-    this.#diskRoom = this.#election.diskRoom(event.diskFull, this.#synced);
-    ctx.wallOffsetMs = event.wallMs - event.monotonicMs;
-    this.#ticksInRound += 1;
-    this.#loopLagMsMax = Math.max(this.#loopLagMsMax, event.loopLagMs);
-    if (!this.#membership.started) this.#membership.onTick();
-    else if (this.#election.round === 0) {
-      this.#ticksInRound = 0;
-      ctx.send(ctx.peers, this.#election.startRound(ctx.visibleEnd));
-    }
-    const firstIsComplete = this.#election.round === 1 && this.#election.allReplied;
-    if (this.#ticksInRound >= ctx.options.ticksPerRound || firstIsComplete) this.#endRound();
-  }
-
-  #endRound(): void {
-    const ctx = this.#ctx;
-    const { ticksPerRound, tickMs } = ctx.options;
-    const loopLagMs = this.#loopLagMsMax;
-    this.#ticksInRound = 0;
-    this.#loopLagMsMax = 0;
-    this.#membership.onRound();
-    if (!this.#membership.started) return;
-    const roundMs = ticksPerRound * tickMs;
-    this.#election.endRound({
-      promised: ctx.promising,
-      promisedInRound: ctx.promising.nodeId !== ctx.self && !sameBallot(ctx.promising, this.#promisedAtRoundBegin),
-      unfit: ctx.isIncomplete || ctx.decidedEnd < this.#unfitBelow,
-      accepting: this.#leader?.replication !== undefined,
-      late: loopLagMs > roundMs / 2,
-      slowMs: Math.max(ctx.oldestSyncMs, loopLagMs),
-      roundMs,
-      diskFull: ctx.diskFull,
-      stoppedMachines: ctx.machines.stopped,
-      synced: this.#synced,
-    });
-    this.#followElection();
-    this.#promisedAtRoundBegin = ctx.promising;
-    this.#leader?.onRound((peer) => this.#election.report(peer)?.oldestSyncMs ?? 0);
-    this.#proposals.onRound(this.#leader);
-    this.#learner.onRound(ticksPerRound);
-    this.#following?.onRound();
-    this.#nonvoters.onRound();
-    if (
-      ctx.role === "follower" &&
-      ctx.phase === "recover" &&
-      !this.#learner.isLearning &&
-      ctx.refuses !== "everything"
-    ) {
-      this.#follower.askPrepare(this.#election.leaderNode);
-    }
-    this.#reads.onRound(ticksPerRound, this.#election.leaderNode);
-    ctx.send(ctx.peers, this.#election.startRound(ctx.visibleEnd));
   }
 
   /** Rule 5 of the election: begin to lead one's own new ballot, or stop leading when another one is followed. */
@@ -384,7 +325,7 @@ export class Replica {
     switch (message.kind) {
       case "heartbeat":
         if (!this.#ctx.isVoter(from)) this.#nonvoters.noteVisible(from, message.visibleEnd);
-        return this.#ctx.send(from, this.#heartbeatReply(message.round));
+        return this.#ctx.send(from, this.#rounds.heartbeatReply(message.round));
       case "heartbeatReply":
         return this.#election.onReply(from, message);
       case "prepare":
@@ -440,7 +381,7 @@ export class Replica {
   #onSnapshotMeta(from: NodeId, message: SnapshotMetaMessage): void {
     if (this.#leader === undefined) return this.#learner.onSnapshotMeta(from, message);
     if (!this.#leader.isAnsweredBy(from, message)) return;
-    this.#unfitBelow = message.logBegin.slot;
+    this.#rounds.unfitBelow = message.logBegin.slot;
     this.#election.withdraw();
     this.#stepDown();
     this.#follower.recover();
@@ -462,14 +403,6 @@ export class Replica {
     if (this.#leader !== undefined && compareBallots(message.n, this.#leader.n) > 0) this.#stepDown();
     if (compareBallots(message.n, this.#ctx.promising) >= 0) this.#learner.abandon();
     this.#follower.onPrepare(from, message);
-  }
-
-  #heartbeatReply(round: number): Message {
-    const { flushedEnd, visibleEnd, oldestSyncMs, diskFull, machines, options } = this.#ctx;
-    const { clientAddress } = options;
-    const ends = { flushedEnd, visibleEnd, clientAddress };
-    const health = { oldestSyncMs, loopLagMs: this.#loopLagMsMax, diskFull, unreadyMachines: machines.unready };
-    return this.#election.reply(round, { ...ends, ...health });
   }
 }
 

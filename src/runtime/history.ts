@@ -90,7 +90,7 @@ export class History {
     return this.#reader.segmentBegins;
   }
 
-  /** Entries in order from a slot on, below `visibleEnd`, as many as fit `bytesMax`, at least one; from memory if it reaches that far. */
+  /** Entries in order from a slot on, below `visibleEnd`, as many as fit `bytesMax`, at least one: from memory if it reaches so far. */
   entriesAt(slot: Slot, visibleEnd: Slot, bytesMax: number): readonly Entry[] {
     if (this.inMemory(slot)) return this.#log.range(slot, visibleEnd, bytesMax);
     return this.#reader.read(slot, visibleEnd, bytesMax);
