@@ -67,13 +67,9 @@ const watchCounterCommand = (): Command =>
   watchCommand("what it becomes, each change on a line")
     .argument("<name>", "of the counter")
     .action((name: string, flags: WatchFlags) =>
-      withLog(flags, async (log, output) => {
-        await printWatch(
-          output,
-          flags.from,
-          (options) => log.counter(name).watch(options),
-          ({ position, value }) => output.result({ position, value }, grouped(value)),
-        );
-        return "done";
-      }),
+      printWatch(
+        flags,
+        (log, options) => log.counter(name).watch(options),
+        ({ value }) => ({ object: { value }, text: grouped(value) }),
+      ),
     );

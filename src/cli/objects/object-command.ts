@@ -43,27 +43,32 @@ export interface WatchFlags extends ObjectFlags {
 export const watchCommand = (description: string): Command =>
   objectCommand("watch", description).option("--from <position>", "changes from there on", wholeNumber({ min: 1 }));
 
-/** Prints what a watch tells until the command is interrupted, or nobody reads. */
-export async function printWatch<Change>(
-  output: Output,
-  from: number | undefined,
-  watch: (options: WatchOptions) => AsyncIterable<Change>,
-  print: (change: Change) => void,
-): Promise<void> {
-  const stopped = new AbortController();
-  void untilStopped().then(() => stopped.abort());
-  for await (const change of watch({ from, signal: stopped.signal })) {
-    print(change);
-    if (output.closed) return;
-    await output.drained();
-  }
-}
+/** Prints each change, with its position, until the command is interrupted, or nobody reads. */
+export const printWatch = <Change extends { readonly position: number }>(
+  flags: WatchFlags,
+  watch: (log: Log, options: WatchOptions) => AsyncIterable<Change>,
+  resultOf: (change: Change) => Result,
+): Promise<void> =>
+  withLog(flags, async (log, output) => {
+    const stopped = new AbortController();
+    void untilStopped().then(() => stopped.abort());
+    for await (const change of watch(log, { from: flags.from, signal: stopped.signal })) {
+      const { object, text } = resultOf(change);
+      output.result({ position: change.position, ...object }, text);
+      if (output.closed) break;
+      await output.drained();
+    }
+    return "done";
+  });
 
-/** What stands in a register, for both kinds of output. */
-export function valueResult(stored: (StoredBytes & { readonly version: number }) | undefined): {
+/** For both kinds of output. */
+export interface Result {
   readonly object: Record<string, unknown>;
   readonly text: string;
-} {
+}
+
+/** What stands in a register. */
+export function valueResult(stored: (StoredBytes & { readonly version: number }) | undefined): Result {
   if (stored === undefined) return { object: { exists: false }, text: "(none)" };
   const { version, value } = stored;
   return { object: { exists: true, version, ...bytesField("value", value) }, text: stored.text() };

@@ -98,18 +98,11 @@ const watchRegisterCommand = (): Command =>
   watchCommand("what it holds after each change, on a line each")
     .argument("<name>", "of the register")
     .action((name: string, flags: WatchFlags) =>
-      withLog(flags, async (log, output) => {
-        await printWatch(
-          output,
-          flags.from,
-          (options) => log.register(name).watch(options),
-          ({ position, value }) => {
-            const { object, text } = valueResult(value);
-            output.result({ position, ...object }, text);
-          },
-        );
-        return "done";
-      }),
+      printWatch(
+        flags,
+        (log, options) => log.register(name).watch(options),
+        ({ value }) => valueResult(value),
+      ),
     );
 
 function resultOf({ done, now }: RegisterOutcome): [Record<string, unknown>, string] {

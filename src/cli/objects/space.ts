@@ -81,22 +81,14 @@ const watchKeysCommand = (): Command =>
     .argument("<key>", "a key, or what keys begin with")
     .option(...prefixOption)
     .action((key: string, flags: KeyFlags & WatchFlags) =>
-      withLog(flags, async (log, output) => {
-        const keys = keysOf(key, flags);
-        await printWatch(
-          output,
-          flags.from,
-          (options) => log.space().watch(keys, options),
-          ({ position, keyBytes, key: text, entry }) => {
-            const object = entry === undefined ? { ...bytesField("key", keyBytes), deleted: true } : entryObject(entry);
-            output.result(
-              { position, ...object },
-              entry === undefined ? `${text}\t(deleted)` : `${text}\t${entry.text()}`,
-            );
-          },
-        );
-        return "done";
-      }),
+      printWatch(
+        flags,
+        (log, options) => log.space().watch(keysOf(key, flags), options),
+        ({ keyBytes, key: text, entry }) =>
+          entry === undefined
+            ? { object: { ...bytesField("key", keyBytes), deleted: true }, text: `${text}\t(deleted)` }
+            : { object: entryObject(entry), text: `${text}\t${entry.text()}` },
+      ),
     );
 
 function entryObject({ keyBytes, value, version, created, writes, session }: SpaceEntry): Record<string, unknown> {
