@@ -12,6 +12,8 @@ import { startThread, type Thread } from "./thread.ts";
 
 export interface MachineThreadsOptions {
   readonly config: CheckedConfig;
+  /** Of the directory's DirectoryQuota. */
+  readonly quota: SharedArrayBuffer;
   /** Of the user's. */
   readonly machines: readonly MachineInFile[];
   readonly unref: boolean;
@@ -118,12 +120,12 @@ export class MachineThreads {
   }
 
   #start(part: Part): void {
-    const { config, unref, threads, workerUrl, giveEngine, onNote } = this.#options;
+    const { config, quota, unref, threads, workerUrl, giveEngine, onNote } = this.#options;
     const { port1, port2 } = new MessageChannel();
     giveEngine(port1);
     const { ports: objectPorts, machine, name } = part;
     const thread = startThread(
-      { role: "objects", config, unref, machine, backendPort: port2, objectPorts, busy: part.busy.memory },
+      { role: "objects", config, unref, machine, backendPort: port2, objectPorts, busy: part.busy.memory, quota },
       { threads, workerUrl, onMessage: (message: FromThread) => message.kind === "note" && onNote(message.text) },
     );
     part.thread = thread;

@@ -38,6 +38,8 @@ export interface EngineStart extends AnyStart {
 export interface StorageStart extends AnyStart {
   readonly role: "storage";
   readonly storagePort: MessagePort;
+  /** Of the directory's DirectoryQuota, which those share who write there. */
+  readonly quota: SharedArrayBuffer;
 }
 
 /** In the layout "spread": the server for clients. */
@@ -68,6 +70,8 @@ export interface ObjectsStart extends AnyStart {
   readonly objectPorts: readonly MessagePort[];
   /** Of a BusyMark. */
   readonly busy: SharedArrayBuffer;
+  /** As StorageStart's. */
+  readonly quota: SharedArrayBuffer;
 }
 
 export type ToThread =

@@ -1,6 +1,7 @@
 /** The thread of the built-in machines: their hosts, over a port to the engine, for those who serve clients. */
 import type { MessagePort } from "node:worker_threads";
 import { defined } from "../base/assert.ts";
+import { DirectoryQuota } from "../base/directory-quota.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { loadHashing } from "../native/hashing.ts";
 import { builtinMachines, builtinMachinesWith } from "../objects/builtins.ts";
@@ -13,7 +14,7 @@ import type { FromThread, ObjectsStart, ToThread } from "./messages.ts";
 
 /** Resolves when the thread is told to close, and what its machines saved is durable. */
 export async function runObjects(start: ObjectsStart, owner: MessagePort): Promise<void> {
-  const { config, backendPort, objectPorts, busy, machine, unref } = start;
+  const { config, backendPort, objectPorts, busy, quota, machine, unref } = start;
   let isClosing = false;
   const note = (text: string): void => {
     const message: FromThread = { kind: "note", text };
@@ -45,6 +46,7 @@ export async function runObjects(start: ObjectsStart, owner: MessagePort): Promi
       ...hosted,
       holdName: machine === undefined ? "machines" : `machine ${machine.name}`,
       busy: new BusyMark(busy),
+      quota: new DirectoryQuota(quota),
       note,
     });
     const { objects } = running;

@@ -1,6 +1,7 @@
 /** The storage thread of a node: locks, opens and recovers the directory, then owns its open segment and superblock. */
 import { randomBytes } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
+import { DirectoryQuota } from "../base/directory-quota.ts";
 import { loadFiles, type NativeFiles } from "../native/files.ts";
 import { loadHashing } from "../native/hashing.ts";
 import { type FromStorage, packError } from "../runtime/channel.ts";
@@ -15,10 +16,10 @@ import type { CheckedConfig } from "./config.ts";
 import type { StorageStart } from "./messages.ts";
 
 /** Resolves when the engine has closed its end of the port, or never did more than to say why the directory cannot be used. */
-export async function runStorage({ config, storagePort, unref }: StorageStart): Promise<void> {
+export async function runStorage({ config, storagePort, quota, unref }: StorageStart): Promise<void> {
   const over = new Promise<void>((resolve) => storagePort.once("close", () => resolve()));
   try {
-    await openStore(config, storagePort);
+    await openStore(config, storagePort, new DirectoryQuota(quota));
   } catch (cause) {
     const message: FromStorage = { kind: "failed", error: packError(cause, "DIRECTORY_UNUSABLE") };
     storagePort.postMessage(message);
@@ -29,13 +30,13 @@ export async function runStorage({ config, storagePort, unref }: StorageStart): 
   await over;
 }
 
-async function openStore(config: CheckedConfig, port: MessagePort): Promise<void> {
+async function openStore(config: CheckedConfig, port: MessagePort, quota: DirectoryQuota): Promise<void> {
   const hashing = await loadHashing(config.hashing);
   const files = loadFiles(hashing.implementation);
   const lock = await lockDirectory(config.dir, files);
   const { disk, note } = openDisk(files, config.dir);
   const began = performance.now();
-  const { dir, name, segmentBytes, quotaBytes } = config;
+  const { dir, name, segmentBytes } = config;
   const store = Store.open({
     disk,
     dir,
@@ -43,7 +44,7 @@ async function openStore(config: CheckedConfig, port: MessagePort): Promise<void
     randomBytes,
     name,
     segmentBytes,
-    ...(quotaBytes === undefined ? {} : { quotaBytes }),
+    quota,
   });
   const report = [recoveryReport(dir, store, performance.now() - began), note];
   new StorageThread({ store, port, report, onClosed: () => lock.release() });

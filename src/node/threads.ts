@@ -1,5 +1,6 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { assertNever } from "../base/assert.ts";
+import { DirectoryQuota } from "../base/directory-quota.ts";
 import { type ErrorCode, PaxlogError, toPaxlogError } from "../base/errors.ts";
 import { limits } from "../base/limits.ts";
 import { Arena } from "../runtime/arena.ts";
@@ -88,8 +89,10 @@ export class NodeThreads {
       return port2;
     };
     this.handlePort = embedded ? backendPort() : undefined;
+    const { memory: quota } = new DirectoryQuota(config.quotaBytes);
     this.#machines = new MachineThreads({
       config,
+      quota,
       machines: options.machines,
       unref: this.#background && !options.threads,
       threads: options.threads,
@@ -101,7 +104,7 @@ export class NodeThreads {
     const { port1: storagePort, port2: enginePort } = new MessageChannel();
     this.#storagePort = enginePort;
     const unref = this.#background && !options.threads;
-    this.#start({ role: "storage", config, unref, storagePort });
+    this.#start({ role: "storage", config, unref, storagePort, quota });
     this.#startEngine = (clientAddress) =>
       this.#start({
         role: "engine",

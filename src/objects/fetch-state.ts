@@ -39,7 +39,7 @@ export async function fetchState(options: FetchOptions): Promise<FetchedState | 
     signal.throwIfAborted();
     let unknown = 0;
     for (const address of await others(backend)) {
-      const found = address === "" ? "unknown" : await fetchFrom(address, options);
+      const found = address === "" ? "unknown" : await fetchFrom(address, options, isFirst);
       if (typeof found === "object") return found;
       if (found === "unknown") unknown += 1;
     }
@@ -60,7 +60,11 @@ async function others(backend: LogBackend): Promise<string[]> {
 }
 
 /** "none": it has none, or none that is new enough. "unknown": it could not be asked, or what came was cut short or wrong. */
-async function fetchFrom(address: string, options: FetchOptions): Promise<FetchedState | "none" | "unknown"> {
+async function fetchFrom(
+  address: string,
+  options: FetchOptions,
+  isFirst: boolean,
+): Promise<FetchedState | "none" | "unknown"> {
   const { machine, atLeast, snapshots, signal, note } = options;
   // Most nodes never need it.
   const { GrpcChannel } = await import("../client/grpc-channel.ts");
@@ -75,6 +79,8 @@ async function fetchFrom(address: string, options: FetchOptions): Promise<Fetche
     return { header, source };
   } catch (cause) {
     const error = toPaxlogError(cause);
+    // It is asked for again until there is room.
+    if (error.code === "NO_SPACE" && isFirst) note(error.message);
     return error.code === "POSITION_BELOW_HEAD" ? "none" : "unknown";
   } finally {
     channel.close();

@@ -15,12 +15,13 @@
  *
  * A file that has its name was written and synced whole. The hash is what nodes compare, too.
  */
-import { closeSync, fsync, openSync, readdirSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { mkdir, open, rm } from "node:fs/promises";
+import { closeSync, fsync, openSync, readdirSync, readSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
+import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { assert } from "../base/assert.ts";
 import { readU64, viewOf, writeU64 } from "../base/bytes.ts";
+import { DirectoryQuota } from "../base/directory-quota.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
@@ -60,16 +61,19 @@ export class MachineSnapshots {
   readonly #dir: string;
   readonly #machine: string;
   readonly #hashing: Hashing;
+  readonly #quota: DirectoryQuota;
 
-  constructor(dir: string, machine: string, hashing: Hashing) {
+  /** Its files count against `quota`: those that are there are counted by then. */
+  constructor(dir: string, machine: string, hashing: Hashing, quota: DirectoryQuota = new DirectoryQuota()) {
     this.#dir = join(dir, "machines", machine);
     this.#machine = machine;
     this.#hashing = hashing;
+    this.#quota = quota;
   }
 
   async prepare(): Promise<void> {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
-    for (const name of [nextName, receivedName]) await rm(join(this.#dir, name), { force: true });
+    for (const name of [nextName, receivedName]) this.#remove(join(this.#dir, name));
   }
 
   /** Positions, the newest first. */
@@ -96,18 +100,31 @@ export class MachineSnapshots {
     }
   }
 
-  /** Begins to write a state. Nothing of an older snapshot is touched. @throws what the file system says. */
+  /**
+   * Begins to write a state. Nothing of an older snapshot is touched. @throws PaxlogError NO_SPACE where the quota has no room for more of
+   * it, here and as it is written; what the file system says.
+   */
   begin(version: number, position: number): SnapshotFile {
     const path = join(this.#dir, nextName);
-    const file = openSync(path, "w", 0o600);
+    this.#remove(path);
+    let taken = this.#take(path, headerBytes);
+    let file: number;
+    try {
+      file = openSync(path, "w", 0o600);
+    } catch (cause) {
+      this.#quota.add(-taken);
+      throw cause;
+    }
     let end = headerBytes;
     const abandon = (): void => {
       closeSync(file);
       rmSync(path, { force: true });
+      this.#quota.add(-taken);
     };
     return {
       abandon,
       add: (chunk) => {
+        taken += this.#take(path, chunk.length);
         writeAll(file, chunk, end);
         end += chunk.length;
       },
@@ -130,26 +147,36 @@ export class MachineSnapshots {
         await synced(file).finally(() => closeSync(file));
         const kept = join(this.#dir, String(header.position));
         // At once: whoever reads from it meanwhile finds it under one of the names.
+        const replaced = sizeOf(kept);
         renameSync(path, kept);
+        this.#quota.add(-replaced);
         current = kept;
         await this.#syncDirectory();
-        for (const old of this.list().slice(2)) rmSync(join(this.#dir, String(old)), { force: true });
+        for (const old of this.list().slice(2)) this.#remove(join(this.#dir, String(old)));
+        // The machine goes back to this state now, no more to another node's.
+        this.#remove(join(this.#dir, receivedName));
       },
     };
   }
 
-  /** Takes the bytes of a state from another node. They are verified when they are read. */
+  /** Takes the bytes of a state from another node. They are verified when they are read. `add` throws as that of `begin`. */
   receive(): { add(piece: Uint8Array): void; source(header: SnapshotHeader): HostedSource } {
     const path = join(this.#dir, receivedName);
-    rmSync(path, { force: true });
+    this.#remove(path);
     let end = headerBytes;
     const add = (piece: Uint8Array): void => {
-      const file = openSync(path, end === headerBytes ? "w" : "r+", 0o600);
+      const before = sizeOf(path);
+      const taken = this.#take(path, end + piece.length - before);
       try {
-        writeAll(file, piece, end);
-        end += piece.length;
+        const file = openSync(path, end === headerBytes ? "w" : "r+", 0o600);
+        try {
+          writeAll(file, piece, end);
+          end += piece.length;
+        } finally {
+          closeSync(file);
+        }
       } finally {
-        closeSync(file);
+        this.#quota.add(sizeOf(path) - before - taken);
       }
     };
     return { add, source: (header) => this.#sourceOf(header, () => path) };
@@ -157,7 +184,19 @@ export class MachineSnapshots {
 
   /** What is newer than a position is not to be trusted. */
   removeAbove(position: number): void {
-    for (const each of this.list()) if (each > position) rmSync(join(this.#dir, String(each)), { force: true });
+    for (const each of this.list()) if (each > position) this.#remove(join(this.#dir, String(each)));
+  }
+
+  #take(path: string, bytes: number): number {
+    if (bytes === 0 || this.#quota.take(bytes)) return bytes;
+    const { quotaBytes: limit } = this.#quota;
+    throw new PaxlogError("NO_SPACE", `the quota of ${limit} bytes has no room for ${path}`, { facts: { limit } });
+  }
+
+  #remove(path: string): void {
+    const bytes = sizeOf(path);
+    rmSync(path, { force: true });
+    this.#quota.add(-bytes);
   }
 
   async #syncDirectory(): Promise<void> {
@@ -186,6 +225,9 @@ export class MachineSnapshots {
     return { name: this.#machine, version, position, length, pieces };
   }
 }
+
+/** 0 where there is no such file. */
+const sizeOf = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 
 /** The pieces of a file, which throws DAMAGED behind the last one where they are not what the header says. */
 function* verified(path: string, length: number, hash: Uint8Array, hashing: Hashing): Iterator<Uint8Array> {

@@ -1,3 +1,4 @@
+import type { DirectoryQuota } from "../base/directory-quota.ts";
 import { PaxlogError, toPaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import type { AnyMachine } from "../machine/machine.ts";
@@ -25,6 +26,8 @@ export interface MachinesOptions {
   readonly holdName: string;
   /** Shared with those who look whether one of them hangs. */
   readonly busy: BusyMark;
+  /** Of the node's directory; without one they may take what the disk gives. */
+  readonly quota?: DirectoryQuota | undefined;
   readonly note: (text: string) => void;
 }
 
@@ -36,12 +39,12 @@ export interface RunningMachines {
 
 /** Runs machines on this thread, from their newest states on. The backend serves already. */
 export function runMachines(options: MachinesOptions): RunningMachines {
-  const { dir, backend, hashing, machines, own, holdName, busy, note } = options;
+  const { dir, backend, hashing, machines, own, holdName, busy, quota, note } = options;
   const closing = new AbortController();
   const keepers: MachineKeeper[] = [];
   const hosts = machines.map((machine, place) => {
     const { name } = machine;
-    const snapshots = new MachineSnapshots(dir, name, hashing);
+    const snapshots = new MachineSnapshots(dir, name, hashing, quota);
     const keeper: MachineKeeper = new MachineKeeper({
       machine,
       // What nodes without procedures do is what all of them did before the log gave them any.

@@ -1,7 +1,11 @@
+import { DirectoryQuota } from "../base/directory-quota.ts";
 import { type Disk, DiskError, type DiskFile } from "./disk.ts";
-import { logDirectory, reserveDirectory, snapshotsDirectory, trashDirectory } from "./paths.ts";
+import { logDirectory, machinesDirectory, reserveDirectory, snapshotsDirectory, trashDirectory } from "./paths.ts";
 
-/** What the files of a data directory take, in bytes, by what they are for. Sizes of files; what a file system adds is not in it. */
+/**
+ * What the files take that storage writes, in bytes, by what they are for. Sizes of files; what a file system adds is not in it, nor
+ * are the states of machines.
+ */
 export interface SpaceUsed {
   /** Segments, the spare and indexes. */
   log: number;
@@ -21,26 +25,27 @@ interface Entry {
 
 /**
  * The disk of one data directory, with an account of its bytes that is right after every call, and a quota: what would take the
- * directory above it fails with EDQUOT, as on a file system that has one, before anything is written.
+ * directory above it fails with EDQUOT, as on a file system that has one, before anything is written. What machines save under it is
+ * counted by those who write it: here only what is there to begin with.
  */
 export class AccountedDisk implements Disk {
   readonly used: SpaceUsed = { log: 0, trash: 0, snapshots: 0, reserve: 0, rest: 0 };
   readonly #disk: Disk;
   readonly #dir: string;
-  readonly #quotaBytes: number;
+  readonly #quota: DirectoryQuota;
   readonly #entries = new Map<string, Entry>();
 
   /** Measures what is there: a directory that was formatted. */
-  constructor(disk: Disk, dir: string, quotaBytes: number = Number.POSITIVE_INFINITY) {
+  constructor(disk: Disk, dir: string, quota: DirectoryQuota = new DirectoryQuota()) {
     this.#disk = disk;
     this.#dir = dir;
-    this.#quotaBytes = quotaBytes;
+    this.#quota = quota;
     this.#measure();
   }
 
+  /** Of the whole directory. */
   get usedBytes(): number {
-    const { log, trash, snapshots, reserve, rest } = this.used;
-    return log + trash + snapshots + reserve + rest;
+    return this.#quota.usedBytes;
   }
 
   create(path: string): DiskFile {
@@ -94,7 +99,9 @@ export class AccountedDisk implements Disk {
   #measure(): void {
     const disk = this.#disk;
     const directories = [logDirectory, trashDirectory, snapshotsDirectory, reserveDirectory].map((of) => of(this.#dir));
-    const found = new Set<string>(directories);
+    const machines = machinesDirectory(this.#dir);
+    const found = new Set<string>([...directories, machines]);
+    if (disk.exists(machines)) this.#quota.add(sizeUnder(disk, machines));
     const measure = (directory: string): void => {
       for (const name of disk.list(directory)) {
         const path = `${directory}/${name}`;
@@ -110,9 +117,8 @@ export class AccountedDisk implements Disk {
 
   #wrap(file: DiskFile, entry: Entry): DiskFile {
     const grow = <T>(length: number, syscall: string, work: () => T): T => {
-      this.#checkQuota(length - entry.size, syscall, file.path);
       const before = entry.size;
-      this.#settle(entry, Math.max(length, before));
+      this.#grow(entry, length - before, syscall, file.path);
       try {
         return work();
       } catch (error) {
@@ -141,15 +147,23 @@ export class AccountedDisk implements Disk {
     };
   }
 
-  #checkQuota(bytes: number, syscall: string, path: string): void {
-    if (bytes > 0 && this.usedBytes + bytes > this.#quotaBytes) throw new DiskError("EDQUOT", syscall, path);
+  #grow(entry: Entry, bytes: number, syscall: string, path: string): void {
+    if (bytes <= 0) return;
+    if (!this.#quota.take(bytes)) throw new DiskError("EDQUOT", syscall, path);
+    this.used[entry.area] += bytes;
+    entry.size += bytes;
+  }
+
+  #count(area: Area, bytes: number): void {
+    this.used[area] += bytes;
+    this.#quota.add(bytes);
   }
 
   #enter(path: string, size: number): Entry {
     const entry = { size, area: this.#areaOf(path) };
     this.#forget(path);
     this.#entries.set(path, entry);
-    this.used[entry.area] += size;
+    this.#count(entry.area, size);
     return entry;
   }
 
@@ -157,14 +171,14 @@ export class AccountedDisk implements Disk {
     const entry = this.#entries.get(path);
     if (entry === undefined) return;
     this.#entries.delete(path);
-    this.used[entry.area] -= entry.size;
+    this.#count(entry.area, -entry.size);
     // Whoever still has it open changes nothing that counts.
     entry.size = Number.POSITIVE_INFINITY;
   }
 
   #settle(entry: Entry, size: number): void {
     if (entry.size === Number.POSITIVE_INFINITY) return;
-    this.used[entry.area] += size - entry.size;
+    this.#count(entry.area, size - entry.size);
     entry.size = size;
   }
 
@@ -175,6 +189,18 @@ export class AccountedDisk implements Disk {
     if (under(snapshotsDirectory(this.#dir))) return "snapshots";
     return under(reserveDirectory(this.#dir)) ? "reserve" : "rest";
   }
+}
+
+/** Of a file, or of all files in a directory. */
+function sizeUnder(disk: Disk, path: string): number {
+  let names: readonly string[];
+  try {
+    names = disk.list(path);
+  } catch (error) {
+    if (error instanceof DiskError && error.errno === "ENOTDIR") return sizeOf(disk, path);
+    throw error;
+  }
+  return names.reduce((bytes, name) => bytes + sizeUnder(disk, `${path}/${name}`), 0);
 }
 
 function sizeOf(disk: Disk, path: string): number {

@@ -15,6 +15,8 @@ export const snapshotDirectory = (dir: string, slot: number): string => `${snaps
 export const manifestPath = (dir: string, slot: number): string => `${snapshotDirectory(dir, slot)}/manifest`;
 export const chunkPath = (dir: string, slot: number, number: number): string =>
   `${snapshotDirectory(dir, slot)}/${String(number).padStart(4, "0")}`;
+/** Of the machines' saved states, in a directory for each. They are written by others, and counted here. */
+export const machinesDirectory = (dir: string): string => `${dir}/machines`;
 export const reserveDirectory = (dir: string): string => `${dir}/reserve`;
 
 export const segmentName = (generation: number): string => `${String(generation).padStart(8, "0")}.log`;

@@ -1,4 +1,5 @@
 import { toHex } from "../base/bytes.ts";
+import type { DirectoryQuota } from "../base/directory-quota.ts";
 import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
@@ -17,8 +18,8 @@ export interface StoreOptions {
   readonly name: string;
   /** Size of new segments, a multiple of 4 KiB; the default is limits.segmentBytesDefault. */
   readonly segmentBytes?: number;
-  /** What the directory may take in all, in bytes; no limit but the disk's by default. */
-  readonly quotaBytes?: number;
+  /** What the directory may take in all, and takes; no limit but the disk's by default. */
+  readonly quota?: DirectoryQuota | undefined;
 }
 
 /** Of a directory that is being formatted. */

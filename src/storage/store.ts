@@ -69,7 +69,7 @@ export class Store {
     try {
       const { dir, hashing } = options;
       formatDirectory(options.disk, dir, hashing, () => freshSuperblock(options, segmentBytes));
-      const disk = new AccountedDisk(options.disk, dir, options.quotaBytes);
+      const disk = new AccountedDisk(options.disk, dir, options.quota);
       const counters = noCounts(disk.used);
       superblocks = SuperblockStore.open(disk, superblockPath(dir), hashing, counters);
       checkName(superblocks.current, options);

@@ -1,6 +1,7 @@
 // Goal: a full disk stops appends by name and nothing else, and appends go on by themselves when a trim made room.
 // Method: one node alone, in this thread, on a real directory with a quota.
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { DirectoryQuota } from "../../src/base/directory-quota.ts";
 import { limits } from "../../src/base/limits.ts";
 import { NodeDisk } from "../../src/storage/node-disk.ts";
 import { append, appendWhenLed, type LoneNode, makeTempDir, startLoneNode } from "./lone-node.ts";
@@ -29,7 +30,7 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
 }
 
 test("a full quota refuses appends, serves reads and trims, and takes appends again", { timeout: 60_000 }, async () => {
-  node = await startLoneNode(temp.dir, new NodeDisk(), quotaBytes);
+  node = await startLoneNode(temp.dir, new NodeDisk(), new DirectoryQuota(quotaBytes));
   const { engine } = node;
   await appendWhenLed(engine, ["first"]);
   let refused: unknown;
@@ -45,7 +46,7 @@ test("a full quota refuses appends, serves reads and trims, and takes appends ag
 
   // A restart changes nothing of that.
   await node.close();
-  node = await startLoneNode(temp.dir, new NodeDisk(), quotaBytes);
+  node = await startLoneNode(temp.dir, new NodeDisk(), new DirectoryQuota(quotaBytes));
   const again = node.engine;
   await until("refused after a restart", async () => {
     const result = await append(again, [value]);

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
+import { DirectoryQuota } from "../../src/base/directory-quota.ts";
 import { PaxlogError, toPaxlogError } from "../../src/base/errors.ts";
 import { limits } from "../../src/base/limits.ts";
 import type { Uid } from "../../src/base/types.ts";
@@ -43,14 +44,14 @@ export interface LoneNode {
 export async function startLoneNode(
   dir: string,
   disk: Disk = new NodeDisk(),
-  quotaBytes: number = Number.POSITIVE_INFINITY,
+  quota = new DirectoryQuota(),
   /** Has an index built, if the node shall have any: see IndexJobs. */
   build?: (job: IndexJob, jobs: IndexJobs) => void,
 ): Promise<LoneNode> {
   const { port1, port2 } = new MessageChannel();
   const arena = new Arena({ scrub: true });
   const segmentBytes = limits.segmentBytesMin;
-  const store = Store.open({ disk, dir, hashing, randomBytes, name: "node", segmentBytes, quotaBytes });
+  const store = Store.open({ disk, dir, hashing, randomBytes, name: "node", segmentBytes, quota });
   new StorageThread({ store, port: port1, report: [], onClosed: async () => {} });
   const storage = new StorageLink(port2, arena);
   const opened = await storage.opened();
