@@ -75,12 +75,10 @@ export async function runCounts(context: SoakContext, plan: CountsPlan): Promise
     const tellProgress = (): void =>
       context.note(`${sum(({ answered }) => answered)} of ${additions} are answered, ${Math.round(secondsSince())} s`);
     const progress = setInterval(tellProgress, 5_000);
-    nemesis.start();
     try {
-      await Promise.all(writers.map((writer) => writer.run()));
+      await nemesis.during(() => Promise.all(writers.map((writer) => writer.run())));
     } finally {
       clearInterval(progress);
-      await nemesis.stop();
     }
     const seconds = secondsSince();
     if (host === "nodes") await verifyOnNodes(addresses, writers, additions);

@@ -44,16 +44,13 @@ export async function runHistory(context: SoakContext, plan: HistoryPlan): Promi
     const random = new Random(context.seed);
     const recorder = new Recorder();
     const nemesis = new Nemesis({ cluster, network, random: random.fork(), plan, note: context.note });
-    nemesis.start();
     const endAt = performance.now() + plan.seconds * 1000;
-    const clients = Array.from({ length: plan.clients }, (_, index) =>
-      runClient(`client ${index + 1}`, recorder, network.clientAddresses, random.fork(), plan.thinkMs, endAt),
-    );
-    try {
+    await nemesis.during(async () => {
+      const clients = Array.from({ length: plan.clients }, (_, index) =>
+        runClient(`client ${index + 1}`, recorder, network.clientAddresses, random.fork(), plan.thinkMs, endAt),
+      );
       await Promise.all(clients);
-    } finally {
-      await nemesis.stop();
-    }
+    });
     const unknown = recorder.history.filter(({ result }) => result.kind === "unknown").length;
     recorder.settle(await readValues(network.clientAddresses), performance.now());
     context.note(`judging ${recorder.history.length} operations`);

@@ -50,6 +50,18 @@ export class Nemesis {
     this.#note = options.note;
   }
 
+  /** Strikes as long as the work lasts. Rejects as the work does, or at once where a node could not be started again. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.start();
+    // Work that waits for a cluster without a majority would wait for ever.
+    const broken = new Promise<never>((_, reject) => this.#run!.catch(reject));
+    try {
+      return await Promise.race([work(), broken]);
+    } finally {
+      await this.stop();
+    }
+  }
+
   start(): void {
     this.#run = this.#strikeOn();
     // Seen in `stop`; until then it must not count as unhandled.

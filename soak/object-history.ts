@@ -67,14 +67,11 @@ export async function runObjectHistory(context: SoakContext, plan: ObjectHistory
     const history = new ObjectHistory();
     const nemesis = new Nemesis({ cluster, network, random: random.fork(), plan, note: context.note });
     const addresses = network.clientAddresses;
-    nemesis.start();
     const endAt = performance.now() + plan.seconds * 1000;
     const visitors = Array.from({ length: plan.clients }, (_, index) => new Visitor(index + 1, history, random.fork()));
-    try {
-      await Promise.all(visitors.map((visitor) => visitor.visitUntil(endAt, addresses, plan.thinkMs)));
-    } finally {
-      await nemesis.stop();
-    }
+    await nemesis.during(() =>
+      Promise.all(visitors.map((visitor) => visitor.visitUntil(endAt, addresses, plan.thinkMs))),
+    );
     const all = [history.counters, history.registers, history.keys, history.leases, history.decisions];
     const unknown = [...all, history.accounts, history.lists].flat().filter(({ result }) => result.kind === "unknown");
     await readAll(addresses, history);

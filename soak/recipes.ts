@@ -48,19 +48,16 @@ export async function runRecipes(context: SoakContext, plan: RecipesPlan): Promi
     ];
     const roles = [leaders.role, permits.role, parties.role, instances.role, jobs.worker, jobs.producer];
     const endAt = performance.now() + plan.seconds * 1000;
-    nemesis.start();
-    try {
-      await Promise.all(
+    await nemesis.during(() =>
+      Promise.all(
         roles.flatMap((play) => {
           const role: Played = { play, turns: 0 };
           return Array.from({ length: plan.participants }, () =>
             playUntil(endAt, role, network.clientAddresses, random.fork()),
           );
         }),
-      );
-    } finally {
-      await nemesis.stop();
-    }
+      ),
+    );
     const log = await connect(network.clientAddresses);
     try {
       await jobs.verify(log);

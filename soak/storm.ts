@@ -58,12 +58,10 @@ export async function runStorm(context: SoakContext, plan: StormPlan): Promise<S
         `${answered} of ${plan.appends} are answered, ${Math.round((performance.now() - beganAt) / 1000)} s`,
       );
     }, 5_000);
-    nemesis.start();
     try {
-      await Promise.all(writers.map((writer) => writer.run()));
+      await nemesis.during(() => Promise.all(writers.map((writer) => writer.run())));
     } finally {
       clearInterval(progress);
-      await nemesis.stop();
     }
     const seconds = (performance.now() - beganAt) / 1000;
     context.note(`reading ${plan.appends} records back`);

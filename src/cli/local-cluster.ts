@@ -45,7 +45,8 @@ interface ClusterFile {
   readonly nodes: readonly { readonly id: string; readonly peer?: string; readonly client: string }[];
 }
 
-const startMs = 30_000;
+/** On a machine that has much else to do the modules of a node alone take many seconds to load. */
+const startMs = 120_000;
 const mainFile = fileURLToPath(new URL("./main.js", import.meta.url));
 
 export class LocalCluster {

@@ -34,6 +34,8 @@ interface Part {
   readonly busy: BusyMark;
   isNeeded: boolean;
   thread: Thread | undefined;
+  /** Of the thread's port to the engine, the engine's end, until that runs. */
+  enginePort: MessagePort | undefined;
   /** A machine that is at one command for so long is reported. */
   reportMs: number;
 }
@@ -44,7 +46,8 @@ const builtinThread = "objects";
 /**
  * The threads of a node's machines, as its owner's thread sees them: one of the built-in ones, and one of each of the user's. That of the
  * built-in ones starts when somebody asks one of them, when the log has a command for one, or when the node ran them before: a node
- * that is used as a log pays nothing. What ends or holds up one of these threads ends and holds up nothing else.
+ * that is used as a log pays nothing. What is known to be needed loads while the engine opens the log. What ends or holds up one of these
+ * threads ends and holds up nothing else.
  */
 export class MachineThreads {
   readonly #options: MachineThreadsOptions;
@@ -80,15 +83,29 @@ export class MachineThreads {
     return this.#parts.map(({ busy }) => busy.memory);
   }
 
+  /** Every thread that serves clients has its ports. */
+  start(): void {
+    for (const part of this.#parts) if (part.isNeeded) this.#start(part);
+  }
+
   need(thread: string): void {
-    for (const part of this.#parts) if (part.name === thread) part.isNeeded = true;
-    this.#startNeeded();
+    const part = this.#parts.find(({ name }) => name === thread);
+    if (part === undefined || part.isNeeded) return;
+    part.isNeeded = true;
+    if (!this.#engineRuns || this.#isClosing) return;
+    this.#start(part);
+    this.#connect(part);
   }
 
   engineRuns(isBackground: boolean): void {
+    if (this.#isClosing) return;
     this.#engineRuns = true;
     this.#isBackground = isBackground;
-    this.#startNeeded();
+    for (const part of this.#parts) {
+      if (part.isNeeded && part.thread === undefined) this.#start(part);
+      this.#connect(part);
+    }
+    this.#watchdog = setInterval(() => this.#look(), limits.machineBusyMs / 2).unref();
   }
 
   hold(holds: boolean): void {
@@ -100,11 +117,12 @@ export class MachineThreads {
     this.#isClosing = true;
     clearInterval(this.#watchdog);
     await Promise.all(
-      this.#parts.map(async ({ thread, busy, ports }) => {
+      this.#parts.map(async ({ thread, busy, ports, enginePort }) => {
         thread?.post({ kind: "close" });
         if (busy.busyMs > limits.machineBusyMs) await thread?.terminate();
         await thread?.exited;
         for (const port of ports) port.close();
+        enginePort?.close();
       }),
     );
   }
@@ -113,23 +131,16 @@ export class MachineThreads {
     await Promise.all(this.#parts.map(({ thread }) => thread?.terminate()));
   }
 
-  #startNeeded(): void {
-    if (!this.#engineRuns || this.#isClosing) return;
-    for (const part of this.#parts) if (part.isNeeded && part.thread === undefined) this.#start(part);
-    this.#watchdog ??= setInterval(() => this.#look(), limits.machineBusyMs / 2).unref();
-  }
-
   #start(part: Part): void {
-    const { config, quota, unref, threads, workerUrl, giveEngine, onNote } = this.#options;
+    const { config, quota, unref, threads, workerUrl, onNote } = this.#options;
     const { port1, port2 } = new MessageChannel();
-    giveEngine(port1);
+    part.enginePort = port1;
     const { ports: objectPorts, machine, name } = part;
     const thread = startThread(
       { role: "objects", config, unref, machine, backendPort: port2, objectPorts, busy: part.busy.memory, quota },
       { threads, workerUrl, onMessage: (message: FromThread) => message.kind === "note" && onNote(message.text) },
     );
     part.thread = thread;
-    if (this.#isBackground) thread.hold(false);
     void thread.exited.then((cause) => {
       if (this.#isClosing) return;
       for (const place of part.machines.keys()) part.busy.admit(place, "stopped");
@@ -137,6 +148,15 @@ export class MachineThreads {
       const whose = name === builtinThread ? "the built-in machines" : name;
       onNote(`the thread of ${whose} has ended${reason}. The node goes on without it until it is started again`);
     });
+  }
+
+  /** The engine serves the thread from now on. */
+  #connect(part: Part): void {
+    const { thread, enginePort } = part;
+    if (thread === undefined || enginePort === undefined) return;
+    part.enginePort = undefined;
+    this.#options.giveEngine(enginePort);
+    if (this.#isBackground) thread.hold(false);
   }
 
   /** Names machines that are at one command for too long. */
@@ -163,5 +183,15 @@ function partOf(
   isNeeded: boolean,
 ): Part {
   const reportMs = limits.machineBusyMs;
-  return { name, machines, machine, ports: [], busy: new BusyMark(), isNeeded, thread: undefined, reportMs };
+  return {
+    name,
+    machines,
+    machine,
+    ports: [],
+    busy: new BusyMark(),
+    isNeeded,
+    thread: undefined,
+    enginePort: undefined,
+    reportMs,
+  };
 }

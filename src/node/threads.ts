@@ -122,6 +122,7 @@ export class NodeThreads {
     else {
       this.#start({ role: "front", config, unref, backendPort: backendPort(), objectPorts: this.#machines.ports() });
     }
+    this.#machines.start();
   }
 
   #start(start: ThreadStart): void {
