@@ -55,7 +55,7 @@ export class CandidateSearch {
       let stretch = this.#stretchAt(wanted);
       // What must be read is a piece of its own: whoever asks for it may first wait until it has its index.
       if (stretch === undefined && at !== begin) break;
-      if (stretch === undefined && wanted >= memory.firstSlot) {
+      if (stretch === undefined && wanted >= memory.firstSlot && !(isForward && memory.mayPass(at, end))) {
         // Memory has no holes: what lies between comes first, piece by piece.
         if (!this.#remember()) break;
         stretch = this.#stretchAt(wanted);
@@ -104,15 +104,16 @@ export class CandidateSearch {
     return true;
   }
 
-  /** Looks at the entries themselves: older than memory, and not indexed. Returns how far it came. */
+  /** Looks at the entries themselves: older than memory, or not worth what it takes to bring memory there. Returns how far it came. */
   #scan(from: Slot, end: Slot): Slot {
-    const { query, read, range, directory } = this.#options;
+    const { query, read, range, directory, memory } = this.#options;
     this.#hasRead = true;
     const matching = (entries: readonly Entry[]): Slot[] =>
       entries.flatMap((entry) => (entry.kind === "batch" && query.mayMatch(guardsOf(entry)) ? [entry.slot] : []));
     if (range.direction === "forward") {
       const entries = read(from, end, limits.searchPieceBytes);
       this.#slots.push(...matching(entries));
+      if (from >= memory.endSlot) memory.passed(entries.length);
       return slotPlus(from, entries.length);
     }
     // Where an entry begins is known of the first one of a group only.

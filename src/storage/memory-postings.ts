@@ -78,6 +78,8 @@ class MemoryTable implements PostingSource {
 export class MemoryPostings {
   #tables: MemoryTable[] = [];
   #firstSlot: Slot;
+  /** Entries behind the end that searches looked at themselves. */
+  #passedCount = 0;
 
   constructor(firstSlot: Slot) {
     this.#firstSlot = firstSlot;
@@ -89,6 +91,22 @@ export class MemoryPostings {
 
   get endSlot(): Slot {
     return this.#tables[this.#tables.length - 1]?.endSlot ?? this.#firstSlot;
+  }
+
+  /**
+   * Whether a search of [from, end), behind what is in memory, had better look at the entries themselves than bring everything in between
+   * into memory first: as long as all that did so looked at fewer entries than lie between, for the next search finds what is in memory.
+   * A node that starts would otherwise read all that no index covers for the last few entries of it.
+   */
+  mayPass(from: Slot, end: Slot): boolean {
+    const between = from - this.endSlot;
+    if (between <= 0) this.#passedCount = 0;
+    return this.#passedCount + (end - from) <= between;
+  }
+
+  /** A search looked at so many entries behind the end. */
+  passed(count: number): void {
+    this.#passedCount += count;
   }
 
   /** Adds entries that go on where it ends; the oldest make room. */

@@ -149,6 +149,8 @@ class Bench {
     const third = Math.floor(scribe.end / 3);
     for (const direction of ["forward", "backward"] as const) {
       for (const [from, end] of [
+        // Before anything of it is in memory, and with all of it there.
+        [2 * third, scribe.end],
         [1, scribe.end],
         [third, 2 * third],
       ] as [Slot, Slot][]) {
@@ -219,6 +221,31 @@ describe("a reader with indexes", () => {
         expect(found.slots).toEqual(truth(scribe.entries, queryOf(...items), range));
       }
     }
+    bench.close();
+  });
+
+  test("looks at the last entries themselves where nothing is indexed, until bringing all to memory had cost less", () => {
+    using directory = new TestDirectory();
+    const bench = new Bench(directory.data);
+    const { scribe } = bench;
+    scribe.guards = () => guardsWith([], ["a"]);
+    for (let count = 0; count < 40; count += 1) bench.append(1, 120_000);
+    const range = { from: (scribe.end - 2) as Slot, end: scribe.end, direction: "forward" } as const;
+    const asked = queryOf({ types: [], tags: ["a"] });
+    const expected = truth(scribe.entries, asked, range);
+    expect(expected).toHaveLength(2);
+    const pieces: number[] = [];
+    for (let search = 0; search < 40; search += 1) {
+      const found = searchAll(bench.reader, asked, range);
+      expect(found.slots).toEqual(expected);
+      pieces.push(found.pieces);
+    }
+    // Two entries of 120,000 bytes are a piece; all of them are twenty, and once they are in memory none is read any more.
+    expect(pieces[0]).toBeLessThanOrEqual(2);
+    const through = pieces.findIndex((count) => count >= 10);
+    expect(through).toBeGreaterThanOrEqual(10);
+    expect(through).toBeLessThanOrEqual(25);
+    expect(Math.max(...pieces.slice(through + 1))).toBe(1);
     bench.close();
   });
 
