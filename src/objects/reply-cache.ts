@@ -94,9 +94,7 @@ export class ReplyCache {
       bytes += reply.length;
     }
     batch.ends.push(batch.length);
-    batch.bytes += bytes;
-    this.#bytes += bytes;
-    while (this.#bytes > this.#bounds.bytes && this.#batches[this.#oldest] !== batch) this.#forgetOldest();
+    this.#count(batch, bytes);
   }
 
   /** Nobody asks for them any more. */
@@ -137,26 +135,40 @@ export class ReplyCache {
     for (let batches = reader.number(); batches > 0; batches -= 1) {
       cache.#open = undefined;
       cache.begin(reader.number(), 1);
-      const heads: { readonly position: number; readonly kind: number }[] = [];
-      let behind = 0;
-      for (let count = reader.number(); count > 0; count -= 1) {
-        const position = behind + reader.number();
-        heads.push({ position, kind: reader.number() });
-        behind = position + 1;
-      }
-      const data = reader.bytes();
-      let begin = 0;
-      for (const { position, kind } of heads) {
-        const length = kind - failureCodes.length;
-        if (begin + length > data.length) throw new RangeError(`a reply of ${length} bytes behind ${begin}`);
-        cache.add(position, failureCodes[kind] ?? data.subarray(begin, begin + length));
-        begin += Math.max(0, length);
-      }
-      if (begin < data.length) throw new RangeError(`replies of ${begin} bytes, not ${data.length}`);
+      cache.#fill(cache.#open!, reader);
     }
     cache.#openEnd = reader.number();
     if (cache.#openEnd === 0) cache.#open = undefined;
     return cache;
+  }
+
+  /** All replies of a batch at once: a start reads some hundred thousand of them. */
+  #fill(batch: KeptBatch, reader: StateReader): void {
+    const { positions, ends, failures } = batch;
+    let behind = 0;
+    let end = 0;
+    for (let left = reader.number(); left > 0; left -= 1) {
+      const position = behind + reader.number();
+      behind = position + 1;
+      const kind = reader.number();
+      const failure = failureCodes[kind];
+      if (failure === undefined) end += kind - failureCodes.length;
+      else failures.set(ends.length, failure);
+      positions.push(position);
+      ends.push(end);
+    }
+    batch.data = Uint8Array.from(reader.bytes());
+    batch.length = end;
+    if (end !== batch.data.length) throw new RangeError(`replies of ${end} bytes, not ${batch.data.length}`);
+    if (positions.length === 0) return;
+    this.#keep(batch);
+    this.#count(batch, positions.length * replyOverheadBytes + end);
+  }
+
+  #count(batch: KeptBatch, bytes: number): void {
+    batch.bytes += bytes;
+    this.#bytes += bytes;
+    while (this.#bytes > this.#bounds.bytes && this.#batches[this.#oldest] !== batch) this.#forgetOldest();
   }
 
   /** Those from a position on are forgotten: their commands are carried out again. */
