@@ -65,7 +65,12 @@ function benchObjectsCommand(): Command {
     .option("--callers <count>", "each with one operation under way", wholeNumber({ min: 1, max: 65_536 }), 256)
     .option("--take <count>", "ids that a caller takes at once", wholeNumber({ min: 1, max: 1_000_000 }), 1000)
     .option("--duration <seconds>", "how long to measure each", wholeNumber({ min: 1, max: 86_400 }), 5)
-    .option("--warmup <seconds>", "load before each measurement", wholeNumber({ min: 0, max: 3600 }), 1)
+    .option(
+      "--warmup <seconds>",
+      "load before each measurement; a process that is younger runs code that is not optimized yet",
+      wholeNumber({ min: 0, max: 3600 }),
+      10,
+    )
     .option("--json", "print the result as one JSON object")
     .addHelpText(
       "after",
