@@ -4,9 +4,8 @@
  */
 import { asBuffer } from "../base/bytes.ts";
 
-/** Texts and bytes up to this length are copied one by one. */
-const shortTextMax = 64;
-const shortBytesMax = 64;
+/** Texts and bytes up to this length are copied one by one: a call out of the engine costs more. */
+const shortMax = 64;
 /** More memory than this is not kept for the next message. */
 const keptBytesMax = 1024 * 1024;
 
@@ -60,7 +59,7 @@ export class FieldWriter {
 
   text(field: number, value: string): void {
     if (value === "") return;
-    if (value.length > shortTextMax || !this.#ascii(field, value)) this.bytes(field, asBuffer(encoder.encode(value)));
+    if (value.length > shortMax || !this.#ascii(field, value)) this.bytes(field, asBuffer(encoder.encode(value)));
   }
 
   bytes(field: number, value: Uint8Array): void {
@@ -72,8 +71,7 @@ export class FieldWriter {
     const { length } = value;
     this.bytesHead(field, length);
     this.#reserve(length);
-    // A call out of the engine costs more than a few bytes.
-    if (length > shortBytesMax) this.#bytes.set(value, this.#length);
+    if (length > shortMax) this.#bytes.set(value, this.#length);
     else for (let index = 0; index < length; index += 1) this.#bytes[this.#length + index] = value[index]!;
     this.#length += length;
   }
@@ -103,7 +101,7 @@ export class FieldWriter {
   finish(): Buffer {
     const length = this.#length;
     const copy = Buffer.allocUnsafe(length);
-    if (length > shortBytesMax) this.#bytes.copy(copy, 0, 0, length);
+    if (length > shortMax) this.#bytes.copy(copy, 0, 0, length);
     else for (let index = 0; index < length; index += 1) copy[index] = this.#bytes[index]!;
     return copy;
   }
@@ -292,11 +290,12 @@ function varintLength(value: number): number {
 
 /** Tag and length in front of a length-delimited field (wire type 2). Field numbers up to 2^20, lengths up to 2^28. */
 export function bytesFieldHead(field: number, length: number): Uint8Array {
-  const head = new Uint8Array(8);
-  let end = writeVarint(head, 0, field * 8 + 2);
-  end = writeVarint(head, end, length);
-  return head.subarray(0, end);
+  heads.clear();
+  heads.bytesHead(field, length);
+  return heads.finish();
 }
+
+const heads = new FieldWriter();
 
 function writeVarint(bytes: Uint8Array, offset: number, value: number): number {
   let end = offset;

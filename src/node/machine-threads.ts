@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { limits } from "../base/limits.ts";
 import { builtinNames } from "../objects/builtin-names.ts";
 import { BusyMark } from "../objects/busy-mark.ts";
 import { packError } from "../runtime/channel.ts";
+import { machinesDirectory } from "../storage/paths.ts";
 import type { CheckedConfig } from "./config.ts";
 import type { MachineInFile } from "./machine-files.ts";
 import type { FromThread, ObjectPort } from "./messages.ts";
@@ -59,7 +59,7 @@ export class MachineThreads {
 
   constructor(options: MachineThreadsOptions) {
     this.#options = options;
-    const ranBefore = existsSync(join(options.config.dir, "machines"));
+    const ranBefore = existsSync(machinesDirectory(options.config.dir));
     this.#parts = [
       partOf(builtinThread, builtinNames, undefined, ranBefore || options.config.procedures !== undefined),
       ...options.machines.map((machine) => partOf(`machine ${machine.name}`, [machine.name], machine, true)),

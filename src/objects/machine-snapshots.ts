@@ -26,6 +26,7 @@ import { PaxlogError } from "../base/errors.ts";
 import type { Hashing } from "../base/hashing.ts";
 import { limits } from "../base/limits.ts";
 import type { SnapshotHeader } from "../format/object-codec.ts";
+import { machinesDirectory } from "../storage/paths.ts";
 import type { HostedSource } from "./hosted-machine.ts";
 import { HashedPieces } from "./state-hash.ts";
 
@@ -65,7 +66,7 @@ export class MachineSnapshots {
 
   /** Its files count against `quota`: those that are there are counted by then. */
   constructor(dir: string, machine: string, hashing: Hashing, quota: DirectoryQuota = new DirectoryQuota()) {
-    this.#dir = join(dir, "machines", machine);
+    this.#dir = join(machinesDirectory(dir), machine);
     this.#machine = machine;
     this.#hashing = hashing;
     this.#quota = quota;

@@ -4,22 +4,10 @@ import type { NodeId, Slot } from "../../src/base/types.ts";
 import { type Ballot, noBallot, untakenBallot } from "../../src/core/ballot.ts";
 import { Election, type RoundInputs } from "../../src/core/election.ts";
 import { majorityQuorums } from "../../src/core/quorum.ts";
+import { calmRound as calm } from "./rounds.ts";
 
 const id = (value: number) => value as NodeId;
 const ballot = (n: number, node: number): Ballot => ({ configId: 1, n, nodeId: id(node) });
-
-const calm: RoundInputs = {
-  promised: noBallot,
-  promisedInRound: false,
-  unfit: false,
-  accepting: true,
-  late: false,
-  slowMs: 0,
-  diskFull: false,
-  stoppedMachines: 0,
-  roundMs: 200,
-  synced: new Set(),
-};
 
 interface Said {
   readonly ballot?: Ballot;

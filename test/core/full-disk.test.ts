@@ -2,33 +2,26 @@
 // (docs/protocol.md, section 6; rule "full").
 import { expect, test } from "vitest";
 import { electedCluster } from "./harness.ts";
+import { staggeredCluster, staggers } from "./rounds.ts";
 
-// However the rounds of the nodes lie to each other.
-test.each([[[0, 0, 0]], [[0, 3, 6]], [[6, 3, 0]], [[2, 7, 4]]])(
-  "a leader whose disk is full gives way to a follower that has room, once (%j)",
-  (offsets) => {
-    const cluster = electedCluster(3);
-    const full = cluster.leader;
-    offsets.forEach((ticks, index) => {
-      cluster.tick(index + 1, ticks);
-      cluster.settle();
-    });
-    const [before] = cluster.propose(full.id, "a");
-    cluster.diskFull.add(full.id);
-    cluster.tick(full.id);
-    expect(full.replica.diskRoom).toBe("elsewhere");
-    cluster.run(12);
-    const next = cluster.leader;
-    expect(next).not.toBe(full);
-    expect(full.answers.get(before!)?.kind).toBe("acknowledged");
-    const [after] = cluster.propose(next.id, "b");
-    cluster.run(30);
-    expect(next.answers.get(after!)?.kind).toBe("acknowledged");
-    expect(cluster.leader).toBe(next);
-    expect(next.replica.diskRoom).toBe("enough");
-    expect(full.logText).toBe("a b");
-  },
-);
+test.each(staggers)("a leader whose disk is full gives way to a follower that has room, once (%j)", (offsets) => {
+  const cluster = staggeredCluster(offsets);
+  const full = cluster.leader;
+  const [before] = cluster.propose(full.id, "a");
+  cluster.diskFull.add(full.id);
+  cluster.tick(full.id);
+  expect(full.replica.diskRoom).toBe("elsewhere");
+  cluster.run(12);
+  const next = cluster.leader;
+  expect(next).not.toBe(full);
+  expect(full.answers.get(before!)?.kind).toBe("acknowledged");
+  const [after] = cluster.propose(next.id, "b");
+  cluster.run(30);
+  expect(next.answers.get(after!)?.kind).toBe("acknowledged");
+  expect(cluster.leader).toBe(next);
+  expect(next.replica.diskRoom).toBe("enough");
+  expect(full.logText).toBe("a b");
+});
 
 test("where all disks are full the leader stays, for reads, votes and trims, and has no room for more", () => {
   const cluster = electedCluster(3);

@@ -7,7 +7,8 @@ import { noBallot, untakenBallot } from "../../src/core/ballot.ts";
 import { Election, type RoundInputs } from "../../src/core/election.ts";
 import type { HeartbeatReplyMessage } from "../../src/core/message.ts";
 import { majorityQuorums } from "../../src/core/quorum.ts";
-import { electedCluster, type TestCluster } from "./harness.ts";
+import { electedCluster, followersOf, type TestCluster } from "./harness.ts";
+import { calmRound, staggeredCluster, staggers } from "./rounds.ts";
 
 const ready = { stopped: 0, unready: 0 };
 const stopped = { stopped: 1, unready: 1 };
@@ -27,27 +28,19 @@ function moves(cluster: TestCluster, rounds: number): number {
   return count;
 }
 
-// However the rounds of the nodes lie to each other.
-test.each([[[0, 0, 0]], [[0, 3, 6]], [[6, 3, 0]], [[2, 7, 4]]])(
-  "a leader whose machine stopped gives way to a node that has it, once (%j)",
-  (offsets) => {
-    const cluster = electedCluster(3);
-    const old = cluster.leader;
-    offsets.forEach((ticks, index) => {
-      cluster.tick(index + 1, ticks);
-      cluster.settle();
-    });
-    const [before] = cluster.propose(old.id, "a");
-    cluster.machines.set(old.id, stopped);
-    expect(moves(cluster, 40)).toBe(1);
-    const { leader } = cluster;
-    expect(leader).not.toBe(old);
-    expect(old.answers.get(before!)?.kind).toBe("acknowledged");
-    const [after] = cluster.propose(leader.id, "b");
-    cluster.run(2);
-    expect(leader.answers.get(after!)?.kind).toBe("acknowledged");
-  },
-);
+test.each(staggers)("a leader whose machine stopped gives way to a node that has it, once (%j)", (offsets) => {
+  const cluster = staggeredCluster(offsets);
+  const old = cluster.leader;
+  const [before] = cluster.propose(old.id, "a");
+  cluster.machines.set(old.id, stopped);
+  expect(moves(cluster, 40)).toBe(1);
+  const { leader } = cluster;
+  expect(leader).not.toBe(old);
+  expect(old.answers.get(before!)?.kind).toBe("acknowledged");
+  const [after] = cluster.propose(leader.id, "b");
+  cluster.run(2);
+  expect(leader.answers.get(after!)?.kind).toBe("acknowledged");
+});
 
 test.each([
   ["where it stopped everywhere", stopped],
@@ -66,7 +59,7 @@ test("new code that leads and waits to be activated is not sent away for the old
 
 test("of five nodes the only one whose machines take commands leads in the end, whoever takes over first, and stays", () => {
   const cluster = electedCluster(5);
-  const able = cluster.nodes.find((node) => node !== cluster.leader)!;
+  const able = followersOf(cluster)[0]!;
   for (const { id } of cluster.nodes) cluster.machines.set(id, id === able.id ? ready : stopped);
   expect(moves(cluster, 60)).toBeLessThanOrEqual(4);
   expect(cluster.leader).toBe(able);
@@ -75,7 +68,7 @@ test("of five nodes the only one whose machines take commands leads in the end, 
 
 test("a leader gives way when the follower that it waits for is ready", () => {
   const cluster = electedCluster(3);
-  const [follower] = cluster.nodes.filter((node) => node !== cluster.leader);
+  const [follower] = followersOf(cluster);
   for (const { id } of cluster.nodes) cluster.machines.set(id, id === follower!.id ? waiting : stopped);
   expect(moves(cluster, 12)).toBe(0);
   cluster.machines.set(follower!.id, ready);
@@ -85,18 +78,7 @@ test("a leader gives way when the follower that it waits for is ready", () => {
 
 describe("in one round", () => {
   const peer = 2 as NodeId;
-  const inputs: RoundInputs = {
-    promised: noBallot,
-    promisedInRound: false,
-    unfit: false,
-    accepting: true,
-    late: false,
-    slowMs: 0,
-    roundMs: 200,
-    diskFull: false,
-    stoppedMachines: 2,
-    synced: new Set([peer]),
-  };
+  const inputs: RoundInputs = { ...calmRound, stoppedMachines: 2, synced: new Set([peer]) };
 
   /** Whether a leader of three stays happy when its only peer says this. */
   function stays(said: Partial<HeartbeatReplyMessage>, given: Partial<RoundInputs> = {}): boolean {
